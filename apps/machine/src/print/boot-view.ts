@@ -1,0 +1,56 @@
+import type { MachineEvent, MachineStatus } from '@mgpu/control';
+import type { BootPhase } from '@mgpu/core';
+import pc from 'picocolors';
+import type { Output } from './output.ts';
+import { clip, duration, marks } from './text.ts';
+
+const nameWidth = 16;
+const lineWidth = 80;
+
+/** Shows phases as they end, and on a terminal which ones are running. */
+export class BootView {
+  readonly #output: Output;
+  readonly #shown = new Set<string>();
+  readonly #running = new Set<string>();
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  show(event: MachineEvent): void {
+    if (event.event === 'snapshot') for (const phase of event.data.boot.phases) this.#phase(phase);
+    if (event.event === 'phase') this.#phase(event.data);
+  }
+
+  #phase(phase: BootPhase): void {
+    const { name, outcome, ms, nodes } = phase;
+    if (this.#shown.has(name)) return;
+    if (outcome === 'running') this.#running.add(name);
+    else {
+      this.#running.delete(name);
+      this.#shown.add(name);
+      const head = `  ${marks[outcome]} ${name.padEnd(nameWidth)} ${duration(ms).padStart(8)}`;
+      this.#output.line(`${head}  ${pc.dim(clip(detail(phase), lineWidth - nameWidth - 15))}`);
+      const problem = nodes.find(({ error }) => error !== undefined && outcome !== 'cancelled');
+      if (problem?.error) {
+        this.#output.line(`    ${problem.error.message}`);
+        if (problem.error.hint) this.#output.line(`    ${pc.dim('→')} ${problem.error.hint}`);
+      }
+    }
+    if (this.#running.size > 0) this.#output.transient(`  ${marks.running} ${[...this.#running].join(', ')}`);
+  }
+}
+
+function detail({ nodes }: BootPhase): string {
+  if (nodes.length === 1) return nodes[0]?.waitedFor ? `after ${nodes[0].waitedFor}` : '';
+  const slowest = nodes.toSorted((a, b) => b.ms - a.ms)[0];
+  return `${nodes.length} at once${slowest ? `, slowest ${slowest.id.replace(/:.*/, '')}` : ''}`;
+}
+
+/** One line that says what machine this is. */
+export function headline({ machineId, gpus, root, daemon }: MachineStatus): string {
+  const mode = gpus[0]?.mode;
+  const kind = mode === 'mock' ? 'simulated ' : '';
+  const what = mode === 'cpu' ? 'no GPU' : `${gpus.length} ${kind}GPU${gpus.length === 1 ? '' : 's'}`;
+  return `${pc.bold('mgpu')} ${daemon.version} · ${machineId} · ${what} · ${root}`;
+}

@@ -1,0 +1,155 @@
+import { reportError } from '@mgpu/core';
+import { Command, InvalidArgumentError } from 'commander';
+import type { CommandContext, ExitCode } from './commands/command.ts';
+import { exitCodes } from './commands/command.ts';
+import { createOutput } from './print/output.ts';
+import { version } from './version.ts';
+
+interface GlobalOptions {
+  readonly root?: string;
+  readonly config?: string;
+  readonly json?: boolean;
+  readonly mock?: number;
+}
+
+const interrupted = new AbortController();
+const impatient = new AbortController();
+// A closed terminal ends a machine in the foreground as Ctrl-C does; nobody would be left to stop it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (impatient.signal.aborted) process.exit(exitCodes.failed);
+    if (interrupted.signal.aborted) impatient.abort();
+    else interrupted.abort();
+  });
+}
+// Nobody reads any more: that is no reason to drop what runs.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+const program = new Command('mgpu')
+  .description('Turns a multi-GPU box into a reliable AI node')
+  .version(version)
+  .option('--root <dir>', 'folder of the machine (default: /workspace where it exists, else ~/.mgpu)')
+  .option('--config <file>', 'configuration file (default: mgpu.config.{yaml,json,ts} here)')
+  .option('--json', 'print one JSON envelope { apiVersion, kind, data }')
+  .showHelpAfterError('(mgpu --help shows the commands)')
+  .exitOverride();
+
+program
+  .command('up')
+  .description('boot the machine and stay until Ctrl-C, or with --detach return when it has booted')
+  .option('--mock <n>', 'that many simulated GPUs with simulated engines', positive)
+  .option('--detach', 'leave the daemon in the background')
+  .action(async (options: { mock?: number; detach?: boolean }) => {
+    const { up } = await import('./commands/up.ts');
+    const args = process.argv.slice(2).filter((each) => each !== '--detach' && each !== '--json');
+    await finish((context) => up(context, { detach: options.detach ?? false, arguments: args }), options);
+  });
+
+program
+  .command('down')
+  .description('stop everything')
+  .option('--force', 'kill at once instead of waiting for graceful ends')
+  .action(async ({ force = false }: { force?: boolean }) => {
+    const { down } = await import('./commands/down.ts');
+    await finish((context) => down(context, { force }));
+  });
+
+program
+  .command('status')
+  .description('how the machine is')
+  .action(async () => {
+    const { status } = await import('./commands/status.ts');
+    await finish(status);
+  });
+
+program
+  .command('run')
+  .description('send a ComfyUI workflow (API format) through the queue and wait for its files')
+  .argument('<workflow.json>')
+  .option('--watch', 'show what happens')
+  .option('--out <dir>', 'copy the files there')
+  .option('--timeout <seconds>', 'give up after that long', positive)
+  .action(
+    async (path: string, { watch = false, out, timeout }: { watch?: boolean; out?: string; timeout?: number }) => {
+      const { run } = await import('./commands/run.ts');
+      const limit = timeout === undefined ? {} : { timeoutMs: timeout * 1_000 };
+      await finish((context) => run(context, path, { watch, ...(out === undefined ? {} : { out }), ...limit }));
+    },
+  );
+
+program
+  .command('doctor')
+  .description('look for what would keep the machine from working')
+  .option('--mock <n>', 'as for up', positive)
+  .action(async (options: { mock?: number }) => {
+    const { doctor } = await import('./commands/doctor.ts');
+    await finish(doctor, options);
+  });
+
+program
+  .command('demo')
+  .description('boot two simulated GPUs, make a picture on each, shut down')
+  .option('--keep', 'stay up and print the URLs')
+  .action(async ({ keep = false }: { keep?: boolean }) => {
+    const { demo } = await import('./commands/demo.ts');
+    await finish((context) => demo(context, { keep }));
+  });
+
+const config = program.command('config').description('the configuration');
+config
+  .command('show')
+  .description('the configuration in force, secrets left out')
+  .action(async () => finish((await import('./commands/config.ts')).configShow));
+config
+  .command('validate')
+  .description('every problem of the configuration')
+  .action(async () => finish((await import('./commands/config.ts')).configValidate));
+config
+  .command('schema')
+  .description('JSON Schema for editors')
+  .action(async () => {
+    const { configSchema } = await import('./commands/config.ts');
+    await finish((context) => configSchema(context, (text) => process.stdout.write(text)));
+  });
+config
+  .command('environment')
+  .description('the environment variables that are understood')
+  .action(async () => finish((await import('./commands/config.ts')).configEnvironment));
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('it must be a whole number from 1');
+  return value;
+}
+
+/** Runs a command and ends the process with its exit code. */
+async function finish(
+  command: (context: CommandContext) => Promise<ExitCode>,
+  local: { mock?: number } = {},
+): Promise<void> {
+  const { root, config: file, json = false } = program.opts<GlobalOptions>();
+  const output = createOutput(json, process.stdout, process.stderr);
+  const settings = { config: file, root, mock: local.mock, env: process.env, cwd: process.cwd() };
+  let code: ExitCode;
+  try {
+    code = await command({ output, settings, interrupted: interrupted.signal, impatient: impatient.signal });
+  } catch (error) {
+    // Whoever interrupts a command knows why it ended.
+    if (!(interrupted.signal.aborted && error === interrupted.signal.reason)) output.error(error);
+    code = exitCodeOf(error);
+  }
+  process.stdout.write('', () => process.exit(code));
+}
+
+function exitCodeOf(error: unknown): ExitCode {
+  const { code } = reportError(error);
+  if (code === 'CONTROL_NOT_RUNNING') return exitCodes.notRunning;
+  return code.startsWith('CORE_CONFIG_') ? exitCodes.usage : exitCodes.failed;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // commander has said what is wrong; help and version are no failure.
+  process.exitCode = (error as { exitCode?: number }).exitCode === 0 ? exitCodes.done : exitCodes.usage;
+}

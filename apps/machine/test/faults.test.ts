@@ -1,0 +1,126 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MachineStatus } from '@mgpu/control';
+import type { InstanceStatus, JobStatus } from '@mgpu/core';
+import { expect, test } from 'vitest';
+import { type Box, invertWorkflow, isAlive, openBox, samplerWorkflow } from './support.ts';
+
+const slowSteps = { MGPU_SIM: JSON.stringify({ stepMs: 100 }) };
+
+async function instance(box: Box, id: string): Promise<InstanceStatus | undefined> {
+  return (await box.mgpu(['status', '--json'])).json<MachineStatus>().data.instances.find((each) => each.id === id);
+}
+
+/** A Redis of the test's own on a port, its data kept between lives. */
+async function startRedis(port: number, dir: string) {
+  const child = spawn(
+    'redis-server',
+    ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--appendonly', 'yes', '--save', ''],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  for await (const chunk of child.stdout) if (String(chunk).includes('Ready to accept connections')) break;
+  return {
+    async kill() {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  };
+}
+
+test('Redis that goes away and comes back mid-job loses nothing and does nothing twice', async () => {
+  await using box = await openBox((port) => ({
+    redis: { url: `redis://127.0.0.1:${port + 30}` },
+    nginx: { enabled: false },
+  }));
+  const dir = join(box.root, '..');
+  let redis = await startRedis(box.port + 30, dir);
+  try {
+    const up = await box.mgpu(['up', '--mock', '1', '--detach'], slowSteps);
+    expect(up.stderr).toBe('');
+    const workflow = await box.writeJson('slow.json', samplerWorkflow(30));
+    const run = box.start(['run', workflow, '--watch', '--out', 'pictures']);
+    await run.printed(/step \d+ of 30/);
+    await redis.kill();
+    await expect.poll(async () => (await instance(box, 'worker_gpu0'))?.health, { timeout: 20_000 }).not.toBe('ready');
+    expect(await instance(box, 'comfyui_gpu0')).toMatchObject({ state: 'running', health: 'ready' });
+    redis = await startRedis(box.port + 30, dir);
+    const { code, stdout } = await run.ended;
+    expect(stdout).toMatch(/pictures\/sampled_00001_\.png/);
+    expect(code).toBe(0);
+    const outputs = join(box.root, 'comfyui_gpu0', 'output');
+    expect(existsSync(join(outputs, 'sampled_00001_.png'))).toBe(true);
+    expect(existsSync(join(outputs, 'sampled_00002_.png'))).toBe(false);
+  } finally {
+    await redis.kill();
+  }
+});
+
+test('a Redis that is not there leaves the machine up and says so; jobs flow when it appears', async () => {
+  await using box = await openBox((port) => ({
+    redis: { url: `redis://127.0.0.1:${port + 30}` },
+    nginx: { enabled: false },
+  }));
+  const up = await box.mgpu(['up', '--mock', '1', '--detach']);
+  expect(up.code).toBe(0);
+  expect(await instance(box, 'redis')).toMatchObject({ state: 'running', health: 'notReady' });
+  expect(await instance(box, 'worker_gpu0')).toMatchObject({
+    state: 'running',
+    reason: { message: expect.stringContaining(`127.0.0.1:${box.port + 30}`) },
+  });
+  const workflow = await box.writeJson('invert.json', invertWorkflow());
+  const early = await box.mgpu(['run', workflow]);
+  expect(early.code).toBe(1);
+  expect(early.stderr).toContain('WORKER_REDIS_UNREACHABLE');
+  const redis = await startRedis(box.port + 30, join(box.root, '..'));
+  try {
+    await expect.poll(async () => (await instance(box, 'worker_gpu0'))?.health, { timeout: 20_000 }).toBe('ready');
+    expect((await box.mgpu(['run', workflow])).code).toBe(0);
+  } finally {
+    await redis.kill();
+  }
+});
+
+test('Ctrl-C in `mgpu run` interrupts the engine', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '1', '--detach'], slowSteps);
+  const run = box.start(['run', await box.writeJson('slow.json', samplerWorkflow(600)), '--watch']);
+  await run.printed(/step \d+ of 600/);
+  run.kill('SIGINT');
+  const { code, stdout } = await run.ended;
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/was cancelled/);
+  const next = await box.mgpu(['run', await box.writeJson('invert.json', invertWorkflow()), '--json']);
+  expect(next.json<JobStatus>().data.state).toBe('completed');
+});
+
+test('a worker killed mid-job is swept at the next start, and the job is not lost', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '1', '--detach'], slowSteps);
+  const run = box.start(['run', await box.writeJson('slow.json', samplerWorkflow(20)), '--watch']);
+  await run.printed(/step \d+ of 20/);
+  const worker = await instance(box, 'worker_gpu0');
+  process.kill(worker?.pid ?? 0, 'SIGKILL');
+  await expect.poll(async () => (await instance(box, 'worker_gpu0'))?.state, { timeout: 20_000 }).toBe('failed');
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  expect((await run.ended).code).toBe(0);
+  expect(existsSync(join(box.root, 'comfyui_gpu0', 'output', 'sampled_00002_.png'))).toBe(false);
+});
+
+test('a killed daemon leaves its engines running; the next one ends them before it starts anew', async () => {
+  await using box = await openBox();
+  const args = ['up', '--mock', '1', '--detach'];
+  await box.mgpu(args);
+  const before = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  process.kill(before.daemon.pid, 'SIGKILL');
+  await expect.poll(() => isAlive(before.daemon.pid), { timeout: 20_000 }).toBe(false);
+  for (const { pid, id } of before.instances) expect(isAlive(pid), id).toBe(true);
+  const up = await box.mgpu(args);
+  expect(up.stderr).toBe('');
+  expect(up.code).toBe(0);
+  for (const { pid, id } of before.instances) expect(isAlive(pid), id).toBe(false);
+  expect(readFileSync(join(box.root, 'run', 'comfyui_gpu0.json'), 'utf8')).toContain('"v":1');
+});

@@ -1,0 +1,115 @@
+import { readFileSync, statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { MachineStatus } from '@mgpu/control';
+import type { JobStatus } from '@mgpu/core';
+import { decode } from 'fast-png';
+import { expect, test } from 'vitest';
+import { invertWorkflow, isAlive, openBox } from './support.ts';
+
+/** The first pixel, and whether all are the same. */
+function pixels(path: string) {
+  const { data, channels, width, height } = decode(readFileSync(path));
+  const first = [...data.slice(0, 3)];
+  const same = Array.from({ length: width * height }, (_, n) => n * channels).every((at) =>
+    first.every((value, c) => data[at + c] === value),
+  );
+  return { width, height, first, same };
+}
+
+test('boots detached, tells its status, runs a workflow through the queue, and stops without a trace', async () => {
+  await using box = await openBox();
+  const up = await box.mgpu(['up', '--mock', '2', '--detach']);
+  expect(up.stderr).toBe('');
+  expect(up.code).toBe(0);
+  expect(up.stdout).toMatch(/✔ ComfyUI .*\n/);
+
+  const { apiVersion, kind, data } = (await box.mgpu(['status', '--json'])).json<MachineStatus>();
+  expect({ apiVersion, kind }).toEqual({ apiVersion: 'mgpu/v1', kind: 'Status' });
+  expect(data.daemon.pid).toBeGreaterThan(1);
+  expect(data.instances.map(({ id }) => id).toSorted()).toEqual([
+    'comfyui_gpu0',
+    'comfyui_gpu1',
+    'nginx',
+    'redis',
+    'worker_gpu0',
+    'worker_gpu1',
+  ]);
+  for (const each of data.instances)
+    expect(each, each.id).toMatchObject({ state: 'running', health: 'ready', pid: expect.any(Number) });
+  expect(data.instances.find(({ id }) => id === 'comfyui_gpu1')).toMatchObject({
+    kind: 'comfyui',
+    gpu: 1,
+    port: box.port + 1,
+  });
+
+  const workflow = await box.writeJson('invert.json', invertWorkflow());
+  const run = await box.mgpu(['run', workflow, '--out', 'pictures']);
+  expect(run.stderr).toBe('');
+  expect(pixels(run.stdout.trim())).toEqual({ width: 64, height: 48, first: [0, 255, 255], same: true });
+
+  for (const colour of [0x00ff00, 0x0000ff]) {
+    await box.mgpu(['run', await box.writeJson('other.json', invertWorkflow(colour)), '--out', 'pictures']);
+  }
+  expect(await readdir(join(box.root, '..', 'pictures', 'test'))).toHaveLength(3);
+
+  const again = await box.mgpu(['run', workflow, '--json']);
+  const job = again.json<JobStatus>().data;
+  expect(job.result?.artifacts).toHaveLength(1);
+  expect(job.result?.artifacts[0]).toMatchObject({
+    mediaType: 'image/png',
+    sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+  });
+
+  const down = await box.mgpu(['down']);
+  expect(down.code).toBe(0);
+  for (const { pid, id } of data.instances) expect(isAlive(pid), id).toBe(false);
+  await expect.poll(() => isAlive(data.daemon.pid), { timeout: 20_000 }).toBe(false);
+  expect(await readdir(join(box.root, 'run'))).toEqual([]);
+});
+
+test('is left alone by a second daemon, which names the first', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  const first = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const second = await box.mgpu(['up', '--mock', '1']);
+  expect(second.code).toBe(1);
+  expect(second.stderr).toContain('CONTROL_ALREADY_RUNNING');
+  expect(second.stderr).toContain(String(first.daemon.pid));
+  const after = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  expect(after.instances.map(({ pid }) => pid)).toEqual(first.instances.map(({ pid }) => pid));
+});
+
+test('asked to come up twice stays as it is', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  const before = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const again = await box.mgpu(['up', '--mock', '1', '--detach']);
+  expect(again.code).toBe(0);
+  const after = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  expect(after.instances.map(({ pid }) => pid)).toEqual(before.instances.map(({ pid }) => pid));
+});
+
+test('in the foreground shows its phases, keeps a trace, and ends at Ctrl-C with exit code 0', async () => {
+  await using box = await openBox();
+  const up = box.start(['up', '--mock', '1']);
+  await up.printed(/worker_gpu0 +ready/);
+  up.kill('SIGINT');
+  const { code, stdout } = await up.ended;
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/✔ control[\s\S]*✔ environment[\s\S]*✔ Redis /);
+  const [trace] = await readdir(join(box.root, 'state', 'boots'));
+  const report = JSON.parse(readFileSync(join(box.root, 'state', 'boots', trace ?? ''), 'utf8'));
+  expect(report).toMatchObject({ v: 1, outcome: 'ok', totalMs: expect.any(Number) });
+  expect(report.phases.map(({ name }: { name: string }) => name)).toContain('ComfyUI');
+  expect(statSync(join(box.root, 'run')).mode & 0o077).toBe(0);
+});
+
+test('says that no daemon runs with exit code 3', async () => {
+  await using box = await openBox();
+  for (const command of [['status'], ['down']]) {
+    const { code, stderr } = await box.mgpu(command);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/no mgpu daemon is running here.*CONTROL_NOT_RUNNING[\s\S]*→ start it/);
+  }
+});

@@ -1,0 +1,159 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Envelope } from '@mgpu/control';
+import { leasePorts } from '@mgpu/core/testing';
+import { stringify } from 'yaml';
+
+const cli = join(import.meta.dirname, '../dist/cli.js');
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Standard output as the envelope of `--json`. */
+  json<D>(): Envelope<string, D>;
+}
+
+export interface Running {
+  readonly ended: Promise<Ended>;
+  kill(signal: NodeJS.Signals): void;
+  /** Resolves when standard output has matched. */
+  printed(pattern: RegExp): Promise<void>;
+}
+
+/** A folder with a configuration of its own, and the `mgpu` command in it. */
+export interface Box extends AsyncDisposable {
+  readonly root: string;
+  readonly port: number;
+  start(args: readonly string[], env?: Record<string, string>): Running;
+  mgpu(args: readonly string[], env?: Record<string, string>): Promise<Ended>;
+  writeConfig(config: object): Promise<void>;
+  writeJson(name: string, content: unknown): Promise<string>;
+}
+
+type Services = Record<string, Record<string, unknown>>;
+
+/** Ports of its own, an empty home, nothing of this environment but the path. */
+export async function openBox(services: (port: number) => Services = () => ({})): Promise<Box> {
+  const dir = mkdtempSync(join(tmpdir(), 'mgpu-box-'));
+  const root = join(dir, 'root');
+  const ports = await leasePorts();
+  const basics: Services = {
+    comfyui: { basePort: ports.first },
+    nginx: { port: ports.first + 20, upstreams: { comfyui: { basePort: ports.first + 10 } } },
+  };
+  const running = new Set<Running>();
+  const box: Box = {
+    root,
+    port: ports.first,
+    start(args, env = {}) {
+      const each = run(args, dir, { PATH: process.env.PATH ?? '', HOME: dir, ...env });
+      running.add(each);
+      void each.ended.then(() => running.delete(each));
+      return each;
+    },
+    mgpu: (args, env) => box.start(args, env).ended,
+    writeConfig: (config) => writeFile(join(dir, 'mgpu.config.yaml'), stringify(config)),
+    async writeJson(name, content) {
+      const path = join(dir, name);
+      await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+      return path;
+    },
+    async [Symbol.asyncDispose]() {
+      await box.mgpu(['down', '--force']);
+      for (const each of running) each.kill('SIGKILL');
+      await Promise.all([...running].map(({ ended }) => ended));
+      rmSync(dir, { recursive: true, force: true });
+      ports[Symbol.dispose]();
+    },
+  };
+  const own = services(ports.first);
+  const merged = Object.fromEntries(
+    [...new Set([...Object.keys(basics), ...Object.keys(own)])].map((kind) => [
+      kind,
+      { ...basics[kind], ...own[kind] },
+    ]),
+  );
+  await box.writeConfig({ machine: { root }, services: merged });
+  return box;
+}
+
+function run(args: readonly string[], cwd: string, env: Record<string, string>): Running {
+  const child = spawn(process.execPath, [cli, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  const watchers = new Set<() => void>();
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+    for (const each of watchers) each();
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const ended = new Promise<Ended>((resolve) => {
+    child.once('close', (code) => {
+      resolve({ code, stdout, stderr, json: () => JSON.parse(stdout) });
+      for (const each of watchers) each();
+    });
+  });
+  return {
+    ended,
+    kill: (signal) => void child.kill(signal),
+    printed: (pattern) =>
+      new Promise((resolve, reject) => {
+        const check = () => {
+          if (pattern.test(stdout)) resolve();
+          else if (child.exitCode !== null || child.signalCode !== null)
+            reject(new Error(`ended without printing ${pattern}: ${stdout}${stderr}`));
+          else return;
+          watchers.delete(check);
+        };
+        watchers.add(check);
+        check();
+      }),
+  };
+}
+
+/** Whether a process is there; one that only waits to be collected by init is not. */
+export function isAlive(pid: number | undefined): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
+  } catch {
+    return false; // gone
+  }
+}
+
+/** EmptyImage → ImageInvert → SaveImage: every pixel is the complement of the colour. */
+export const invertWorkflow = (color = 0xff0000) => ({
+  '1': { class_type: 'EmptyImage', inputs: { width: 64, height: 48, batch_size: 1, color } },
+  '2': { class_type: 'ImageInvert', inputs: { image: ['1', 0] } },
+  '3': { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: 'test/inverted' } },
+});
+
+/** A sampler that takes its time: `steps` steps of the simulator's `stepMs`. */
+export const samplerWorkflow = (steps: number, seed = 1) => ({
+  '1': { class_type: 'CheckpointLoaderSimple', inputs: { ckpt_name: 'v1-5-pruned-emaonly-fp16.safetensors' } },
+  '2': { class_type: 'CLIPTextEncode', inputs: { clip: ['1', 1], text: 'a machine' } },
+  '3': { class_type: 'EmptyLatentImage', inputs: { width: 64, height: 64, batch_size: 1 } },
+  '4': {
+    class_type: 'KSampler',
+    inputs: {
+      model: ['1', 0],
+      positive: ['2', 0],
+      negative: ['2', 0],
+      latent_image: ['3', 0],
+      seed,
+      steps,
+      cfg: 7,
+      sampler_name: 'euler',
+      scheduler: 'normal',
+      denoise: 1,
+    },
+  },
+  '5': { class_type: 'VAEDecode', inputs: { samples: ['4', 0], vae: ['1', 2] } },
+  '6': { class_type: 'SaveImage', inputs: { images: ['5', 0], filename_prefix: 'sampled' } },
+});

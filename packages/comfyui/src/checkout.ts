@@ -1,0 +1,77 @@
+import { constants } from 'node:fs';
+import { access, readFile, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { findProgram, type Layout } from '@mgpu/core';
+import { ComfyUIDirMissingError, ComfyUIPythonMissingError } from './errors.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The program that takes ComfyUI's arguments, and what is known about it. */
+export interface Engine {
+  readonly file: string;
+  readonly args: readonly string[];
+  /** Undefined for a program given as `command`. */
+  readonly dir?: string;
+  /** Whether this version understands a flag; older ones end with exit code 2 on flags they do not know. */
+  knows(flag: string): boolean;
+}
+
+export interface EngineOptions {
+  readonly dir?: string | undefined;
+  readonly python?: string | undefined;
+  readonly command?: readonly string[] | undefined;
+}
+
+/** Finds the checkout and its Python. Throws `COMFYUI_DIR_MISSING` and `COMFYUI_PYTHON_MISSING`. */
+export async function findEngine(
+  options: EngineOptions,
+  { layout, env }: { layout: Layout; env: Environment },
+): Promise<Engine> {
+  const [program, ...first] = options.command ?? [];
+  if (program !== undefined) return { file: program, args: first, knows: () => true };
+  const dir = resolve(options.dir ?? join(layout.engines, 'comfyui', 'current'));
+  const main = join(dir, 'main.py');
+  const problem = await whyNoFile(dir, main);
+  if (problem !== undefined) throw new ComfyUIDirMissingError({ dir, problem });
+  const file = await findPython(dir, options.python, env);
+  // Every version since 2023 declares its flags in this file; where they are not, the newest are assumed.
+  const text = await readFile(join(dir, 'comfy', 'cli_args.py'), 'utf8').catch(() => '');
+  const isList = text.includes('"--port"');
+  return { file, args: [main], dir, knows: (flag) => !isList || text.includes(`"${flag}"`) };
+}
+
+async function whyNoFile(dir: string, main: string): Promise<string | undefined> {
+  const isFolder = await stat(dir).then((found) => found.isDirectory(), ignoreMissing);
+  if (isFolder === undefined) return 'the folder does not exist';
+  if (!isFolder) return 'it is no folder';
+  return (await stat(main).then((found) => found.isFile(), ignoreMissing)) ? undefined : 'main.py is not in it';
+}
+
+async function findPython(dir: string, given: string | undefined, env: Environment): Promise<string> {
+  if (given !== undefined) {
+    const found = await findProgram([given.includes('/') ? resolve(given) : given], env);
+    if (found !== undefined) return found;
+    throw new ComfyUIPythonMissingError({ python: given, problem: 'does not exist or may not be executed' });
+  }
+  for (const venv of [join(dir, 'venv'), join(dir, '.venv')]) {
+    if ((await stat(venv).catch(ignoreMissing)) === undefined) continue;
+    const python = join(venv, 'bin', 'python');
+    if (await isExecutable(python)) return python;
+    // Silently taking another Python would end in a missing module somewhere else.
+    throw new ComfyUIPythonMissingError({ python, problem: 'does not exist or may not be executed' });
+  }
+  const found = await findProgram(['python3'], env);
+  if (found !== undefined) return found;
+  throw new ComfyUIPythonMissingError({ python: 'python3', problem: `is not in PATH, and ${dir} has no venv` });
+}
+
+const isExecutable = (path: string) =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false, // missing or forbidden: both mean no
+  );
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+  throw error;
+}

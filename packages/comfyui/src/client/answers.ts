@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { ComfyUIBadAnswerError } from '../errors.ts';
+
+// What is relied on, and nothing more: versions and custom nodes add to every answer.
+
+const record = z.record(z.string(), z.unknown());
+
+export const submissionSchema = z.object({
+  prompt_id: z.string(),
+  number: z.number(),
+  node_errors: record.optional(),
+});
+
+export const refusalSchema = z.object({
+  error: z.union([
+    z.string(),
+    z.object({ type: z.string().optional(), message: z.string().optional(), details: z.string().optional() }).loose(),
+  ]),
+  node_errors: z.unknown().optional(),
+});
+
+export const historySchema = z.record(
+  z.string(),
+  z.object({
+    outputs: z.record(z.string(), record),
+    status: z
+      .object({
+        status_str: z.string(),
+        completed: z.boolean(),
+        messages: z.array(z.tuple([z.string(), record])).default([]),
+      })
+      .nullish(),
+  }),
+);
+
+const queueItem = z.tuple([z.number(), z.string()], z.unknown());
+export const queueSchema = z.object({ queue_running: z.array(queueItem), queue_pending: z.array(queueItem) });
+
+export const execInfoSchema = z.object({ exec_info: z.object({ queue_remaining: z.number() }) });
+
+export const uploadSchema = z.object({ name: z.string(), subfolder: z.string().default(''), type: z.string() });
+
+export const statsSchema = z.object({
+  system: z.object({ comfyui_version: z.string().optional(), argv: z.array(z.string()).default([]) }).loose(),
+  devices: z.array(record),
+});
+
+export const recordSchema = record;
+
+/** The answer as what it should be; `COMFYUI_BAD_ANSWER` otherwise. */
+export function readAnswer<T>(schema: z.ZodType<T>, body: string, url: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    throw new ComfyUIBadAnswerError({ url, problem: `it is not JSON: ${body.slice(0, 80)}` });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new ComfyUIBadAnswerError({ url, problem: `${issue?.path.join('.') || 'the answer'}: ${issue?.message}` });
+}

@@ -1,0 +1,61 @@
+import {
+  booleanFromText,
+  defineService,
+  type Finding,
+  instanceId,
+  numberFromText,
+  reportError,
+  wordsFromText,
+} from '@mgpu/core';
+import { findEngine } from './checkout.ts';
+import { ComfyUIService } from './comfyui-service.ts';
+import { comfyuiSchema } from './config.ts';
+import { makeSharedFolders } from './model-folders.ts';
+
+/** ComfyUI as a service of the machine: one instance per GPU, jobs of type `comfyui`. */
+export const comfyui = defineService({
+  api: 1,
+  kind: 'comfyui',
+  summary: 'ComfyUI, one instance per GPU',
+  scope: 'gpu',
+  schema: comfyuiSchema,
+  env: {
+    ENABLE_COMFYUI: { key: 'enabled', summary: 'Whether ComfyUI runs', parse: booleanFromText },
+    COMFYUI_BASE_PORT: { key: 'basePort', summary: 'Port on GPU 0', parse: numberFromText },
+    WORKER_BASE_COMFYUI_PORT: { key: 'basePort', summary: 'Port on GPU 0', parse: numberFromText },
+    COMFY_ARGS: { key: 'args', summary: 'Further arguments', parse: wordsFromText },
+    COMFYUI_CPU_MODE: { key: 'cpu', summary: 'Run on the CPU', parse: booleanFromText },
+    COMFY_DIR: { key: 'dir', summary: 'The checkout' },
+    COMFYUI_DIR: { key: 'dir', summary: 'The checkout' },
+  },
+  phase: 'ComfyUI',
+  // A machine without its engine takes no jobs: better a boot that fails clearly than one that looks well.
+  critical: true,
+  connector: {
+    types: ['comfyui'],
+    // The same file from src (tests) and from dist.
+    module: new URL('../dist/connector.js', import.meta.url),
+  },
+  async install({ layout, env }, config) {
+    await makeSharedFolders(layout);
+    await findEngine(config, { layout, env });
+  },
+  create({ basePort, enabled: _enabled, gpus: _gpus, ...options }, context) {
+    const index = typeof context.gpu === 'object' ? context.gpu.index : (context.gpu ?? 0);
+    return new ComfyUIService({ ...options, port: basePort + index }, context);
+  },
+  ports: ({ basePort }, gpus) => gpus.map((gpu) => ({ instance: instanceId('comfyui', gpu), port: basePort + gpu })),
+  async doctor(config, { layout, env }): Promise<readonly Finding[]> {
+    try {
+      const { file, args, dir } = await findEngine(config, { layout, env });
+      const message =
+        dir === undefined
+          ? `ComfyUI is stood in for by ${[file, ...args].join(' ')}`
+          : `ComfyUI in ${dir}, run by ${file}`;
+      return [{ level: 'ok', message }];
+    } catch (error) {
+      const { message, hint } = reportError(error);
+      return [{ level: 'error', message, ...(hint === undefined ? {} : { hint }) }];
+    }
+  },
+});

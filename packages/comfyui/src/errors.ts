@@ -1,0 +1,146 @@
+import { defineError } from '@mgpu/core/jobs';
+
+export const ComfyUIDirMissingError = defineError<{ dir: string; problem: string }>({
+  code: 'COMFYUI_DIR_MISSING',
+  message: ({ dir, problem }) => `there is no ComfyUI in ${dir}: ${problem}`,
+  hint: 'set services.comfyui.dir (or COMFYUI_DIR) to a ComfyUI checkout, the folder with main.py',
+});
+
+export const ComfyUIPythonMissingError = defineError<{ python: string; problem: string }>({
+  code: 'COMFYUI_PYTHON_MISSING',
+  message: ({ python, problem }) => `the Python for ComfyUI, ${python}, ${problem}`,
+  hint: 'set services.comfyui.python to the Python that has its requirements, or make a venv in the checkout',
+});
+
+export const ComfyUIForeignProcessError = defineError<{
+  instance: string;
+  url: string;
+  argv: readonly string[];
+  pid?: number;
+  command?: string;
+}>({
+  code: 'COMFYUI_FOREIGN_PROCESS',
+  message: ({ instance, url, argv, pid, command }) =>
+    `${instance}: ${url} is answered by another ComfyUI${pid === undefined ? '' : `, process ${pid} (${command})`}, started as: ${argv.join(' ').slice(0, 300)}`,
+  hint: 'stop that one, or set services.comfyui.basePort to a free range',
+});
+
+export const ComfyUIUnreachableError = defineError<{ url: string; problem: string }>({
+  code: 'COMFYUI_UNREACHABLE',
+  retryable: true,
+  message: ({ url, problem }) => `ComfyUI at ${url} cannot be reached: ${problem}`,
+  hint: 'check with `mgpu status` that it runs, and look into its log',
+});
+
+export const ComfyUIBadAnswerError = defineError<{ url: string; problem: string }>({
+  code: 'COMFYUI_BAD_ANSWER',
+  retryable: true,
+  message: ({ url, problem }) => `ComfyUI gave an answer to ${url} that makes no sense: ${problem}`,
+  hint: 'check that this is a ComfyUI and nothing in between changes its answers',
+});
+
+export const ComfyUIRefusedError = defineError<{ request: string; status: number; answer: string }>({
+  code: 'COMFYUI_REFUSED',
+  message: ({ request, status, answer }) =>
+    `ComfyUI refused ${request} with status ${status}${answer ? `: ${answer}` : ''}`,
+});
+
+export const ComfyUIFileMissingError = defineError<{ file: string; url: string }>({
+  code: 'COMFYUI_FILE_MISSING',
+  message: ({ file, url }) => `ComfyUI at ${url} has no file ${file}`,
+});
+
+export const ComfyUIEventsLostError = defineError<{ url: string; behind: number }>({
+  code: 'COMFYUI_EVENTS_LOST',
+  retryable: true,
+  message: ({ url, behind }) => `the reader of the events of ${url} fell ${behind} events behind`,
+  hint: 'read faster, or leave out previews',
+});
+
+export const ComfyUIPromptInvalidError = defineError<{
+  /** The engine's own `error` object. */
+  error: unknown;
+  /** The engine's own `node_errors`. */
+  nodeErrors: unknown;
+  problems: readonly string[];
+  fault: 'permanent';
+}>({
+  code: 'COMFYUI_PROMPT_INVALID',
+  message: ({ problems }) =>
+    `ComfyUI refused the workflow: ${problems[0] ?? 'no reason given'}${problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''}`,
+  hint: 'correct the named node, or install what it needs; details.nodeErrors is what the engine said',
+});
+
+export const ComfyUIInputInvalidError = defineError<{ problems: readonly string[]; fault: 'permanent' }>({
+  code: 'COMFYUI_INPUT_INVALID',
+  message: ({ problems }) => `the input of a comfyui job is not valid: ${problems.join('; ')}`,
+  hint: 'give { prompt: <workflow in API format> }; in ComfyUI: Workflow → Export (API)',
+});
+
+export const ComfyUIUploadMissingError = defineError<{ path: string; problem: string; fault: 'permanent' }>({
+  code: 'COMFYUI_UPLOAD_MISSING',
+  message: ({ path, problem }) => `the file to upload, ${path}, cannot be read: ${problem}`,
+});
+
+interface NodeFailure extends Readonly<Record<string, unknown>> {
+  readonly engine: string;
+  readonly node: string;
+  readonly nodeType: string;
+  readonly exceptionType: string;
+  readonly exceptionMessage: string;
+  readonly traceback: readonly string[];
+}
+const failedNode = ({ engine, node, nodeType, exceptionType, exceptionMessage }: NodeFailure) =>
+  `${engine}: node ${node} (${nodeType}) failed with ${exceptionType}: ${exceptionMessage}`;
+
+export const ComfyUIExecutionFailedError = defineError<NodeFailure & { fault: 'permanent' }>({
+  code: 'COMFYUI_EXECUTION_FAILED',
+  message: failedNode,
+  hint: 'details.traceback is what the node said; its inputs or the node itself need a change',
+});
+
+export const ComfyUIOutOfMemoryError = defineError<NodeFailure & { fault: 'retryable' }>({
+  code: 'COMFYUI_OUT_OF_MEMORY',
+  retryable: true,
+  message: failedNode,
+  hint: 'the GPU had too little free memory: use a smaller picture, batch or model',
+});
+
+export const ComfyUIEngineFaultError = defineError<NodeFailure & { fault: 'engine-fault' }>({
+  code: 'COMFYUI_ENGINE_FAULT',
+  retryable: true,
+  message: failedNode,
+  hint: 'the engine cannot use its GPU any more: restart it',
+});
+
+export const ComfyUIEngineLostError = defineError<{
+  engine: string;
+  waitedMs: number;
+  /** `engine-fault` when it had begun with the job. */
+  fault: 'retryable' | 'engine-fault';
+}>({
+  code: 'COMFYUI_ENGINE_LOST',
+  retryable: true,
+  message: ({ engine, waitedMs }) =>
+    `${engine}: went away with a job and did not come back within ${Math.round(waitedMs / 1000)} s`,
+  hint: 'look into its log for why it ended',
+});
+
+export const ComfyUIJobKillsEngineError = defineError<{ engine: string; deaths: number; fault: 'permanent' }>({
+  code: 'COMFYUI_JOB_KILLS_ENGINE',
+  message: ({ engine, deaths }) =>
+    `${engine}: ended ${deaths} times while it ran this job; it is not given to it again`,
+  hint: "look into the engine's log for what it died of",
+});
+
+export const ComfyUIInterruptedError = defineError<{ engine: string; node: string; fault: 'permanent' }>({
+  code: 'COMFYUI_INTERRUPTED',
+  message: ({ engine, node }) => `${engine}: somebody else interrupted the job at node ${node}`,
+  hint: 'submit it again if that was not meant',
+});
+
+export const ComfyUIPromptRemovedError = defineError<{ engine: string; promptId: string; fault: 'permanent' }>({
+  code: 'COMFYUI_PROMPT_REMOVED',
+  message: ({ engine, promptId }) => `${engine}: somebody else removed prompt ${promptId} from its queue`,
+  hint: 'submit the job again if that was not meant',
+});

@@ -1,0 +1,63 @@
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { ComfyUIClient } from '../src/client/comfyui-client.ts';
+
+/** A server that answers everything the same way and remembers what it was asked. */
+async function answering(status: number, body: string) {
+  const asked: { path: string | undefined; headers: IncomingHttpHeaders }[] = [];
+  const server = createServer(({ url, headers }, response) => {
+    asked.push({ path: url, headers });
+    response.writeHead(status).end(body);
+  });
+  server.on('upgrade', ({ url, headers }, socket) => {
+    asked.push({ path: url, headers });
+    socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    asked,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => void server.close(() => resolve())),
+  };
+}
+
+test('it sends no Origin, which ComfyUI would refuse, and asks for no compression of events', async () => {
+  await using server = await answering(200, '{"exec_info":{"queue_remaining":3}}');
+  await using client = new ComfyUIClient({ url: server.url });
+  expect(await client.queueLength()).toBe(3);
+  await expect(client.events('a b')).rejects.toMatchObject({ code: 'COMFYUI_UNREACHABLE' });
+  expect(server.asked.map(({ path }) => path)).toEqual(['/prompt', '/ws?clientId=a%20b']);
+  for (const { headers } of server.asked) {
+    expect(headers).not.toHaveProperty('origin');
+    expect(headers).not.toHaveProperty('sec-websocket-extensions');
+  }
+});
+
+test('a path in front of the engine is kept', async () => {
+  await using server = await answering(200, '{}');
+  await using client = new ComfyUIClient(new URL(`${server.url}/comfyui/gpu0`));
+  await client.features();
+  expect(server.asked[0]?.path).toBe('/comfyui/gpu0/features');
+});
+
+test('answers that make no sense are told with what they are', async () => {
+  await using nonsense = await answering(200, '<html>');
+  await using client = new ComfyUIClient(nonsense.url);
+  await expect(client.queue()).rejects.toMatchObject({
+    code: 'COMFYUI_BAD_ANSWER',
+    message: expect.stringContaining('not JSON: <html>'),
+  });
+  await using shape = await answering(200, '{"queue_running":[["no number","id"]]}');
+  await using other = new ComfyUIClient(shape.url);
+  await expect(other.queue()).rejects.toMatchObject({ message: expect.stringContaining('queue_running.0.0') });
+  await using broken = await answering(500, '500 Internal Server Error\n\nServer got itself in trouble');
+  await using third = new ComfyUIClient(broken.url);
+  await expect(third.queue()).rejects.toMatchObject({
+    message: expect.stringContaining('status 500 500 Internal Server Error'),
+  });
+  await expect(third.free()).rejects.toMatchObject({ code: 'COMFYUI_REFUSED', details: { status: 500 } });
+  await using forbidden = await answering(403, '');
+  await using fourth = new ComfyUIClient(forbidden.url);
+  await expect(fourth.submit({})).rejects.toMatchObject({ code: 'COMFYUI_REFUSED', details: { status: 403 } });
+});

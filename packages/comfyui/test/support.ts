@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { Gpu, ServiceContext } from '@mgpu/core';
+import {
+  type Artifact,
+  type ConnectorIo,
+  type ConnectorJob,
+  type JobPreview,
+  type JobProgress,
+  type ProducedFile,
+  silentLogger,
+} from '@mgpu/core/jobs';
+import { leasePorts, testContext } from '@mgpu/core/testing';
+import { comfyuiProgram, type SimulationInput } from '@mgpu/simulator';
+import { decode } from 'fast-png';
+import { ComfyUIClient } from '../src/client/comfyui-client.ts';
+import type { PromptGraph } from '../src/client/types.ts';
+import { ComfyUIService } from '../src/comfyui-service.ts';
+import type { ComfyUIOptions } from '../src/config.ts';
+import { ComfyUIConnector } from '../src/connector/comfyui-connector.ts';
+import type { ConnectorSettings } from '../src/connector/settings.ts';
+
+export const simulator = [process.execPath, comfyuiProgram()];
+
+/** What a simulated ComfyUI reads from its environment. */
+export const simulation = (input: SimulationInput) => ({ MGPU_SIM: JSON.stringify(input) });
+
+export const mockGpu = (index: number): Gpu => ({ index, mode: 'mock', name: 'Simulated GPU', memoryMiB: 24_576 });
+
+/** A running ComfyUI, simulated unless the options say otherwise, and a client of it. */
+export interface TestEngine extends AsyncDisposable {
+  readonly service: ComfyUIService;
+  readonly client: ComfyUIClient;
+  readonly context: ServiceContext;
+  /** Replaces the faults of the simulator. */
+  faults(faults: SimulationInput['faults']): Promise<void>;
+  state(): Promise<Readonly<Record<string, unknown>>>;
+}
+
+export interface TestEngineOptions extends ComfyUIOptions {
+  readonly sim?: SimulationInput;
+}
+
+export async function startEngine({ sim = {}, ...options }: TestEngineOptions = {}): Promise<TestEngine> {
+  const lease = await leasePorts(2);
+  const context = testContext({ kind: 'comfyui', gpu: mockGpu(0), env: { ...process.env, ...simulation(sim) } });
+  const port = lease.first;
+  const service = new ComfyUIService(
+    { command: options.dir ? undefined : simulator, ...options, port } as ComfyUIOptions,
+    context,
+  );
+  const client = new ComfyUIClient(service.endpoint.url);
+  const release = async () => {
+    await client.close();
+    await service.stop({ force: true });
+    context[Symbol.dispose]();
+    lease[Symbol.dispose]();
+  };
+  await service.start().catch(async (error) => {
+    await release();
+    throw error;
+  });
+  const sim_ = (path: string, init: RequestInit = {}) => fetch(new URL(path, service.endpoint.url), init);
+  return {
+    service,
+    client,
+    context,
+    async faults(faults) {
+      const answer = await sim_('sim/faults', { method: 'PUT', body: JSON.stringify(faults) });
+      if (!answer.ok) throw new TypeError(await answer.text());
+    },
+    state: async () => (await sim_('sim/state')).json() as Promise<Record<string, unknown>>,
+    [Symbol.asyncDispose]: release,
+  };
+}
+
+export function connect(engine: TestEngine, settings: Partial<ConnectorSettings> = {}, isLocal = true) {
+  const { local, ...rest } = engine.service.endpoint;
+  const endpoint = isLocal && local ? { ...rest, local } : rest;
+  const connector = new ComfyUIConnector({ endpoint, log: silentLogger }, settings);
+  return Object.assign(connector, { [Symbol.asyncDispose]: () => connector.close() });
+}
+
+/** A file that was stored, with its content. */
+export interface StoredFile extends Artifact {
+  readonly content: Buffer;
+}
+
+/** What a worker would be to a connector, for one job. */
+export interface TestIo extends ConnectorIo {
+  readonly stored: StoredFile[];
+  readonly reports: JobProgress[];
+  readonly previews: JobPreview[];
+  readonly checkpoints: Readonly<Record<string, unknown>>[];
+  readonly fromDisk: boolean[];
+  abort(reason: unknown): void;
+  /** Resolves at the first report that matches. */
+  until(matches: (progress: JobProgress) => boolean): Promise<void>;
+}
+
+export function testIo(): TestIo {
+  const controller = new AbortController();
+  const waiting: { matches: (progress: JobProgress) => boolean; resolve: () => void }[] = [];
+  const io: TestIo = {
+    stored: [],
+    reports: [],
+    previews: [],
+    checkpoints: [],
+    fromDisk: [],
+    signal: controller.signal,
+    log: silentLogger,
+    abort: (reason) => controller.abort(reason),
+    until(matches) {
+      if (io.reports.some(matches)) return Promise.resolve();
+      return new Promise((resolve) => waiting.push({ matches, resolve }));
+    },
+    progress(progress) {
+      io.reports.push(progress);
+      for (const each of waiting) if (each.matches(progress)) each.resolve();
+    },
+    preview: (preview) => void io.previews.push(preview),
+    checkpoint: async (state) => void io.checkpoints.push(structuredClone(state)),
+    async store(file) {
+      const content = await contentOf(file);
+      io.fromDisk.push('path' in file.source);
+      const artifact: StoredFile = {
+        name: file.name,
+        path: `/artifacts/${file.name}`,
+        mediaType: file.mediaType ?? 'application/octet-stream',
+        bytes: content.length,
+        sha256: createHash('sha256').update(content).digest('hex'),
+        ...(file.origin ? { origin: { ...file.origin } } : {}),
+        content,
+      };
+      io.stored.push(artifact);
+      return artifact;
+    },
+  };
+  return io;
+}
+
+async function contentOf({ source }: ProducedFile): Promise<Buffer> {
+  if ('path' in source) return readFile(source.path);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of source.stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+let count = 0;
+export const job = (input: unknown, more: Partial<ConnectorJob> = {}): ConnectorJob => ({
+  id: `job-${count++}`,
+  type: 'comfyui',
+  input,
+  attempt: 1,
+  resumed: undefined,
+  ...more,
+});
+
+// Another colour every time, so that nothing comes out of the engine's cache unless a test wants it to.
+let colour = Math.floor(Math.random() * 0x20_00_00);
+export const nextColour = () => {
+  colour += 4;
+  return colour;
+};
+
+/** The picture every test knows: one colour, inverted, saved as PNG. */
+export function invertGraph({
+  color = nextColour(),
+  prefix = 'test/invert',
+  width = 64,
+  height = 48,
+} = {}): PromptGraph {
+  return {
+    1: { class_type: 'EmptyImage', inputs: { width, height, batch_size: 1, color } },
+    2: { class_type: 'ImageInvert', inputs: { image: ['1', 0] } },
+    3: { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: prefix } },
+  };
+}
+
+/** A picture that takes a while, in steps, and may fail at one of them. */
+export function slowGraph(options: {
+  seconds: number;
+  steps?: number;
+  failAtStep?: number;
+  failKind?: 'error' | 'oom';
+}): PromptGraph {
+  const { seconds, steps = 20, failAtStep = 0, failKind = 'error' } = options;
+  return {
+    1: { class_type: 'EmptyImage', inputs: { width: 16, height: 16, batch_size: 1, color: nextColour() } },
+    2: {
+      class_type: 'SlowNode',
+      inputs: { image: ['1', 0], seconds, steps, seed: nextColour(), fail_at_step: failAtStep, fail_kind: failKind },
+    },
+    3: { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: 'slow' } },
+  };
+}
+
+/** Red, green and blue of an inverted colour; the engine computes in floats, so each may be one less. */
+export const inverted = (color: number) => [255 - (color >> 16), 255 - ((color >> 8) & 255), 255 - (color & 255)];
+
+/** Whether all of a PNG is of a colour, within the engine's rounding. */
+export function isPlain(png: Uint8Array | undefined, [red = 0, green = 0, blue = 0]: readonly number[]): boolean {
+  if (!png) return false;
+  const { data, channels } = decode(png);
+  for (let at = 0; at < data.length; at += channels) {
+    const [r = -9, g = -9, b = -9] = data.subarray(at, at + 3);
+    if (Math.max(Math.abs(r - red), Math.abs(g - green), Math.abs(b - blue)) > 1) return false;
+  }
+  return true;
+}

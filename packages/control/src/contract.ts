@@ -1,0 +1,56 @@
+import type { BootPhase, BootReport, ErrorReport, Gpu, InstanceStatus, JobQueue } from '@mgpu/core';
+
+/** Version of every answer's envelope. */
+export const apiVersion = 'mgpu/v1';
+
+/** What every answer and every `--json` output looks like. */
+export interface Envelope<K extends string = string, D = unknown> {
+  readonly apiVersion: typeof apiVersion;
+  readonly kind: K;
+  readonly data: D;
+}
+
+export const envelope = <K extends string, D>(kind: K, data: D): Envelope<K, D> => ({ apiVersion, kind, data });
+
+export interface DaemonStatus {
+  readonly pid: number;
+  /** UUID of this life of the daemon. */
+  readonly run: string;
+  readonly version: string;
+  /** ISO time. */
+  readonly startedAt: string;
+}
+
+/** The machine at one moment. */
+export interface MachineStatus {
+  readonly machineId: string;
+  readonly root: string;
+  readonly state: 'booting' | 'running' | 'stopping';
+  readonly daemon: DaemonStatus;
+  readonly gpus: readonly Gpu[];
+  readonly boot: BootReport;
+  readonly instances: readonly InstanceStatus[];
+  /** What is wrong with the machine as a whole. */
+  readonly problems: readonly ErrorReport[];
+}
+
+/** What happens on the machine; `snapshot` comes first on every stream. */
+export type MachineEvent =
+  | { readonly event: 'snapshot'; readonly data: MachineStatus }
+  | { readonly event: 'phase'; readonly data: BootPhase }
+  | { readonly event: 'instance'; readonly data: InstanceStatus }
+  /** The boot ended; `error` when it failed. */
+  | { readonly event: 'boot'; readonly data: { readonly report: BootReport; readonly error?: ErrorReport } };
+
+/** What the control socket gives a face to. */
+export interface MachineControl {
+  status(): MachineStatus;
+  /** Starts what is not running. Resolves when everything was tried. */
+  up(): Promise<BootReport>;
+  /** Stops everything and then the daemon. Resolves when the instances are gone. */
+  down(options: { force: boolean }): Promise<void>;
+  /** Returns the function that unsubscribes. */
+  subscribe(listener: (event: MachineEvent) => void): () => void;
+  /** Throws `CONTROL_NO_JOBS` on a machine without a queue. */
+  jobs(): JobQueue;
+}

@@ -1,0 +1,84 @@
+import { chmod, mkdir, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import {
+  BaseService,
+  type Endpoint,
+  httpProbe,
+  type Probes,
+  type Run,
+  type ServiceContext,
+  standaloneContext,
+} from '@mgpu/core';
+import { ControlClient } from './client.ts';
+import type { MachineControl } from './contract.ts';
+import { DaemonRunningError } from './errors.ts';
+import { createControlServer } from './server.ts';
+import { claimName, expectSocketPath } from './socket-lock.ts';
+
+export interface ControlOptions {
+  /** Absolute path of the Unix socket; it becomes mode 0600 and is the lock of the machine's root. */
+  readonly socketPath: string;
+}
+
+const closeMs = 2_000;
+
+/**
+ * Listens on the daemon's Unix socket. Holding the socket is holding the root: a second one on the same path fails with
+ * `CONTROL_ALREADY_RUNNING`, a socket whose daemon is dead is taken over.
+ */
+export class ControlService extends BaseService<ControlOptions> {
+  readonly #control: MachineControl;
+
+  constructor(
+    config: ControlOptions,
+    control: MachineControl,
+    context: ServiceContext = standaloneContext({ kind: 'control' }),
+  ) {
+    super(config, context);
+    this.#control = control;
+  }
+
+  override get endpoint(): Endpoint {
+    return { instance: this.id, kind: this.kind, url: new URL(`unix://${this.config.socketPath}`) };
+  }
+
+  protected override probes(): Probes {
+    const probe = httpProbe(new URL('http://mgpu/v1/status'), { socketPath: this.config.socketPath });
+    return { startup: { probe, deadlineMs: 10_000 } };
+  }
+
+  protected override async onStart(run: Run): Promise<void> {
+    const { socketPath } = this.config;
+    const boundPath = `${socketPath}.${run.id.slice(0, 8)}`;
+    expectSocketPath(`${boundPath}.old`);
+    await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
+    await rm(boundPath, { force: true });
+    const server = createControlServer(this.#control);
+    run.defer(async () => {
+      const closed = new AbortController();
+      const { clock } = this.context;
+      // Answers under way are given; a client that never finishes its request does not hold us up.
+      clock.sleep(closeMs, { signal: closed.signal }).then(
+        () => server.server.closeAllConnections(),
+        () => {}, // closed in time
+      );
+      await server.close().finally(() => closed.abort());
+    });
+    run.defer(() => rm(boundPath, { force: true }));
+    await server.listen({ path: boundPath });
+    await chmod(boundPath, 0o600);
+    if (!(await claimName(boundPath, socketPath))) {
+      throw new DaemonRunningError({ socketPath, pid: await pidBehind(socketPath) });
+    }
+    run.defer(() => rm(socketPath, { force: true }));
+    await rm(boundPath, { force: true });
+  }
+}
+
+async function pidBehind(socketPath: string): Promise<number | undefined> {
+  await using client = new ControlClient({ socketPath });
+  return await client.status().then(
+    ({ daemon }) => daemon.pid,
+    () => undefined, // it listens but does not answer: still a living holder
+  );
+}

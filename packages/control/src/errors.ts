@@ -1,0 +1,39 @@
+import { defineError } from '@mgpu/core';
+
+export const DaemonNotRunningError = defineError<{ socketPath: string }>({
+  code: 'CONTROL_NOT_RUNNING',
+  message: ({ socketPath }) => `no mgpu daemon is running here (nobody listens on ${socketPath})`,
+  hint: 'start it with `mgpu up --detach`, or name the root of a running one with --root',
+});
+
+export const DaemonRunningError = defineError<{ socketPath: string; pid: number | undefined }>({
+  code: 'CONTROL_ALREADY_RUNNING',
+  message: ({ socketPath, pid }) =>
+    `an mgpu daemon is running on this root already${pid === undefined ? '' : ` (process ${pid})`}: ${socketPath}`,
+  hint: 'use it, stop it with `mgpu down`, or choose another root with --root',
+});
+
+export const SocketPathError = defineError<{ socketPath: string; bytes: number; limit: number }>({
+  code: 'CONTROL_SOCKET_PATH',
+  message: ({ socketPath, bytes, limit }) =>
+    `the path of the control socket is too long for the system (${bytes} bytes, at most ${limit}): ${socketPath}`,
+  hint: 'choose a shorter machine.root',
+});
+
+export const RequestInvalidError = defineError<{ problems: readonly string[] }>({
+  code: 'CONTROL_REQUEST_INVALID',
+  message: ({ problems }) => `the request is not valid: ${problems.join('; ')}`,
+});
+
+export const JobsUnavailableError = defineError<{ reason: string }>({
+  code: 'CONTROL_NO_JOBS',
+  message: ({ reason }) => `this machine takes no jobs: ${reason}`,
+  hint: 'enable services.worker and services.redis, or set services.redis.url',
+});
+
+export const ConnectionLostError = defineError<{ socketPath: string; doing: string }>({
+  code: 'CONTROL_CONNECTION_LOST',
+  retryable: true,
+  message: ({ socketPath, doing }) => `the daemon at ${socketPath} went away while ${doing}`,
+  hint: 'look at `mgpu status`, and into logs/ under the root',
+});

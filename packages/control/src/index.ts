@@ -1,0 +1,13 @@
+export { ControlClient, type ControlClientOptions } from './client.ts';
+export {
+  apiVersion,
+  type DaemonStatus,
+  type Envelope,
+  envelope,
+  type MachineControl,
+  type MachineEvent,
+  type MachineStatus,
+} from './contract.ts';
+export { type ControlOptions, ControlService } from './control-service.ts';
+export * as controlErrors from './errors.ts';
+export { DaemonNotRunningError, DaemonRunningError, JobsUnavailableError } from './errors.ts';

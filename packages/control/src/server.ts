@@ -1,0 +1,98 @@
+import { coreErrors, jobRequestSchema, MgpuError, reportError, toMgpuError } from '@mgpu/core';
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { envelope, type MachineControl } from './contract.ts';
+import { DaemonRunningError, JobsUnavailableError, RequestInvalidError } from './errors.ts';
+import { EventStream } from './event-stream.ts';
+
+const downSchema = z.strictObject({ force: z.boolean().default(false) });
+const maxBodyBytes = 16 * 1024 * 1024;
+
+const statusCodes: Readonly<Record<string, number>> = {
+  [RequestInvalidError.code]: 400,
+  [coreErrors.JobUnknownError.code]: 404,
+  [DaemonRunningError.code]: 409,
+  [JobsUnavailableError.code]: 503,
+};
+
+/** The daemon's API as a server that listens nowhere yet. Every answer is an envelope; errors have kind `Error`. */
+export function createControlServer(control: MachineControl): FastifyInstance {
+  const server = Fastify({ bodyLimit: maxBodyBytes, forceCloseConnections: 'idle' });
+
+  const streams = new Set<EventStream>();
+  // Streams never end by themselves; every other answer is still given before the server closes.
+  server.addHook('preClose', async () => {
+    for (const stream of streams) stream.end();
+  });
+  const openStream = (reply: FastifyReply): EventStream => {
+    reply.hijack();
+    const stream = new EventStream(reply.raw);
+    streams.add(stream);
+    stream.onClose(() => streams.delete(stream));
+    return stream;
+  };
+
+  server.setErrorHandler((error, _request, reply) => {
+    const known =
+      error instanceof MgpuError ? error : (asRequestError(error) ?? toMgpuError(error, 'the daemon failed'));
+    return reply.status(statusCodes[known.code] ?? 500).send(envelope('Error', reportError(known)));
+  });
+  server.setNotFoundHandler((request, reply) => {
+    const error = new RequestInvalidError({ problems: [`there is no ${request.method} ${request.url}`] });
+    return reply.status(404).send(envelope('Error', reportError(error)));
+  });
+
+  server.get('/v1/status', () => envelope('Status', control.status()));
+  server.post('/v1/up', async () => envelope('Boot', await control.up()));
+  server.post('/v1/down', async (request) => {
+    const { force } = parse(downSchema, request.body ?? {});
+    await control.down({ force });
+    return envelope('Down', {});
+  });
+  server.get('/v1/events', (_request, reply) => {
+    const stream = openStream(reply);
+    stream.send({ event: 'snapshot', data: control.status() });
+    stream.onClose(control.subscribe((event) => stream.send(event)));
+  });
+
+  server.post('/v1/jobs', async (request, reply) => {
+    const id = await control.jobs().submit(parse(jobRequestSchema, request.body));
+    return reply.status(201).send(envelope('JobSubmitted', { id }));
+  });
+  server.get<{ Params: { id: string } }>('/v1/jobs/:id', async ({ params }) =>
+    envelope('Job', await control.jobs().get(params.id)),
+  );
+  server.delete<{ Params: { id: string } }>('/v1/jobs/:id', async ({ params }) => {
+    await control.jobs().cancel(params.id);
+    return envelope('JobCancelled', { id: params.id });
+  });
+  server.get<{ Params: { id: string } }>('/v1/jobs/:id/events', async ({ params }, reply) => {
+    const jobs = control.jobs();
+    await jobs.get(params.id); // an unknown job is an answer, not a stream
+    const stream = openStream(reply);
+    const gone = new AbortController();
+    stream.onClose(() => gone.abort());
+    try {
+      for await (const event of jobs.watch(params.id, { signal: gone.signal })) await stream.sendInTurn(event);
+    } catch (error) {
+      if (!gone.signal.aborted) stream.send({ event: 'error', error: reportError(error) });
+    }
+    stream.end();
+  });
+  return server;
+}
+
+function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new RequestInvalidError({
+    problems: parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`),
+  });
+}
+
+/** Fastify's own refusals (no JSON, too large) as ours. */
+function asRequestError(error: unknown): MgpuError | undefined {
+  const { statusCode, message } = error as { statusCode?: number; message?: string };
+  if (statusCode === undefined || statusCode >= 500) return undefined;
+  return new RequestInvalidError({ problems: [message ?? 'unreadable'] }, { cause: error });
+}

@@ -1,0 +1,113 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  ControlClient,
+  ControlService,
+  type MachineControl,
+  type MachineEvent,
+  type MachineStatus,
+} from '@mgpu/control';
+import { type JobEvent, type JobQueue, type JobStatus, JobUnknownError } from '@mgpu/core';
+import { testContext } from '@mgpu/core/testing';
+
+export const report = {
+  v: 1,
+  daemonRun: 'r',
+  startedAt: new Date(0).toISOString(),
+  totalMs: 1,
+  outcome: 'ok',
+  phases: [],
+} as const;
+
+/** A machine without instances whose events the test emits. */
+export class SmallMachine implements MachineControl {
+  readonly listeners = new Set<(event: MachineEvent) => void>();
+  readonly downs: { force: boolean }[] = [];
+  queue: JobQueue = new SmallQueue();
+
+  status(): MachineStatus {
+    return {
+      machineId: 'small',
+      root: '/nowhere',
+      state: 'running',
+      daemon: { pid: process.pid, run: 'r', version: '0.0.0', startedAt: new Date(0).toISOString() },
+      gpus: [],
+      boot: report,
+      instances: [],
+      problems: [],
+    };
+  }
+
+  up() {
+    return Promise.resolve(report);
+  }
+
+  down(options: { force: boolean }) {
+    this.downs.push(options);
+    return Promise.resolve();
+  }
+
+  subscribe(listener: (event: MachineEvent) => void) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  jobs() {
+    return this.queue;
+  }
+
+  emit(event: MachineEvent) {
+    for (const each of this.listeners) each(event);
+  }
+}
+
+/** Knows one job, `1`, that is over. */
+class SmallQueue implements JobQueue {
+  readonly job: JobStatus = { id: '1', type: 'comfyui', state: 'cancelled', createdAt: new Date(0).toISOString() };
+
+  submit() {
+    return Promise.resolve('1');
+  }
+
+  get(id: string) {
+    return id === '1' ? Promise.resolve(this.job) : Promise.reject(new JobUnknownError({ job: id }));
+  }
+
+  async cancel(id: string) {
+    await this.get(id);
+  }
+
+  async *watch(): AsyncGenerator<JobEvent> {
+    yield { event: 'progress', progress: { percent: 50 } };
+    yield { event: 'ended', status: this.job };
+  }
+
+  async close() {}
+}
+
+/** A control service over a small machine, and a client of it. */
+export async function startControl(machine = new SmallMachine()) {
+  const context = testContext({ kind: 'control' });
+  const socketPath = join(context.layout.run, 'mgpu.sock');
+  const service = new ControlService({ socketPath }, machine, context);
+  await service.start();
+  const client = new ControlClient({ socketPath });
+  return {
+    machine,
+    service,
+    client,
+    socketPath,
+    context,
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      await service.stop();
+      context[Symbol.dispose]();
+    },
+  };
+}
+
+export function temporaryFolder() {
+  const path = mkdtempSync(join(tmpdir(), 'mgpu-control-'));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}

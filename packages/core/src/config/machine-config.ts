@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import type { AnyServiceDefinition } from '../definition/define-service.ts';
+import { logLevels } from '../logs/logger.ts';
+
+/** For a gpu-scoped service: which GPUs it runs on. Give it the key `gpus`. */
+export const gpuSelectionSchema = z
+  .union([z.literal('all'), z.array(z.number().int().nonnegative())])
+  .default('all')
+  .describe('GPUs it runs on: "all" or a list of indexes');
+
+const machineSchema = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/)
+    .default('auto')
+    .describe('Name of the machine; "auto" makes one up once and keeps it'),
+  root: z
+    .string()
+    .min(1)
+    .default('auto')
+    .describe('Folder for everything; "auto" is /workspace where that exists, else ~/.mgpu'),
+  gpu: z
+    .strictObject({
+      count: z
+        .union([z.literal('auto'), z.number().int().min(1).max(64)])
+        .default('auto')
+        .describe('GPUs to use; "auto" is all there are'),
+      mode: z
+        .enum(['auto', 'nvidia', 'cpu', 'mock'])
+        .default('auto')
+        .describe('"auto" asks nvidia-smi; "cpu" runs engines on the CPU; "mock" runs simulators'),
+    })
+    .prefault({}),
+});
+
+const loggingSchema = z.strictObject({
+  level: z.enum(logLevels).default('info').describe("Least severe level in the daemon's log"),
+  maxSizeMiB: z.number().positive().default(20).describe('Size at which a file of the day is cut, in MiB'),
+  maxDays: z.number().int().positive().default(14).describe('Days a file is kept'),
+});
+
+/** The whole configuration, defaults filled in. */
+export interface MachineConfig {
+  readonly machine: z.output<typeof machineSchema>;
+  readonly logging: z.output<typeof loggingSchema>;
+  readonly services: Readonly<Record<string, { readonly enabled: boolean } & Readonly<Record<string, unknown>>>>;
+  readonly plugins: readonly string[];
+}
+
+/** One strict schema out of the schemas of all services. Defaults live in those, nowhere else. */
+export function composeConfigSchema(definitions: readonly AnyServiceDefinition[]): z.ZodType<MachineConfig> {
+  const services = Object.fromEntries(
+    definitions.map(({ kind, schema, summary }) => [kind, schema.prefault({}).describe(summary)]),
+  );
+  return z.strictObject({
+    machine: machineSchema.prefault({}).describe('The machine as a whole'),
+    logging: loggingSchema.prefault({}).describe("The daemon's own log"),
+    services: z.strictObject(services).prefault({}).describe('One block per service'),
+    plugins: z.array(z.string().min(1)).default([]).describe('npm packages that export a service definition'),
+  }) as unknown as z.ZodType<MachineConfig>;
+}
+
+/** JSON Schema of the configuration file, for editors. */
+export function configJsonSchema(definitions: readonly AnyServiceDefinition[]): Record<string, unknown> {
+  return z.toJSONSchema(composeConfigSchema(definitions), { io: 'input', unrepresentable: 'any' }) as Record<
+    string,
+    unknown
+  >;
+}

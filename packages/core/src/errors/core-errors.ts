@@ -1,0 +1,152 @@
+import { defineError } from './define-error.ts';
+
+export const ConfigInvalidError = defineError<{ source: string; problems: readonly string[] }>({
+  code: 'CORE_CONFIG_INVALID',
+  message: ({ source, problems }) => `the configuration (${source}) is not valid: ${problems.join('; ')}`,
+  hint: 'correct the named keys; `mgpu config schema` prints what is allowed',
+});
+
+export const ConfigNotFoundError = defineError<{ path: string }>({
+  code: 'CORE_CONFIG_NOT_FOUND',
+  message: ({ path }) => `there is no configuration file at ${path}`,
+  hint: 'check the path given with --config, or leave it out to use mgpu.config.{yaml,json,ts} or the defaults',
+});
+
+export const PortDuplicateError = defineError<{ port: number; instances: readonly string[] }>({
+  code: 'CORE_PORT_DUPLICATE',
+  message: ({ port, instances }) => `port ${port} is given to more than one instance: ${instances.join(', ')}`,
+  hint: 'change one of the base ports; the port of GPU n is base + n',
+});
+
+export const PortInUseError = defineError<{
+  instance: string;
+  port: number;
+  host: string;
+  pid?: number;
+  command?: string;
+}>({
+  code: 'CORE_PORT_IN_USE',
+  retryable: true,
+  message: ({ instance, port, host, pid, command }) =>
+    `${instance}: port ${port} on ${host} is in use${pid === undefined ? '' : ` by process ${pid} (${command})`}`,
+  hint: ({ pid }) =>
+    pid === undefined
+      ? 'find its holder with `ss -ltnp`, stop it or choose another port'
+      : `stop process ${pid} or choose another port`,
+});
+
+export const GpuOutOfRangeError = defineError<{ gpus: readonly number[]; count: number }>({
+  code: 'CORE_GPU_OUT_OF_RANGE',
+  message: ({ gpus, count }) =>
+    `no such GPU: ${gpus.join(', ')}; this machine has ${count === 1 ? 'one GPU: 0' : `${count} GPUs: 0 to ${count - 1}`}`,
+  hint: 'name only GPUs that `mgpu doctor` lists',
+});
+
+export const GpuQueryError = defineError<{ program: string; problem: string; output?: string }>({
+  code: 'CORE_GPU_QUERY',
+  retryable: true,
+  message: ({ program, problem, output }) => `${program} ${problem}${output ? `: ${output}` : ''}`,
+  hint: 'run it by hand; a driver that does not answer needs a reboot of the machine',
+});
+
+export const ServiceKindUnknownError = defineError<{ kind: string; known: readonly string[] }>({
+  code: 'CORE_SERVICE_UNKNOWN',
+  message: ({ kind, known }) => `no instance or service is called "${kind}"; there are: ${known.join(', ') || 'none'}`,
+  hint: 'check the spelling, or enable the service in the configuration',
+});
+
+export const DefinitionInvalidError = defineError<{ kind: string; problem: string }>({
+  code: 'CORE_DEFINITION_INVALID',
+  message: ({ kind, problem }) => `the service definition "${kind}" ${problem}`,
+  hint: 'correct the definition; docs/guides/write-a-service.md describes it',
+});
+
+export const DependencyCycleError = defineError<{ cycle: readonly string[] }>({
+  code: 'CORE_DEPENDENCY_CYCLE',
+  message: ({ cycle }) => `these services wait for each other: ${cycle.join(' → ')}`,
+  hint: 'remove one of the dependencies',
+});
+
+export const DependencyFailedError = defineError<{ node: string; dependency: string }>({
+  code: 'CORE_DEPENDENCY_FAILED',
+  message: ({ node, dependency }) => `${node} was not started because ${dependency} failed`,
+  hint: ({ dependency }) => `cure ${dependency} first`,
+});
+
+export const BootFailedError = defineError<{ failed: readonly string[]; first: string }>({
+  code: 'CORE_BOOT_FAILED',
+  message: ({ failed, first }) => `the boot failed at ${failed.join(', ')}: ${first}`,
+});
+
+export const StartAbortedError = defineError<{ instance: string }>({
+  code: 'CORE_START_ABORTED',
+  retryable: true,
+  message: ({ instance }) => `${instance}: the start was cancelled`,
+});
+
+export const StartTimeoutError = defineError<{ instance: string; waitedMs: number; probe: string; last: string }>({
+  code: 'CORE_START_TIMEOUT',
+  retryable: true,
+  message: ({ instance, waitedMs, probe, last }) =>
+    `${instance}: not ready after ${Math.round(waitedMs / 100) / 10} s; ${probe} last said: ${last}`,
+  hint: 'look into its log; a slow first start needs a longer start deadline',
+});
+
+export const ProcessSpawnError = defineError<{ instance: string; file: string; problem: string; permanent: boolean }>({
+  code: 'CORE_PROCESS_SPAWN',
+  message: ({ instance, file, problem }) => `${instance}: ${file} could not be started: ${problem}`,
+  hint: 'check that the program exists and may be executed, and that its working directory exists',
+});
+
+export const ProcessExitedError = defineError<{
+  instance: string;
+  exitCode: number | null;
+  signal: string | null;
+  lastLines: readonly string[];
+  log: string;
+}>({
+  code: 'CORE_PROCESS_EXITED',
+  retryable: true,
+  message: ({ instance, exitCode, signal, lastLines }) =>
+    [
+      `${instance}: the process ended ${signal ? `by ${signal}` : `with exit code ${exitCode}`}`,
+      lastLines.length > 0 ? `; its last words: ${lastLines.slice(-3).join(' | ')}` : ' without a word',
+    ].join(''),
+  hint: ({ log }) => `its log is ${log}`,
+});
+
+export const UnkillableError = defineError<{ instance: string; pids: readonly number[] }>({
+  code: 'CORE_PROCESS_UNKILLABLE',
+  message: ({ instance, pids }) => `${instance}: processes ${pids.join(', ')} are still there after SIGKILL`,
+  hint: 'they hang in the kernel (often a GPU driver fault): the machine needs a reboot',
+});
+
+export const StopIncompleteError = defineError<{ instance: string; problems: readonly string[] }>({
+  code: 'CORE_STOP_INCOMPLETE',
+  message: ({ instance, problems }) => `${instance}: not everything could be released: ${problems.join('; ')}`,
+});
+
+export const FileVersionError = defineError<{ path: string; version: number; supported: number }>({
+  code: 'CORE_FILE_VERSION',
+  message: ({ path, version, supported }) =>
+    `${path} was written by a newer mgpu (version ${version}, this one reads up to ${supported})`,
+  hint: 'upgrade mgpu, or move the file away once nothing it describes is running',
+});
+
+export const FileInvalidError = defineError<{ path: string; problem: string }>({
+  code: 'CORE_FILE_INVALID',
+  message: ({ path, problem }) => `${path} cannot be read: ${problem}`,
+  hint: 'move the file away; it is written anew',
+});
+
+export const ProgramMissingError = defineError<{ program: string; looked: readonly string[]; install: string }>({
+  code: 'CORE_PROGRAM_MISSING',
+  message: ({ program, looked }) => `${program} is not installed (looked for ${looked.join(', ')})`,
+  hint: ({ install }) => `install it: ${install}`,
+});
+
+export const JobUnknownError = defineError<{ job: string }>({
+  code: 'CORE_JOB_UNKNOWN',
+  message: ({ job }) => `there is no job ${job}`,
+  hint: 'finished jobs are forgotten after a while; check the id',
+});

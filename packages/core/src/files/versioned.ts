@@ -1,0 +1,42 @@
+import { readFile } from 'node:fs/promises';
+import type { z } from 'zod';
+import { FileInvalidError, FileVersionError } from '../errors/core-errors.ts';
+import { writeFileAtomically } from './atomic.ts';
+
+/** A persisted JSON document with a version field `v`. */
+export interface VersionedFile<T> {
+  read(): Promise<T | undefined>;
+  write(value: T): Promise<void>;
+}
+
+/**
+ * A JSON file `{ v, … }`. A missing file reads as undefined; one of a newer version is refused with
+ * `CORE_FILE_VERSION`, one that is no such document with `CORE_FILE_INVALID`. Written atomically, mode 0600.
+ */
+export function versionedFile<T extends object>(path: string, v: number, schema: z.ZodType<T>): VersionedFile<T> {
+  return {
+    async read() {
+      const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined;
+        throw error;
+      });
+      if (text === undefined) return undefined;
+      let document: unknown;
+      try {
+        document = JSON.parse(text);
+      } catch (cause) {
+        throw new FileInvalidError({ path, problem: 'not JSON' }, { cause });
+      }
+      const version = (document as { v?: unknown } | null)?.v;
+      if (typeof version === 'number' && version > v) throw new FileVersionError({ path, version, supported: v });
+      if (typeof version !== 'number') throw new FileInvalidError({ path, problem: 'it has no version `v`' });
+      const parsed = schema.safeParse(document);
+      if (!parsed.success) {
+        const issue = parsed.error.issues[0];
+        throw new FileInvalidError({ path, problem: `${issue?.path.join('.') || 'document'}: ${issue?.message}` });
+      }
+      return parsed.data;
+    },
+    write: (value) => writeFileAtomically(path, `${JSON.stringify({ v, ...value })}\n`),
+  };
+}

@@ -1,0 +1,39 @@
+/** One GPU of the machine, or what stands in for it. */
+export interface Gpu {
+  /** Position in PCI bus order, counted from 0. */
+  readonly index: number;
+  /** `nvidia`: a real one. `cpu`: none there, engines run on the CPU. `mock`: simulated, engines are simulators. */
+  readonly mode: 'nvidia' | 'cpu' | 'mock';
+  /** Stable name, e.g. `GPU-5f3c…`; undefined in CPU mode, or when only the count was given. */
+  readonly uuid?: string;
+  readonly name: string;
+  /** MiB; 0 when unknown. */
+  readonly memoryMiB: number;
+  readonly driver?: string;
+  readonly pciBusId?: string;
+}
+
+/**
+ * The environment that makes a process see exactly this GPU: by UUID, and for programs that count, in PCI bus order.
+ * Without a real GPU nothing is visible.
+ */
+export function gpuEnvironment(gpu: Gpu): Readonly<Record<string, string>> {
+  const visible = gpu.mode === 'nvidia' ? (gpu.uuid ?? String(gpu.index)) : '';
+  return { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: visible };
+}
+
+/** The one virtual GPU of a machine that has none. */
+export const cpuGpu = (index = 0): Gpu => ({ index, mode: 'cpu', name: 'CPU', memoryMiB: 0 });
+
+/** Simulated GPUs; their UUIDs are the same at every boot. */
+export function mockGpus(count: number): Gpu[] {
+  return Array.from({ length: count }, (_, index) => ({
+    index,
+    mode: 'mock' as const,
+    uuid: `GPU-00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`,
+    name: 'Simulated GPU',
+    memoryMiB: 24_576,
+    driver: '0.0.0',
+    pciBusId: `00000000:${(index + 1).toString(16).padStart(2, '0').toUpperCase()}:00.0`,
+  }));
+}

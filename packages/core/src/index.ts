@@ -1,0 +1,134 @@
+export { abortable, type Clock, deadline, systemClock } from './clock.ts';
+export { describeIssues, suggest } from './config/describe-issues.ts';
+export {
+  booleanFromText,
+  type EnvironmentBinding,
+  environmentBindings,
+  numberFromText,
+  wordsFromText,
+} from './config/environment.ts';
+export { type LoadConfigOptions, type LoadedConfig, loadConfig } from './config/load-config.ts';
+export {
+  composeConfigSchema,
+  configJsonSchema,
+  gpuSelectionSchema,
+  type MachineConfig,
+} from './config/machine-config.ts';
+export {
+  type AnyServiceDefinition,
+  type Dependency,
+  defineService,
+  type EnvironmentVariable,
+  type Finding,
+  type InstallContext,
+  type ServiceDefinition,
+  type ServiceSchema,
+  type Supervision,
+} from './definition/define-service.ts';
+export { Emitter } from './emitter.ts';
+export * as coreErrors from './errors/core-errors.ts';
+export { JobUnknownError, PortInUseError, ProgramMissingError, StartAbortedError } from './errors/core-errors.ts';
+export { definedErrors, defineError, type ErrorClass, type ErrorDefinition } from './errors/define-error.ts';
+export {
+  type ErrorReport,
+  MgpuError,
+  type MgpuErrorOptions,
+  reportError,
+  reviveError,
+  toMgpuError,
+} from './errors/mgpu-error.ts';
+export { writeFileAtomically } from './files/atomic.ts';
+export { type Layout, layoutOf } from './files/layout.ts';
+export { type VersionedFile, versionedFile } from './files/versioned.ts';
+export { type Gpu, gpuEnvironment, mockGpus } from './gpu/gpu.ts';
+export {
+  type GpuInventory,
+  GpuMonitor,
+  type GpuMonitorEvents,
+  type GpuMonitorOptions,
+  type GpuPreference,
+} from './gpu/gpu-monitor.ts';
+export type { GpuSample } from './gpu/nvidia-smi.ts';
+export {
+  type Connector,
+  type ConnectorBinding,
+  type ConnectorDefinition,
+  type ConnectorFactory,
+  type ConnectorFactoryOptions,
+  type ConnectorIo,
+  type ConnectorJob,
+  type ConnectorResult,
+  faultOf,
+  type JobFault,
+  type JobPreview,
+  type JobProgress,
+  type ProducedFile,
+} from './jobs/connector.ts';
+export {
+  type Artifact,
+  artifactSchema,
+  type JobEvent,
+  type JobQueue,
+  type JobRequest,
+  type JobResult,
+  type JobState,
+  type JobStatus,
+  type JobTimings,
+  jobRequestSchema,
+} from './jobs/job.ts';
+export { type LogFields, type Logger, type LogLevel, logLevels, silentLogger } from './logs/logger.ts';
+export { redact } from './logs/redact.ts';
+export { createDaemonLog, type DaemonLog, type DaemonLogOptions } from './logs/winston.ts';
+export {
+  type BootNode,
+  type BootOutcome,
+  type BootPhase,
+  type BootReport,
+  BootTrace,
+} from './orchestrator/boot-trace.ts';
+export { type MachineEvents, Orchestrator, type OrchestratorOptions } from './orchestrator/orchestrator.ts';
+export { type Failure, neverRestart, type RestartDecision, type RestartPolicy } from './orchestrator/restart-policy.ts';
+export type { InstanceStatus } from './orchestrator/supervised.ts';
+export { allOfProbe } from './probe/all-of-probe.ts';
+export { type HttpExpectation, type HttpProbeOptions, httpProbe } from './probe/http-probe.ts';
+export { logLineProbe } from './probe/log-line-probe.ts';
+export {
+  type Probe,
+  type ProbeContext,
+  type ProbeOutcome,
+  type Probes,
+  probeFail,
+  probeOk,
+  type RunningProbe,
+  type StartupProbe,
+} from './probe/probe.ts';
+export { tcpProbe } from './probe/tcp-probe.ts';
+export { findProgram } from './process/find-program.ts';
+export { lastLines } from './process/last-lines.ts';
+export { leasePorts, type PortLease } from './process/port-lease.ts';
+export { expectPortsFree, isPortFree, type ListenAddress, portHolder } from './process/ports.ts';
+export { bootId } from './process/process-table.ts';
+export { type RequiredProgram, requireProgram } from './process/require-program.ts';
+export { type CommandOptions, type CommandResult, runCommand } from './process/run-command.ts';
+export type { ProcessExit, ProcessSpec } from './process/spawn.ts';
+export { BaseService } from './service/base-service.ts';
+export {
+  instanceId,
+  type MachineView,
+  type ServiceContext,
+  type StandaloneOptions,
+  standaloneContext,
+} from './service/context.ts';
+export { ProcessService } from './service/process-service.ts';
+export type { Run } from './service/run.ts';
+export type {
+  Endpoint,
+  Health,
+  HealthReport,
+  LastExit,
+  ServiceEvents,
+  ServiceState,
+  ServiceStatus,
+  StartOptions,
+  StopOptions,
+} from './service/types.ts';

@@ -1,0 +1,41 @@
+// What runs inside a worker process: the job envelope, the connector contract and errors, without the machinery.
+export { abortable, type Clock, deadline, systemClock } from '../clock.ts';
+export { defineError, type ErrorClass, type ErrorDefinition } from '../errors/define-error.ts';
+export {
+  type ErrorReport,
+  MgpuError,
+  type MgpuErrorOptions,
+  reportError,
+  reviveError,
+  toMgpuError,
+} from '../errors/mgpu-error.ts';
+export { writeFileAtomically } from '../files/atomic.ts';
+export { type LogFields, type Logger, type LogLevel, silentLogger } from '../logs/logger.ts';
+export { redact } from '../logs/redact.ts';
+export type { Endpoint } from '../service/types.ts';
+export {
+  type Connector,
+  type ConnectorBinding,
+  type ConnectorFactory,
+  type ConnectorFactoryOptions,
+  type ConnectorIo,
+  type ConnectorJob,
+  type ConnectorResult,
+  faultOf,
+  type JobFault,
+  type JobPreview,
+  type JobProgress,
+  type ProducedFile,
+} from './connector.ts';
+export {
+  type Artifact,
+  artifactSchema,
+  type JobEvent,
+  type JobQueue,
+  type JobRequest,
+  type JobResult,
+  type JobState,
+  type JobStatus,
+  type JobTimings,
+  jobRequestSchema,
+} from './job.ts';

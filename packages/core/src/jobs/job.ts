@@ -1,0 +1,89 @@
+import { z } from 'zod';
+import type { ErrorReport } from '../errors/mgpu-error.ts';
+import type { JobProgress } from './connector.ts';
+
+/** What a producer asks for. Version 1 of the envelope. */
+export const jobRequestSchema = z.strictObject({
+  v: z.literal(1).default(1).describe('Version of the envelope'),
+  type: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,63}$/)
+    .describe('Job type; the queue is `mgpu-<type>`'),
+  input: z.unknown().describe('What the connector of this type understands'),
+  timeoutMs: z
+    .number()
+    .int()
+    .positive()
+    .max(86_400_000)
+    .optional()
+    .describe('Milliseconds the job may run, all attempts included. Default: no limit'),
+  metadata: z.record(z.string(), z.unknown()).optional().describe('Kept with the job, never interpreted'),
+});
+export type JobRequest = z.input<typeof jobRequestSchema>;
+
+/** One produced file, stored outside Redis under `artifacts/<job>/`. */
+export const artifactSchema = z.object({
+  name: z.string(),
+  /** Absolute path on the machine that ran the job. */
+  path: z.string(),
+  mediaType: z.string(),
+  bytes: z.number().int().nonnegative(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  origin: z.record(z.string(), z.string()).optional(),
+});
+export type Artifact = z.infer<typeof artifactSchema>;
+
+/** How long the parts of a job took, in milliseconds. */
+export interface JobTimings {
+  /** From submission to a worker taking it. */
+  readonly queuedMs: number;
+  /** From being taken to the last artifact stored. */
+  readonly runMs: number;
+  readonly totalMs: number;
+}
+
+export interface JobResult {
+  readonly v: 1;
+  readonly artifacts: readonly Artifact[];
+  readonly timings: JobTimings;
+  /** Instance id of the engine, e.g. `comfyui_gpu0`. */
+  readonly engine: string;
+  /** Attempts it took, counted from 1. */
+  readonly attempt: number;
+  readonly output?: Readonly<Record<string, unknown>>;
+}
+
+export type JobState = 'waiting' | 'active' | 'completed' | 'failed' | 'cancelled';
+
+/** What is known of a job. */
+export interface JobStatus {
+  readonly id: string;
+  readonly type: string;
+  readonly state: JobState;
+  readonly progress?: JobProgress;
+  readonly result?: JobResult;
+  readonly error?: ErrorReport;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  /** ISO time. */
+  readonly createdAt: string;
+}
+
+/** What happens to a job, in order; the last one is `ended`. */
+export type JobEvent =
+  | { readonly event: 'state'; readonly state: 'waiting' | 'active'; readonly attempt?: number }
+  | { readonly event: 'progress'; readonly progress: JobProgress }
+  | { readonly event: 'preview'; readonly mediaType: string /** Base64. */; readonly data: string }
+  | { readonly event: 'ended'; readonly status: JobStatus };
+
+/** The producer's side of the queue: what control offers to clients, implemented by `@mgpu/worker`. */
+export interface JobQueue {
+  /** Resolves with the job's id when the queue has it. */
+  submit(request: JobRequest): Promise<string>;
+  /** `CORE_JOB_UNKNOWN` when there is no such job. */
+  get(id: string): Promise<JobStatus>;
+  /** Waiting: removed. Running: the engine is interrupted. Ended: nothing. */
+  cancel(id: string): Promise<void>;
+  /** From the present state to `ended`; ends early only by the signal. */
+  watch(id: string, options?: { signal?: AbortSignal }): AsyncIterable<JobEvent>;
+  close(): Promise<void>;
+}

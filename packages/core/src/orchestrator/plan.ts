@@ -1,0 +1,100 @@
+import type { MachineConfig } from '../config/machine-config.ts';
+import { type AnyServiceDefinition, anyConnector } from '../definition/define-service.ts';
+import { DefinitionInvalidError, GpuOutOfRangeError, PortDuplicateError } from '../errors/core-errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { instanceId } from '../service/context.ts';
+import { expectNoCycle } from './graph.ts';
+
+/** An instance that is going to exist. */
+export interface PlannedInstance {
+  readonly id: string;
+  readonly definition: AnyServiceDefinition;
+  readonly gpu?: Gpu;
+  /** Instances to wait for, and until when. */
+  readonly dependsOn: readonly { readonly id: string; readonly when: 'started' | 'ready' | 'completed' }[];
+}
+
+export interface MachinePlan {
+  /** Enabled definitions. */
+  readonly definitions: readonly AnyServiceDefinition[];
+  readonly instances: readonly PlannedInstance[];
+  /** Instance ids with the ids each waits for. */
+  readonly graph: ReadonlyMap<string, readonly string[]>;
+}
+
+/**
+ * Which instances the configuration asks for and how they depend on each other. Throws `CORE_DEFINITION_INVALID`,
+ * `CORE_GPU_OUT_OF_RANGE`, `CORE_PORT_DUPLICATE`, `CORE_DEPENDENCY_CYCLE`; starts nothing.
+ */
+export function planMachine(
+  all: readonly AnyServiceDefinition[],
+  config: MachineConfig,
+  gpus: readonly Gpu[],
+): MachinePlan {
+  const known = new Set(all.map(({ kind }) => kind));
+  if (known.size < all.length) {
+    const kind = all.find((each, index) => all.findIndex((other) => other.kind === each.kind) !== index)?.kind ?? '';
+    throw new DefinitionInvalidError({ kind, problem: 'is there twice' });
+  }
+  for (const { kind, dependsOn = [] } of all) {
+    const stranger = dependsOn.find(({ on }) => on !== anyConnector && !known.has(on));
+    if (stranger)
+      throw new DefinitionInvalidError({ kind, problem: `depends on "${stranger.on}", which nobody defines` });
+  }
+  const definitions = all.filter(({ kind }) => config.services[kind]?.enabled);
+  const placed = definitions.flatMap((definition) => {
+    if (definition.scope === 'machine') return [{ id: definition.kind, definition }];
+    return selectGpus(config.services[definition.kind]?.gpus, gpus).map((gpu) => ({
+      id: instanceId(definition.kind, gpu.index),
+      definition,
+      gpu,
+    }));
+  });
+  const instances = placed.map(
+    (instance): PlannedInstance => ({ ...instance, dependsOn: dependenciesOf(instance, placed) }),
+  );
+  const graph = new Map(instances.map(({ id, dependsOn }) => [id, dependsOn.map((each) => each.id)]));
+  expectNoCycle(graph);
+  expectDistinctPorts(definitions, config, gpus);
+  return { definitions, instances, graph };
+}
+
+interface Placed {
+  readonly id: string;
+  readonly definition: AnyServiceDefinition;
+  readonly gpu?: Gpu;
+}
+
+function dependenciesOf(instance: Placed, placed: readonly Placed[]): PlannedInstance['dependsOn'] {
+  return (instance.definition.dependsOn ?? []).flatMap(({ on, when }) =>
+    placed
+      .filter(({ definition: { kind, connector } }) => (on === anyConnector ? connector !== undefined : kind === on))
+      .filter(
+        (other) => instance.gpu === undefined || other.gpu === undefined || other.gpu.index === instance.gpu.index,
+      )
+      .map(({ id }) => ({ id, when })),
+  );
+}
+
+function selectGpus(selection: unknown, gpus: readonly Gpu[]): readonly Gpu[] {
+  if (!Array.isArray(selection)) return gpus;
+  const wanted = new Set(selection as number[]);
+  const missing = [...wanted].filter((index) => !gpus.some((gpu) => gpu.index === index));
+  if (missing.length > 0) throw new GpuOutOfRangeError({ gpus: missing, count: gpus.length });
+  return gpus.filter(({ index }) => wanted.has(index));
+}
+
+function expectDistinctPorts(
+  definitions: readonly AnyServiceDefinition[],
+  config: MachineConfig,
+  gpus: readonly Gpu[],
+): void {
+  const taken = new Map<number, string[]>();
+  for (const { kind, scope, ports } of definitions) {
+    const settings = config.services[kind];
+    const indexes = (scope === 'gpu' ? selectGpus(settings?.gpus, gpus) : gpus).map(({ index }) => index);
+    for (const { instance, port } of ports?.(settings, indexes) ?? [])
+      taken.set(port, [...(taken.get(port) ?? []), instance]);
+  }
+  for (const [port, instances] of taken) if (instances.length > 1) throw new PortDuplicateError({ port, instances });
+}

@@ -1,0 +1,109 @@
+import type { Clock } from '../clock.ts';
+import type { MgpuError } from '../errors/mgpu-error.ts';
+
+/**
+ * The answer of one try. `unknown` means that the try itself went wrong and says nothing about the target: it never
+ * changes a state. `fatal` means that waiting longer cannot help.
+ */
+export type ProbeOutcome =
+  | { readonly outcome: 'ok' }
+  | { readonly outcome: 'fail'; readonly reason: string }
+  | { readonly outcome: 'unknown'; readonly reason: string }
+  | { readonly outcome: 'fatal'; readonly error: MgpuError };
+
+export interface ProbeContext {
+  /** Fires when the try has used up its time, or nobody wants the answer any more. */
+  readonly signal: AbortSignal;
+  /** Where the instance's output of this run begins; undefined for services without a process. */
+  readonly log?: { readonly file: string; readonly from: number } | undefined;
+}
+
+/** A question to ask a service, as a value. A try never throws for a target that says no. */
+export interface Probe {
+  /** What is asked, for people: `GET http://127.0.0.1:8188/system_stats`. */
+  readonly description: string;
+  attempt(context: ProbeContext): Promise<ProbeOutcome>;
+}
+
+/** Asked while starting: ready when it said yes. */
+export interface StartupProbe {
+  readonly probe: Probe;
+  /** Milliseconds after which the start has failed. */
+  readonly deadlineMs: number;
+  /** Milliseconds between tries. Default 100. */
+  readonly intervalMs?: number;
+  /** Milliseconds one try may take. Default 5,000. */
+  readonly timeoutMs?: number;
+}
+
+/** Asked while running. Readiness moves health between ready and notReady; liveness is for the watchdog. */
+export interface RunningProbe {
+  readonly probe: Probe;
+  /** Milliseconds between tries. Default 5,000. */
+  readonly intervalMs?: number;
+  /** Milliseconds one try may take. Default 3,000. */
+  readonly timeoutMs?: number;
+  /** Failures in a row that count. Default 3. */
+  readonly failures?: number;
+  /** Successes in a row that count. Default 1. */
+  readonly successes?: number;
+}
+
+export interface Probes {
+  readonly startup?: StartupProbe;
+  readonly readiness?: RunningProbe;
+  readonly liveness?: RunningProbe;
+}
+
+export const probeOk: ProbeOutcome = { outcome: 'ok' };
+export const probeFail = (reason: string): ProbeOutcome => ({ outcome: 'fail', reason });
+
+/**
+ * One try within `timeoutMs`; a try that takes longer is a failure, one cancelled from outside is unknown. So is one
+ * during which this process itself could not run: then nobody knows whether the answer came in time.
+ */
+export async function tryProbe(
+  probe: Probe,
+  options: { timeoutMs: number; clock: Clock; signal?: AbortSignal | undefined; log?: ProbeContext['log'] },
+): Promise<ProbeOutcome> {
+  const { timeoutMs, clock, signal, log } = options;
+  const began = clock.elapsed();
+  const cut = new AbortController();
+  const done = new AbortController();
+  const cutOff = Promise.withResolvers<ProbeOutcome>();
+  const end = (outcome: ProbeOutcome) => {
+    cutOff.resolve(outcome);
+    cut.abort();
+  };
+  // Not AbortSignal.any: the outer signal lives long, and each of its dependents would stay with it.
+  const cancel = () => end({ outcome: 'unknown', reason: 'cancelled' });
+  signal?.addEventListener('abort', cancel, { once: true });
+  if (signal?.aborted) cancel();
+  clock.sleep(timeoutMs, { signal: done.signal }).then(
+    () => {
+      const stalled = clock.elapsed() - began > 2 * timeoutMs + stallMs;
+      end(
+        stalled
+          ? { outcome: 'unknown', reason: 'this process was too busy to hear an answer' }
+          : probeFail(`no answer within ${Math.round(timeoutMs)} ms`),
+      );
+    },
+    () => {}, // answered in time
+  );
+  try {
+    return await Promise.race([attempt(probe, { signal: cut.signal, log }), cutOff.promise]);
+  } finally {
+    done.abort();
+    signal?.removeEventListener('abort', cancel);
+  }
+}
+
+const stallMs = 50;
+
+async function attempt(probe: Probe, context: ProbeContext): Promise<ProbeOutcome> {
+  try {
+    return await probe.attempt(context);
+  } catch (error) {
+    return { outcome: 'unknown', reason: error instanceof Error ? error.message : String(error) };
+  }
+}

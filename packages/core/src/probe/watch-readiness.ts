@@ -1,0 +1,41 @@
+import type { Clock } from '../clock.ts';
+import { type ProbeContext, type RunningProbe, tryProbe } from './probe.ts';
+
+/** What readiness turned to, and why. */
+export type ReadinessChange = { readonly health: 'ready' } | { readonly health: 'notReady'; readonly reason: string };
+
+/** Keeps asking until the signal fires and reports each change after its threshold. `unknown` answers change nothing. */
+export async function watchReadiness(
+  readiness: RunningProbe,
+  options: {
+    clock: Clock;
+    signal: AbortSignal;
+    initially: 'ready' | 'notReady' | 'unknown';
+    log?: ProbeContext['log'];
+    onChange: (change: ReadinessChange) => void;
+  },
+): Promise<void> {
+  const { probe, intervalMs = 5_000, timeoutMs = 3_000, failures = 3, successes = 1 } = readiness;
+  const { clock, signal, log, onChange } = options;
+  let health = options.initially;
+  let streak = { ok: 0, fail: 0 };
+  while (!signal.aborted) {
+    const answer = await tryProbe(probe, { timeoutMs, clock, signal, log });
+    if (signal.aborted) return;
+    if (answer.outcome === 'ok') streak = { ok: streak.ok + 1, fail: 0 };
+    else if (answer.outcome !== 'unknown') streak = { ok: 0, fail: streak.fail + 1 };
+    if (answer.outcome === 'ok' && health !== 'ready' && streak.ok >= successes) {
+      health = 'ready';
+      onChange({ health });
+    }
+    if (answer.outcome === 'fail' || answer.outcome === 'fatal') {
+      // With nothing known yet the first no is news; later a single one is not. Another reason is news again.
+      if (health !== 'ready' || streak.fail >= failures) {
+        health = 'notReady';
+        onChange({ health, reason: answer.outcome === 'fail' ? answer.reason : answer.error.message });
+      }
+    }
+    // Ten percent of jitter keeps the probes of many instances apart.
+    await clock.sleep(intervalMs * (0.9 + Math.random() * 0.2), { signal }).catch(() => {}); // aborted: the loop ends
+  }
+}

@@ -1,0 +1,91 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { Clock } from '../clock.ts';
+import { PortInUseError } from '../errors/core-errors.ts';
+import { commandLineOf } from './process-table.ts';
+
+/** An address a process is going to listen on. */
+export interface ListenAddress {
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  readonly port: number;
+}
+
+/** True when the address can be bound right now, tried by binding it. */
+export function isPortFree({ host = '127.0.0.1', port }: ListenAddress): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(false);
+      else reject(error);
+    });
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+/** Waits up to `ms` for the addresses to be free; `CORE_PORT_IN_USE` names the holder of the first that is not. */
+export async function expectPortsFree(
+  instance: string,
+  addresses: readonly ListenAddress[],
+  { clock, ms = 0, signal }: { clock: Clock; ms?: number; signal?: AbortSignal | undefined },
+): Promise<void> {
+  const end = clock.elapsed() + ms;
+  for (const address of addresses) {
+    while (!(await isPortFree(address))) {
+      if (clock.elapsed() >= end) {
+        const { host = '127.0.0.1', port } = address;
+        throw new PortInUseError({ instance, host, port, ...portHolder(port) });
+      }
+      await clock.sleep(50, { signal });
+    }
+  }
+}
+
+/** The process listening on a TCP port, as far as `/proc` lets us see. */
+export function portHolder(port: number): { pid: number; command: string } | undefined {
+  const inodes = new Set(['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => listeningInodes(table, port)));
+  if (inodes.size === 0) return undefined;
+  for (const name of list('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    for (const fd of list(`/proc/${name}/fd`)) {
+      const inode = /^socket:\[(\d+)\]$/.exec(link(`/proc/${name}/fd/${fd}`))?.[1];
+      if (inode !== undefined && inodes.has(inode)) {
+        return { pid: Number(name), command: commandLineOf(Number(name)) ?? 'unknown' };
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Rows of proc(5) `/proc/net/tcp`: local address in hex at 1, state at 3 (0A is listening), inode at 9. */
+function listeningInodes(table: string, port: number): string[] {
+  let text: string;
+  try {
+    text = readFileSync(table, 'utf8');
+  } catch {
+    return []; // no IPv6, or no /proc
+  }
+  const hex = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return text
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/))
+    .filter((row) => row[3] === '0A' && row[1]?.endsWith(hex))
+    .map((row) => row[9] ?? '');
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return []; // ended meanwhile, or somebody else's process
+  }
+}
+
+function link(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return ''; // closed meanwhile
+  }
+}

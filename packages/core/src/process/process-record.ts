@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type VersionedFile, versionedFile } from '../files/versioned.ts';
+import type { ProcessSpec } from './spawn.ts';
+
+const recordSchema = z.object({
+  /** `intent` is written before the spawn, `spawned` after it. */
+  state: z.enum(['intent', 'spawned']),
+  bootId: z.string(),
+  instance: z.string(),
+  run: z.string(),
+  specHash: z.string(),
+  pid: z.number().int().positive().optional(),
+  startTime: z.number().nonnegative().optional(),
+  exe: z.string().optional(),
+  writtenAt: z.string(),
+});
+
+/** What is remembered of an instance's process across the death of whoever started it: `run/<instance>.json`. */
+export type ProcessRecord = z.infer<typeof recordSchema>;
+
+export interface ProcessRecordFile extends VersionedFile<ProcessRecord> {
+  remove(): Promise<void>;
+}
+
+export function processRecordFile(runDir: string, instance: string): ProcessRecordFile {
+  const path = join(runDir, `${instance}.json`);
+  return { ...versionedFile(path, 1, recordSchema), remove: () => rm(path, { force: true }) };
+}
+
+/** Changes when the way the process is started changes; paths of our own installation do not count. */
+export function hashSpec(spec: ProcessSpec): string {
+  const { file, args = [], cwd = '', env = {}, stopSignal = '' } = spec;
+  const movable = (text: string) =>
+    text.replaceAll(process.execPath, 'node').replace(/^.*\/(?:@mgpu|packages)\/([a-z-]+)\/dist\//s, 'mgpu:$1/');
+  const added = Object.entries(env).map(([name, value]) => [name, value === undefined ? null : movable(value)]);
+  const text = JSON.stringify([movable(file), args.map(movable), cwd, added.sort(), stopSignal]);
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}

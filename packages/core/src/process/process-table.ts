@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+/** One row of the kernel's process table (`/proc/<pid>/stat`, see proc(5)). */
+export interface ProcessFacts {
+  readonly pid: number;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+  /** Clock ticks after boot: with the boot id and the pid it names a process for ever. */
+  readonly startTime: number;
+  /** Z is a zombie, D hangs in the kernel. */
+  readonly state: string;
+}
+
+/** The kernel's id of this boot; undefined where there is no `/proc`. */
+export function bootId(): string | undefined {
+  return read('/proc/sys/kernel/random/boot_id')?.trim();
+}
+
+/** Undefined when there is no such process (or no `/proc`). */
+export function readProcess(pid: number): ProcessFacts | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  // The command name may hold spaces and parentheses: the fields begin behind the last one.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state = '', parent, group, session] = fields;
+  return {
+    pid,
+    state,
+    parent: Number(parent),
+    group: Number(group),
+    session: Number(session),
+    startTime: Number(fields[19]),
+  };
+}
+
+/** Every living process; zombies are left out, they hold nothing. */
+export function listProcesses(): ProcessFacts[] {
+  let entries: string[];
+  try {
+    entries = readdirSync('/proc');
+  } catch {
+    return []; // no /proc on this system
+  }
+  return entries
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readProcess(Number(name)))
+    .filter((facts): facts is ProcessFacts => facts !== undefined && facts.state !== 'Z');
+}
+
+/** Whether the environment a process was started with holds this assignment. */
+export function hasEnvironment(pid: number, name: string, value: string): boolean {
+  return read(`/proc/${pid}/environ`)?.split('\0').includes(`${name}=${value}`) ?? false;
+}
+
+/** The program file of a process; undefined when it is gone or belongs to somebody else. */
+export function executableOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The command line of a process, for people. */
+export function commandLineOf(pid: number): string | undefined {
+  return read(`/proc/${pid}/cmdline`)?.split('\0').join(' ').trim().slice(0, 200);
+}
+
+/** Sends a signal only if pid still is the process that started at `startTime`. False when it was not sent. */
+export function signalProcess(target: { pid: number; startTime: number }, signal: NodeJS.Signals): boolean {
+  if (target.pid <= 1 || readProcess(target.pid)?.startTime !== target.startTime) return false;
+  try {
+    process.kill(target.pid, signal);
+    return true;
+  } catch {
+    return false; // it ended in between, or is not ours to signal
+  }
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined; // gone between listing and reading, or not readable for us
+  }
+}

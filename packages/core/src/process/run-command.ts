@@ -1,0 +1,73 @@
+import { execa } from 'execa';
+import { systemClock } from '../clock.ts';
+
+/** What a short-lived helper program said. Failure is a value: nothing is thrown. */
+export interface CommandResult {
+  readonly ok: boolean;
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The deadline passed; the program was killed, or abandoned when the kernel would not let it die. */
+  readonly timedOut: boolean;
+  /** The system's reason when it could not be started, e.g. `ENOENT`. */
+  readonly spawnError: string | undefined;
+}
+
+export interface CommandOptions {
+  /** Milliseconds before SIGKILL. Default 5,000; the answer comes at most 1 s later. */
+  readonly timeoutMs?: number;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const abandonMs = 1_000;
+
+/** Runs a helper to its end with bounded time and at most 4 MB of output, without a shell. */
+export async function runCommand(
+  file: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  const { timeoutMs = 5_000, cwd, env, signal } = options;
+  const child = execa(file, [...args], {
+    reject: false,
+    stdin: 'ignore',
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    maxBuffer: 4_000_000,
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(env === undefined ? {} : { env: env as Record<string, string> }),
+    ...(signal === undefined ? {} : { cancelSignal: signal }),
+  });
+  const answered = new AbortController();
+  const abandoned = systemClock.sleep(timeoutMs + abandonMs, { signal: answered.signal }).catch(() => {}); // answered
+  const result = await Promise.race([child, abandoned]);
+  answered.abort();
+  if (!result) {
+    // It hangs in the kernel, or a child of it holds its output open: nothing of it may keep us alive.
+    child.nodeChildProcess.unref();
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    return {
+      ok: false,
+      exitCode: undefined,
+      signal: undefined,
+      stdout: '',
+      stderr: '',
+      timedOut: true,
+      spawnError: undefined,
+    };
+  }
+  return {
+    ok: !result.failed,
+    exitCode: result.exitCode,
+    signal: result.signal,
+    stdout: result.stdout,
+    stderr: result.stderr,
+    timedOut: result.timedOut,
+    spawnError:
+      result.exitCode === undefined && result.signal === undefined ? (result as { code?: string }).code : undefined,
+  };
+}

@@ -1,0 +1,82 @@
+import { closeSync, openSync, statSync } from 'node:fs';
+import { type Options as ExecaOptions, execa } from 'execa';
+import { ProcessSpawnError } from '../errors/core-errors.ts';
+import type { ListenAddress } from './ports.ts';
+import { executableOf, readProcess } from './process-table.ts';
+import { runMarker } from './process-tree.ts';
+
+/** How an instance's process is started and stopped: a pure value. */
+export interface ProcessSpec {
+  /** Program: an absolute path, or a name looked up in PATH. Never a shell line. */
+  readonly file: string;
+  readonly args?: readonly string[];
+  readonly cwd?: string;
+  /** Added to the context's environment; undefined removes a name from it. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Default SIGTERM. */
+  readonly stopSignal?: NodeJS.Signals;
+  /** Milliseconds between the stop signal and force. Default 10,000. */
+  readonly graceMs?: number;
+  /** Addresses it listens on: seen free before it starts and after it ended. */
+  readonly ports?: readonly ListenAddress[];
+  /** True for a program that is meant to end: exit code 0 completes the run. Default false. */
+  readonly completes?: boolean;
+}
+
+/** How a process ended. `code` is null when a signal ended it. */
+export interface ProcessExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A process we started, in a session of its own, its output going to a file without us. */
+export interface SpawnedProcess {
+  readonly pid: number;
+  readonly startTime: number;
+  readonly exe: string | undefined;
+  /** Size of the log when it was started: its own output begins there. */
+  readonly logOffset: number;
+  readonly exited: Promise<ProcessExit>;
+}
+
+const permanent = new Set(['ENOENT', 'EACCES', 'ENOTDIR', 'E2BIG', 'EPERM', 'ENOEXEC']);
+
+/** Starts the process; `CORE_PROCESS_SPAWN` when the system refuses. */
+export async function spawnProcess(
+  spec: ProcessSpec,
+  options: { instance: string; run: string; env: Readonly<Record<string, string | undefined>>; log: string },
+): Promise<SpawnedProcess> {
+  const { instance, run, log } = options;
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries({ ...options.env, ...spec.env, [runMarker]: run })) {
+    if (value !== undefined) env[name] = value;
+  }
+  // Any descriptor works; execa's types know the numbers up to 9.
+  const output = openSync(log, 'a', 0o640) as 9;
+  try {
+    const logOffset = statSync(log).size;
+    const settings: ExecaOptions = {
+      detached: true,
+      cleanup: false,
+      buffer: false,
+      reject: false,
+      extendEnv: false,
+      env,
+      stdio: ['ignore', output, output],
+      ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
+    };
+    const child = execa(spec.file, [...(spec.args ?? [])], settings);
+    const exited = new Promise<ProcessExit>((resolve) => {
+      child.nodeChildProcess.once('exit', (code, signal) => resolve({ code, signal }));
+    });
+    const { pid } = child;
+    if (pid === undefined) {
+      const { originalMessage, code = '' } = (await child) as { originalMessage?: string; code?: string };
+      const problem = originalMessage ?? (code || 'unknown reason');
+      throw new ProcessSpawnError({ instance, file: spec.file, problem, permanent: permanent.has(code) });
+    }
+    return { pid, startTime: readProcess(pid)?.startTime ?? 0, exe: executableOf(pid), logOffset, exited };
+  } finally {
+    closeSync(output);
+  }
+}

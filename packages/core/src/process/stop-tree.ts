@@ -1,0 +1,84 @@
+import type { Clock } from '../clock.ts';
+import { UnkillableError } from '../errors/core-errors.ts';
+import { type ProcessFacts, readProcess, signalProcess } from './process-table.ts';
+import { findTree, type TreeIdentity } from './process-tree.ts';
+
+/** How a process is asked to end, and how long it may take. */
+export interface StopPlan {
+  /** Default SIGTERM; sent to the leader alone, so that masters can end their children in order. */
+  readonly stopSignal: NodeJS.Signals;
+  /** Milliseconds the leader has before the rest of its tree is told. */
+  readonly graceMs: number;
+}
+
+/** What stopping took: processes that needed SIGTERM or SIGKILL beyond the leader's stop signal. */
+export interface StopReport {
+  readonly terminated: readonly number[];
+  readonly killed: readonly number[];
+}
+
+export interface StopTreeOptions extends StopPlan {
+  readonly instance: string;
+  readonly clock: Clock;
+  /** True when this process spawned the leader and watched it since. */
+  readonly leaderWasOurs?: boolean;
+  /** Fires when the operator lost patience: the remaining waits shrink to nothing. */
+  readonly force?: AbortSignal;
+}
+
+const terminateMs = 2_000;
+const killMs = 10_000;
+
+/**
+ * Ends a run's whole tree: stop signal to the leader, grace, SIGTERM to what is left, 2 s, SIGKILL, until neither
+ * session, group nor marker finds anything. Throws `CORE_PROCESS_UNKILLABLE` after 10 s of SIGKILL.
+ */
+export async function stopTree(identity: TreeIdentity, options: StopTreeOptions): Promise<StopReport> {
+  const { clock, force, stopSignal, graceMs, leaderWasOurs = false } = options;
+  const find = () => findTree(identity, { leaderWasOurs });
+  const leader = { pid: identity.pid, startTime: identity.startTime };
+  if (!force?.aborted && signalProcess(leader, stopSignal)) {
+    signalProcess(leader, 'SIGCONT');
+    await until(() => !lives(leader), graceMs, clock, force);
+  }
+  const terminated = force?.aborted ? [] : signalAll(find(), 'SIGTERM');
+  if (terminated.length > 0) await until(() => find().length === 0, terminateMs, clock, force);
+  const killed = new Set<number>();
+  const gone = await until(
+    () => {
+      const left = find();
+      for (const pid of signalAll(left, 'SIGKILL')) killed.add(pid);
+      return left.length === 0;
+    },
+    killMs,
+    clock,
+  );
+  const left = gone ? [] : find();
+  if (left.length > 0) throw new UnkillableError({ instance: options.instance, pids: left.map(({ pid }) => pid) });
+  return { terminated, killed: [...killed] };
+}
+
+const lives = ({ pid, startTime }: { pid: number; startTime: number }) => {
+  const facts = readProcess(pid);
+  return facts !== undefined && facts.startTime === startTime && facts.state !== 'Z';
+};
+
+function signalAll(processes: readonly ProcessFacts[], signal: NodeJS.Signals): number[] {
+  return processes
+    .filter((each) => {
+      const sent = signalProcess(each, signal);
+      if (sent && signal !== 'SIGKILL') signalProcess(each, 'SIGCONT');
+      return sent;
+    })
+    .map(({ pid }) => pid);
+}
+
+/** Looks again ever more slowly, 2 to 50 ms apart; false when the time ran out or the signal fired. */
+async function until(done: () => boolean, ms: number, clock: Clock, signal?: AbortSignal): Promise<boolean> {
+  const end = clock.elapsed() + ms;
+  for (let pause = 2; ; pause = Math.min(pause * 2, 50)) {
+    if (done()) return true;
+    if (clock.elapsed() >= end || signal?.aborted) return false;
+    await clock.sleep(pause, { signal }).catch(() => {}); // aborted: the next look decides
+  }
+}

@@ -1,0 +1,319 @@
+import { abortable } from '../clock.ts';
+import { Emitter } from '../emitter.ts';
+import { StartAbortedError, StopIncompleteError, UnkillableError } from '../errors/core-errors.ts';
+import { reportError, toMgpuError } from '../errors/mgpu-error.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { redact } from '../logs/redact.ts';
+import { askHealth } from '../probe/ask-health.ts';
+import type { ProbeContext, Probes } from '../probe/probe.ts';
+import { tryProbe } from '../probe/probe.ts';
+import { waitUntilReady } from '../probe/wait-until-ready.ts';
+import { watchReadiness } from '../probe/watch-readiness.ts';
+import type { ServiceContext } from './context.ts';
+import { type Run, type RunEnd, RunScope } from './run.ts';
+import type {
+  Endpoint,
+  Health,
+  HealthReport,
+  LastExit,
+  ServiceEvents,
+  ServiceState,
+  ServiceStatus,
+  StartOptions,
+  StopOptions,
+} from './types.ts';
+
+/** Milliseconds an `onStart` has to let go after its signal fired. */
+const launchMs = 5_000;
+
+const isUnkillable = (error: unknown) => error instanceof UnkillableError;
+
+interface PendingStart {
+  readonly done: Promise<void>;
+  isCalledOff: boolean;
+  run?: RunScope;
+}
+
+/**
+ * One instance of a service. The life of a run:
+ *
+ * 1. `start()`: state starting; `onStart` acquires, registering each release with `run.defer`; the startup probe is
+ *    asked until it says yes; state running.
+ * 2. While running the readiness probe moves `health`; it never ends the run.
+ * 3. The run ends by `stop()`, by `run.fail` or by `run.complete`; everything acquired is released in reverse order;
+ *    only then the state is stopped, failed or completed.
+ *
+ * A constructor only assigns. All state of a run lives in the run.
+ */
+export abstract class BaseService<C extends object, E extends ServiceEvents = ServiceEvents>
+  implements AsyncDisposable
+{
+  protected readonly config: Readonly<C>;
+  protected readonly context: ServiceContext;
+  readonly #events: Emitter<E>;
+  #state: ServiceState = 'stopped';
+  #health: Health = 'unknown';
+  #reason: ServiceStatus['reason'];
+  #since: number;
+  #run: RunScope | undefined;
+  #starting: PendingStart | undefined;
+  #ending: Promise<void> | undefined;
+  /** How often somebody asked for a stop. */
+  #stops = 0;
+  #lastExit: LastExit | undefined;
+
+  constructor(config: Readonly<C>, context: ServiceContext) {
+    this.config = config;
+    this.context = context;
+    this.#since = context.clock.now();
+    this.#events = new Emitter((event, error) =>
+      context.log.error(`a listener of ${context.id}'s ${event} failed`, { error }),
+    );
+  }
+
+  get id(): string {
+    return this.context.id;
+  }
+
+  get kind(): string {
+    return this.context.kind;
+  }
+
+  /** The GPU it runs on, once that is known. */
+  get gpu(): Gpu | undefined {
+    return typeof this.context.gpu === 'object' ? this.context.gpu : undefined;
+  }
+
+  /** Where it can be reached, known before it runs. */
+  get endpoint(): Endpoint | undefined {
+    return undefined;
+  }
+
+  get status(): ServiceStatus {
+    const { endpoint } = this;
+    const gpu = this.gpu?.index ?? (typeof this.context.gpu === 'number' ? this.context.gpu : undefined);
+    return {
+      id: this.id,
+      kind: this.kind,
+      ...(gpu === undefined ? {} : { gpu }),
+      state: this.#state,
+      health: this.#health,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      since: new Date(this.#since).toISOString(),
+      ...(this.#run === undefined ? {} : { run: this.#run.id }),
+      ...(endpoint?.url.port ? { port: Number(endpoint.url.port) } : {}),
+      ...(endpoint === undefined ? {} : { endpoint: redact(endpoint.url.href) }),
+      ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
+    };
+  }
+
+  /** Resolves when ready (or completed); callers at the same time share one start. Rejects with the reason of failure. */
+  start({ signal }: StartOptions = {}): Promise<void> {
+    if (this.#starting && !this.#starting.isCalledOff) return this.#starting.done;
+    // There before the first event of the start: whoever asks again while hearing that shares it, too.
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const pending: PendingStart = { isCalledOff: false, done: promise };
+    this.#starting = pending;
+    this.#start(pending, signal)
+      .finally(() => {
+        if (this.#starting === pending) this.#starting = undefined;
+      })
+      .then(resolve, reject);
+    return promise;
+  }
+
+  /** Resolves when nothing of the run is left. Idempotent; callers at the same time share one stop. */
+  stop(options: StopOptions = {}): Promise<void> {
+    this.#stops += 1;
+    return this.#halt(options);
+  }
+
+  /** Stop and start. A stop that is asked for meanwhile has the last word: `CORE_START_ABORTED`. */
+  async restart({ signal, ...options }: StopOptions & StartOptions = {}): Promise<void> {
+    const stops = this.#stops;
+    await this.#halt(options);
+    if (stops !== this.#stops || signal?.aborted) throw new StartAbortedError({ instance: this.id });
+    await this.start(signal ? { signal } : {});
+  }
+
+  /** Asks now: the readiness probe (or the startup probe) gets one try. */
+  async health({ signal }: { signal?: AbortSignal } = {}): Promise<HealthReport> {
+    const probes = this.#state === 'running' ? this.probes?.() : undefined;
+    const reported = () => this.#reported();
+    return askHealth(probes ?? {}, { clock: this.context.clock, signal, log: this.logOfRun(), reported });
+  }
+
+  /** Returns the function that unsubscribes. A listener that throws harms nobody. */
+  on<K extends keyof E & string>(event: K, listener: (payload: E[K]) => unknown): () => void {
+    return this.#events.on(event, listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** Acquires what the run needs. Each acquisition registers its release on the next line. */
+  protected abstract onStart(run: Run): Promise<void>;
+
+  /** How to tell that it is ready, stays ready, and is alive. */
+  protected probes?(): Probes;
+
+  /** Where the output of the present run begins, for probes that read it. */
+  protected logOfRun(): ProbeContext['log'] {
+    return undefined;
+  }
+
+  protected emit<K extends keyof E & string>(event: K, payload: E[K]): void {
+    this.#events.emit(event, payload);
+  }
+
+  #reported(): Pick<HealthReport, 'health' | 'reason'> {
+    const reason = this.#reason?.message ?? (this.#state === 'running' ? undefined : this.#state);
+    return { health: this.#health, ...(reason === undefined ? {} : { reason }) };
+  }
+
+  async #start(pending: PendingStart, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#state === 'running') return;
+    if (this.#run) {
+      // What a former end could not release is that stop's to tell; what it could not kill must not be started over.
+      await this.#ending?.catch(() => {});
+      if (this.#state === 'unkillable') await this.#ending;
+      if (pending.isCalledOff) throw new StartAbortedError({ instance: this.id });
+    }
+    const launched = Promise.withResolvers<void>();
+    const run = new RunScope(this.context.clock.elapsed(), {
+      onEnd: (end) => {
+        this.#ending = this.#end(run, end, launched.promise);
+        this.#ending.catch(() => {}); // told to whoever waits; the state tells everybody else
+      },
+      onHealth: (health, reason) => this.#setHealth(health, reason),
+      onExit: (exit) => this.#recordExit(run, exit),
+      onLateProblem: (error) => this.context.log.error(`${this.id}: a late release failed`, { error }),
+    });
+    this.#run = run;
+    pending.run = run;
+    this.#become('starting');
+    const cancel = () => {
+      pending.isCalledOff = true;
+      run.finish({ state: 'stopped' }, new StartAbortedError({ instance: this.id }));
+    };
+    signal?.addEventListener('abort', cancel, { once: true });
+    if (signal?.aborted) cancel();
+    try {
+      const launch = this.#launch(run);
+      launch.then(launched.resolve, () => launched.resolve());
+      await abortable(launch, run.signal);
+      if (!run.end) this.#becomeRunning(run);
+    } catch (error) {
+      if (!run.end) run.fail(toMgpuError(error, `${this.id}: the start failed`));
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+    const { end } = run;
+    if (!end) return;
+    await this.#ending;
+    if (end.state === 'failed') throw end.error;
+    if (end.state === 'stopped') throw new StartAbortedError({ instance: this.id });
+  }
+
+  async #launch(run: RunScope): Promise<void> {
+    run.signal.throwIfAborted();
+    await this.onStart(run);
+    const { startup, readiness } = this.probes?.() ?? {};
+    const options = { clock: this.context.clock, signal: run.signal, log: this.logOfRun() };
+    if (startup && !run.end) await waitUntilReady(startup, { instance: this.id, ...options });
+    if (!readiness || run.end) return;
+    // Started is not ready where the two are asked differently: nobody is told more than is known.
+    const answer = await tryProbe(readiness.probe, { timeoutMs: readiness.timeoutMs ?? 3_000, ...options });
+    if (answer.outcome === 'ok' && this.#health === 'unknown') run.setHealth('ready');
+    if (answer.outcome === 'fail') run.setHealth('notReady', answer.reason);
+  }
+
+  #becomeRunning(run: RunScope): void {
+    const { readiness, startup } = this.probes?.() ?? {};
+    // Ready because the startup probe said so, or because there is nobody to ask; unless the service itself knows better.
+    if (this.#health === 'unknown' && (startup !== undefined || readiness === undefined)) this.#health = 'ready';
+    this.#become('running', this.#health === 'ready' ? undefined : this.#reason);
+    if (!readiness || run.end) return;
+    void watchReadiness(readiness, {
+      clock: this.context.clock,
+      signal: run.signal,
+      initially: this.#health === 'degraded' ? 'ready' : this.#health,
+      log: this.logOfRun(),
+      onChange: (change) => run.setHealth(change.health, change.health === 'notReady' ? change.reason : undefined),
+    });
+  }
+
+  async #halt({ force = false }: StopOptions): Promise<void> {
+    const run = this.#run;
+    if (this.#starting) this.#starting.isCalledOff = true;
+    if (force) run?.hurry();
+    if (run) {
+      run.finish({ state: 'stopped' }, new StartAbortedError({ instance: this.id }));
+      await this.#ending;
+    }
+    // Not stopped, however often one asks: the next start looks for what is left.
+    if (this.#state === 'unkillable') await this.#ending;
+    if (!this.#run && (this.#state === 'failed' || this.#state === 'completed')) this.#become('stopped');
+  }
+
+  async #end(run: RunScope, end: RunEnd, launched: Promise<void>): Promise<void> {
+    const reason = end.state === 'failed' ? reportError(end.error) : undefined;
+    this.#become(end.state === 'stopped' ? 'stopping' : 'cleaning', reason);
+    await this.#letGo(launched);
+    const problems = await run.unwind();
+    const stuck = [...problems, end.state === 'failed' ? end.error : undefined].find(isUnkillable);
+    this.#run = undefined;
+    // Whoever hears of the end may start it again.
+    if (this.#starting?.run === run) this.#starting = undefined;
+    if (stuck) {
+      this.#become('unkillable', reportError(stuck));
+      throw stuck;
+    }
+    this.#become(end.state, reason);
+    if (problems.length === 0) return;
+    const texts = problems.map((each) => reportError(each).message);
+    const cause = new AggregateError(problems, 'clean-up failed');
+    const error = new StopIncompleteError({ instance: this.id, problems: texts }, { cause });
+    this.context.log.error(error.message, { error });
+    if (end.state === 'stopped') throw error;
+  }
+
+  /** `onStart` has been told by its signal: what it still acquires is released with the rest, if it heeds that. */
+  async #letGo(launched: Promise<void>): Promise<void> {
+    const { clock } = this.context;
+    const gone = new AbortController();
+    const patience = clock.sleep(launchMs, { signal: gone.signal }).then(
+      () => this.context.log.warn(`${this.id}: its start does not heed the signal`),
+      () => {}, // it has let go
+    );
+    await Promise.race([launched, patience]);
+    gone.abort();
+  }
+
+  #become(state: ServiceState, reason?: ServiceStatus['reason']): void {
+    this.#state = state;
+    this.#reason = reason;
+    if (state !== 'running') this.#health = 'unknown';
+    this.#changed();
+  }
+
+  #setHealth(health: Health, reason?: string): void {
+    const message = this.#reason?.message;
+    if (health === this.#health && reason === message) return;
+    this.#health = health;
+    this.#reason = reason === undefined ? undefined : { message: reason };
+    this.#changed();
+  }
+
+  #recordExit(run: RunScope, exit: { code: number | null; signal: NodeJS.Signals | null }): void {
+    const at = new Date(this.context.clock.now()).toISOString();
+    this.#lastExit = { ...exit, at, run: run.id, uptimeMs: Math.round(this.context.clock.elapsed() - run.startedAt) };
+    (this as BaseService<C>).#events.emit('exit', this.#lastExit);
+  }
+
+  #changed(): void {
+    this.#since = this.context.clock.now();
+    (this as BaseService<C>).#events.emit('status', this.status);
+  }
+}

@@ -1,0 +1,84 @@
+import type { ErrorReport } from '../errors/mgpu-error.ts';
+import type { ProcessExit } from '../process/spawn.ts';
+
+/** The life of an instance. `blocked` and `backoff` are the orchestrator's, the rest belongs to one run. */
+export const serviceStates = [
+  'stopped',
+  'blocked',
+  'starting',
+  'running',
+  'stopping',
+  'cleaning',
+  'backoff',
+  'failed',
+  'completed',
+  'unkillable',
+] as const;
+export type ServiceState = (typeof serviceStates)[number];
+
+/** Only meaningful while running. `degraded`: works, but something it uses does not. */
+export const healthStates = ['unknown', 'ready', 'notReady', 'degraded'] as const;
+export type Health = (typeof healthStates)[number];
+
+/** Where an instance can be reached. */
+export interface Endpoint {
+  readonly instance: string;
+  readonly kind: string;
+  /** Index of the GPU it runs on; undefined for a machine-scoped service. */
+  readonly gpu?: number;
+  /** `http://127.0.0.1:8188`, `redis://…`, or `unix:///path/to.sock`. */
+  readonly url: URL;
+  /** What is on the same machine and may be used instead of the network, e.g. `outputDir`. */
+  readonly local?: Readonly<Record<string, string>>;
+}
+
+export interface HealthReport {
+  readonly health: Health;
+  readonly reason?: string;
+  /** ISO time of the answer. */
+  readonly checkedAt: string;
+}
+
+/** How the last run's process ended. */
+export interface LastExit extends ProcessExit {
+  /** ISO time. */
+  readonly at: string;
+  readonly run: string;
+  readonly uptimeMs: number;
+}
+
+export interface ServiceStatus {
+  readonly id: string;
+  readonly kind: string;
+  readonly gpu?: number;
+  readonly state: ServiceState;
+  readonly health: Health;
+  /** Why it is in this state, or not healthy. */
+  readonly reason?: ErrorReport | { readonly message: string };
+  /** ISO time of the last change of state or health. */
+  readonly since: string;
+  /** Id of the present run. */
+  readonly run?: string;
+  readonly pid?: number;
+  readonly port?: number;
+  readonly endpoint?: string;
+  readonly lastExit?: LastExit;
+}
+
+export interface StopOptions {
+  /** Do not wait for graceful ends: kill at once. Also shortens a stop under way. */
+  readonly force?: boolean;
+}
+
+export interface StartOptions {
+  /** Cancels the start; what it had acquired is released. */
+  readonly signal?: AbortSignal;
+}
+
+/** Events of every service. */
+export interface ServiceEvents {
+  /** The state or the health changed. */
+  status: ServiceStatus;
+  /** The process of a run ended. */
+  exit: LastExit;
+}

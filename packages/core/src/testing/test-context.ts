@@ -1,0 +1,62 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Clock, systemClock } from '../clock.ts';
+import { layoutOf } from '../files/layout.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { ConnectorBinding } from '../jobs/connector.ts';
+import { type Logger, silentLogger } from '../logs/logger.ts';
+import { instanceId, type ServiceContext } from '../service/context.ts';
+import type { Endpoint } from '../service/types.ts';
+
+export interface TestContextOptions {
+  readonly kind: string;
+  readonly gpu?: Gpu;
+  readonly clock?: Clock;
+  readonly log?: Logger;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** What the rest of the machine offers. */
+  readonly endpoints?: readonly Endpoint[];
+  readonly connectors?: readonly ConnectorBinding[];
+  /** Several contexts of one machine share a root; without it each has its own, removed with it. */
+  readonly root?: string;
+}
+
+/** A context as the orchestrator would give it, on a temporary root that is removed when disposed. */
+export function testContext(options: TestContextOptions): ServiceContext & Disposable {
+  const {
+    kind,
+    gpu,
+    clock = systemClock,
+    log = silentLogger,
+    env = process.env,
+    endpoints = [],
+    connectors = [],
+  } = options;
+  const root = options.root ?? mkdtempSync(join(tmpdir(), 'mgpu-test-'));
+  return {
+    id: instanceId(kind, gpu?.index),
+    kind,
+    ...(gpu === undefined ? {} : { gpu }),
+    layout: layoutOf(root),
+    log,
+    clock,
+    env,
+    survive: true,
+    temporaryRoot: false,
+    machine: {
+      machineId: 'test',
+      instances: () => [],
+      connectors: () => connectors,
+      endpoints: (filter = {}) =>
+        endpoints.filter(
+          (each) =>
+            (filter.kind === undefined || each.kind === filter.kind) &&
+            (filter.gpu === undefined || each.gpu === undefined || each.gpu === filter.gpu),
+        ),
+    },
+    [Symbol.dispose]: () => {
+      if (options.root === undefined) rmSync(root, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BootTrace, systemClock, versionedFile, writeFileAtomically } from '@mgpu/core';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { failureOf, temporaryFolder } from './support.ts';
+
+describe('an atomic write', () => {
+  test('leaves the file, nothing beside it, for the owner alone', async () => {
+    const dir = temporaryFolder();
+    await writeFileAtomically(join(dir, 'a'), 'one');
+    await writeFileAtomically(join(dir, 'a'), new Uint8Array([116, 119, 111]));
+    expect(readFileSync(join(dir, 'a'), 'utf8')).toBe('two');
+    expect(statSync(join(dir, 'a')).mode & 0o777).toBe(0o600);
+    expect(readdirSync(dir)).toEqual(['a']);
+  });
+
+  test('never shows half a file to a reader, however many write at once', async () => {
+    const path = join(temporaryFolder(), 'a');
+    const texts = Array.from({ length: 20 }, (_, n) => String(n % 10).repeat(100_000));
+    await writeFileAtomically(path, texts[0] ?? '');
+    const writes = Promise.all(texts.map((text) => writeFileAtomically(path, text)));
+    let done = false;
+    void writes.finally(() => {
+      done = true;
+    });
+    while (!done) {
+      expect(texts).toContain(readFileSync(path, 'utf8'));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  });
+});
+
+describe('a versioned file', () => {
+  const make = (path: string) => versionedFile(path, 3, z.object({ name: z.string() }));
+
+  test('is read as it was written, and undefined before', async () => {
+    const path = join(temporaryFolder(), 'it.json');
+    expect(await make(path).read()).toBeUndefined();
+    await make(path).write({ name: 'x' });
+    expect(await make(path).read()).toEqual({ name: 'x' });
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ v: 3, name: 'x' });
+  });
+
+  test('of a newer version is refused, and still there', async () => {
+    const path = join(temporaryFolder(), 'it.json');
+    writeFileSync(path, '{"v":4,"name":"x"}');
+    expect(await failureOf(make(path).read())).toMatchObject({
+      code: 'CORE_FILE_VERSION',
+      details: { path, version: 4, supported: 3 },
+    });
+    expect(existsSync(path)).toBe(true);
+  });
+
+  test.each([
+    ['no JSON', '{"v":3,', 'not JSON'],
+    ['nothing', '', 'not JSON'],
+    ['another document', '{"v":3,"name":7}', 'name: Invalid input'],
+    ['no document', 'null', 'no version'],
+    ['without a version', '{"name":"x"}', 'no version'],
+    ['with a version that is no number', '{"v":"9","name":"x"}', 'no version'],
+  ])('with %s is refused with the problem', async (_, text, problem) => {
+    const path = join(temporaryFolder(), 'it.json');
+    writeFileSync(path, text);
+    const error = await failureOf(make(path).read());
+    expect(error).toMatchObject({ code: 'CORE_FILE_INVALID', details: { path } });
+    expect(error.message).toContain(problem);
+  });
+});
+
+test('a boot trace is kept below the state folder, which it makes', async () => {
+  const dir = temporaryFolder();
+  const trace = new BootTrace({ daemonRun: 'abc', clock: systemClock });
+  await trace.step('environment', 'environment', async () => {});
+  const path = await trace.save(join(dir, 'state'));
+  expect(path).toBe(join(dir, 'state', 'boots', 'abc.json'));
+  expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ v: 1, daemonRun: 'abc', outcome: 'ok' });
+});

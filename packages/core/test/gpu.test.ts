@@ -1,0 +1,210 @@
+import { chmodSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { GpuMonitor, type GpuMonitorEvents, gpuEnvironment, mockGpus } from '@mgpu/core';
+import { fakeClock, record } from '@mgpu/core/testing';
+import { describe, expect, test } from 'vitest';
+import {
+  eventually,
+  failureOf,
+  fixture,
+  isAlive,
+  Program,
+  program,
+  readPid,
+  temporaryFolder,
+  whenUp,
+} from './support.ts';
+
+const scripts = { hang: 'hangs.sh', any: 'nvidia-smi.mjs' };
+for (const name of Object.values(scripts)) chmodSync(join(import.meta.dirname, 'fixtures', name), 0o755);
+
+/** A stand-in for nvidia-smi that behaves as its name says. */
+function nvidiaSmi(behaviour: string): string {
+  const path = join(temporaryFolder(), behaviour);
+  symlinkSync(join(import.meta.dirname, 'fixtures', behaviour === 'hang' ? scripts.hang : scripts.any), path);
+  return path;
+}
+
+const inventory = (
+  behaviour: string,
+  { count = 'auto', mode = 'auto' }: Partial<Parameters<GpuMonitor['inventory']>[0]> = {},
+  timeoutMs = 10_000,
+) => new GpuMonitor({ program: nvidiaSmi(behaviour), timeoutMs }).inventory({ count, mode });
+
+describe('the GPUs of a machine', () => {
+  test('are counted in the order of their PCI bus, not as they are listed', async () => {
+    const { gpus, problem } = await inventory('two');
+    expect(problem).toBeUndefined();
+    expect(gpus).toEqual([
+      {
+        index: 0,
+        mode: 'nvidia',
+        uuid: 'GPU-aaaa',
+        name: 'NVIDIA GeForce RTX 4090',
+        memoryMiB: 24_576,
+        driver: '550.54.15',
+        pciBusId: '00000000:01:00.0',
+      },
+      expect.objectContaining({ index: 1, uuid: 'GPU-bbbb', pciBusId: '00000000:0B:00.0' }),
+    ]);
+  });
+
+  test('may have no memory of their own', async () => {
+    expect((await inventory('shared')).gpus).toMatchObject([{ uuid: 'GPU-aaaa', memoryMiB: 0 }]);
+  });
+
+  test('can be fewer than there are', async () => {
+    expect((await inventory('two', { count: 1 })).gpus).toMatchObject([{ uuid: 'GPU-aaaa' }]);
+  });
+
+  test('cannot be more than there are', async () => {
+    expect(await failureOf(inventory('two', { count: 4 }))).toMatchObject({
+      code: 'CORE_GPU_QUERY',
+      message: expect.stringContaining('lists 2 GPUs where the configuration wants 4'),
+    });
+  });
+
+  test.each(['none', 'missing'])('are the CPU when nvidia-smi finds %s', async (which) => {
+    const program = which === 'none' ? nvidiaSmi('none') : '/nowhere/nvidia-smi';
+    const found = await new GpuMonitor({ program }).inventory({ count: 'auto', mode: 'auto' });
+    expect(found).toEqual({ gpus: [{ index: 0, mode: 'cpu', name: 'CPU', memoryMiB: 0 }] });
+    const error = await failureOf(new GpuMonitor({ program }).inventory({ count: 'auto', mode: 'nvidia' }));
+    expect(error.message).toContain(which === 'none' ? 'lists no GPU' : 'is not installed');
+  });
+
+  test('are as many stand-ins as wanted without anybody being asked', async () => {
+    expect((await inventory('hang', { mode: 'cpu', count: 2 })).gpus).toMatchObject([
+      { index: 0, mode: 'cpu' },
+      { index: 1, mode: 'cpu' },
+    ]);
+    expect((await inventory('hang', { mode: 'mock', count: 2 })).gpus).toEqual(mockGpus(2));
+    expect((await inventory('hang', { mode: 'mock' })).gpus).toHaveLength(1);
+  });
+
+  test.each([
+    ['garbage', 'printed a line that describes no GPU: Segmentation fault (core dumped)'],
+    ['half', 'printed a line that describes no GPU: 1, GPU-bbbb, NVIDIA Ge'],
+    ['cut', 'printed a line that describes no GPU'],
+    ['twice', 'named the same UUID twice'],
+    ['bus', 'named the same PCI bus id twice'],
+    ['lost', 'failed with exit code 15: Unable to determine the device handle for GPU0000:01:00.0: GPU is lost.'],
+    ['mute', 'failed with exit code 255'],
+  ])('are not believed when nvidia-smi says %s', async (behaviour, text) => {
+    const { gpus, problem } = await inventory(behaviour);
+    expect(gpus).toMatchObject([{ mode: 'cpu' }]);
+    expect(problem).toMatchObject({ code: 'CORE_GPU_QUERY', retryable: true });
+    expect(problem?.message).toContain(text);
+    expect(await failureOf(inventory(behaviour, { mode: 'nvidia' }))).toMatchObject({ code: 'CORE_GPU_QUERY' });
+  });
+
+  test('do not keep the machine waiting when nvidia-smi hangs, deaf to SIGTERM', async () => {
+    const program = nvidiaSmi('hang');
+    const { gpus, problem } = await new GpuMonitor({ program, timeoutMs: 500 }).inventory({
+      count: 'auto',
+      mode: 'auto',
+    });
+    expect(gpus).toMatchObject([{ mode: 'cpu' }]);
+    expect(problem?.message).toContain('did not answer within 500 ms and was killed');
+    const pid = await readPid(`${program}.pid`);
+    await eventually(() => !isAlive(pid), 'its end');
+  });
+
+  test('are not guessed when nvidia-smi may not be run', async () => {
+    const program = join(temporaryFolder(), 'nvidia-smi');
+    symlinkSync('/etc/passwd', program);
+    const { problem } = await new GpuMonitor({ program }).inventory({ count: 'auto', mode: 'auto' });
+    expect(problem?.message).toContain('could not be started (EACCES)');
+  });
+});
+
+describe('watching the GPUs', () => {
+  test('samples now and after each interval until its signal fires', async () => {
+    const clock = fakeClock();
+    const monitor = new GpuMonitor({ program: nvidiaSmi('two'), clock, intervalMs: 10_000 });
+    using samples = record<GpuMonitorEvents['sample']>(monitor as never, 'sample');
+    const controller = new AbortController();
+    const watching = monitor.watch(controller.signal);
+    await eventually(() => samples.events.length === 1 && clock.sleepers === 1, 'the first sample');
+    expect(samples.events[0]).toEqual({
+      at: clock.now(),
+      gpus: [
+        { uuid: 'GPU-aaaa', memoryUsedMiB: 1024, utilizationPercent: 37, temperatureC: 61 },
+        { uuid: 'GPU-bbbb', memoryUsedMiB: undefined, utilizationPercent: undefined, temperatureC: 55 },
+      ],
+    });
+    await clock.advance(10_000);
+    await eventually(() => samples.events.length === 2, 'the second sample');
+    controller.abort();
+    await watching;
+    expect(clock.sleepers).toBe(0);
+  });
+
+  test('tells problems and goes on', async () => {
+    const clock = fakeClock();
+    const monitor = new GpuMonitor({ program: nvidiaSmi('lost'), clock });
+    using problems = record<GpuMonitorEvents['problem']>(monitor as never, 'problem');
+    const controller = new AbortController();
+    const watching = monitor.watch(controller.signal);
+    await eventually(() => problems.events.length === 1 && clock.sleepers === 1, 'the first problem');
+    expect(problems.events[0]?.error).toMatchObject({ code: 'CORE_GPU_QUERY' });
+    await clock.advance(10_000);
+    await eventually(() => problems.events.length === 2, 'the second problem');
+    controller.abort();
+    await watching;
+  });
+
+  test('ends at once while nvidia-smi hangs, and takes that along', async () => {
+    const program = nvidiaSmi('hang');
+    const monitor = new GpuMonitor({ program, timeoutMs: 60_000 });
+    using problems = record<GpuMonitorEvents['problem']>(monitor as never, 'problem');
+    const controller = new AbortController();
+    const watching = monitor.watch(controller.signal);
+    const pid = await readPid(`${program}.pid`);
+    controller.abort();
+    await watching;
+    await eventually(() => !isAlive(pid), 'its end');
+    expect(problems.events).toEqual([]);
+  });
+});
+
+describe('the environment of a GPU', () => {
+  test('names a real one by its UUID, and lets programs count in bus order', () => {
+    const gpu = { index: 3, mode: 'nvidia', uuid: 'GPU-5f3c', name: 'x', memoryMiB: 1 } as const;
+    expect(gpuEnvironment(gpu)).toEqual({ CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: 'GPU-5f3c' });
+    const { uuid, ...nameless } = gpu;
+    expect(uuid).toBeDefined();
+    expect(gpuEnvironment(nameless).CUDA_VISIBLE_DEVICES).toBe('3');
+  });
+
+  test.each(['cpu', 'mock'] as const)('shows nothing in mode %s', (mode) => {
+    expect(gpuEnvironment({ index: 0, mode, uuid: 'GPU-1', name: 'x', memoryMiB: 1 }).CUDA_VISIBLE_DEVICES).toBe('');
+  });
+
+  test('of stand-ins is the same at every boot', () => {
+    expect(mockGpus(2)).toEqual(mockGpus(2));
+    expect(mockGpus(2).map(({ uuid }) => uuid)).toEqual([
+      'GPU-00000000-0000-4000-8000-000000000000',
+      'GPU-00000000-0000-4000-8000-000000000001',
+    ]);
+  });
+});
+
+describe('a service on a GPU that is named by its index', () => {
+  test('runs on the CPU where there is no GPU', async () => {
+    const { context } = program({ spec: fixture('stays.mjs') });
+    await using service = new Program({ spec: fixture('stays.mjs'), probes: whenUp }, { ...context, gpu: 0 });
+    await service.start();
+    expect(service.gpu).toMatchObject({ mode: 'cpu' });
+    expect(service.status).toMatchObject({ gpu: 0, state: 'running' });
+    expect(readFileSync(`/proc/${service.pid}/environ`, 'utf8')).toContain('CUDA_VISIBLE_DEVICES=\0');
+  });
+
+  test('does not start where there is no such GPU', async () => {
+    const { context } = program({ spec: fixture('stays.mjs') });
+    const service = new Program({ spec: fixture('stays.mjs') }, { ...context, gpu: 7 });
+    expect(await failureOf(service.start())).toMatchObject({
+      code: 'CORE_GPU_OUT_OF_RANGE',
+      message: 'no such GPU: 7; this machine has one GPU: 0',
+    });
+  });
+});

@@ -1,0 +1,344 @@
+import { type BootPhase, type BootReport, mockGpus } from '@mgpu/core';
+import { fakeClock, record } from '@mgpu/core/testing';
+import { describe, expect, test } from 'vitest';
+import { eventually, failureOf } from '../support.ts';
+import { broken, machine, statesOf, untilCancelled, workshop } from './machine.ts';
+
+describe('a boot', () => {
+  test('starts at the same time what does not depend on each other', async () => {
+    const { define, journal } = workshop();
+    let waiting = 0;
+    const all = Promise.withResolvers<void>();
+    const onStart = () => {
+      if (++waiting === 5) all.resolve();
+      return all.promise;
+    };
+    await machine([define('a', { onStart }), define('b', { scope: 'gpu', onStart })], { gpus: mockGpus(4) }).start();
+    expect(journal.slice(0, 5).every((each) => each.startsWith('start '))).toBe(true);
+  });
+
+  test('starts nothing before what it waits for is ready', async () => {
+    const { define, journal } = workshop();
+    await machine([
+      define('c', { dependsOn: [{ on: 'b', when: 'ready' }] }),
+      define('b', { dependsOn: [{ on: 'a', when: 'ready' }] }),
+      define('a'),
+    ]).start();
+    expect(journal).toEqual(['start a', 'ready a', 'start b', 'ready b', 'start c', 'ready c']);
+  });
+
+  test('lets "started" go on while the other still warms up', async () => {
+    const { define, journal } = workshop();
+    const warm = Promise.withResolvers<void>();
+    await machine([
+      define('a', { onStart: () => warm.promise }),
+      define('b', { dependsOn: [{ on: 'a', when: 'started' }], onStart: () => warm.resolve() }),
+    ]).start();
+    expect(journal.slice(0, 2)).toEqual(['start a', 'start b']);
+  });
+
+  test('lets "completed" wait for the end of a one-shot', async () => {
+    const { define, journal } = workshop();
+    await machine([
+      define('sync', { onStart: (run) => void setImmediate(() => run.complete()) }),
+      define('engine', { dependsOn: [{ on: 'sync', when: 'completed' }] }),
+    ]).start();
+    expect(journal).toEqual(['start sync', 'ready sync', 'end sync', 'start engine', 'ready engine']);
+  });
+
+  test('waits for the service on the same GPU only', async () => {
+    const { define, journal } = workshop();
+    const slow = Promise.withResolvers<void>();
+    await machine([
+      define('engine', { scope: 'gpu', onStart: (_, id) => (id === 'engine_gpu0' ? slow.promise : undefined) }),
+      define('worker', {
+        scope: 'gpu',
+        dependsOn: [{ on: 'engine', when: 'ready' }],
+        onStart: (_, id) => (id === 'worker_gpu1' ? slow.resolve() : undefined),
+      }),
+    ]).start();
+    expect(journal.indexOf('start worker_gpu1')).toBeLessThan(journal.indexOf('ready engine_gpu0'));
+  });
+
+  test('installs once per kind, before its instances and beside everything else', async () => {
+    const { define, journal } = workshop();
+    await machine([
+      define('engine', { scope: 'gpu', install: async () => {} }),
+      define('other', { install: async () => {} }),
+    ]).start();
+    expect(journal.slice(0, 2).toSorted()).toEqual(['install engine', 'install other']);
+    expect(journal.filter((each) => each === 'install engine')).toHaveLength(1);
+    expect(journal.indexOf('start engine_gpu0')).toBeGreaterThan(journal.indexOf('installed engine'));
+  });
+
+  test('is kept as a trace: phases, steps, times, and what was waited for', async () => {
+    const { define } = workshop();
+    const clock = fakeClock();
+    const orchestrator = machine(
+      [
+        define('redis', { phase: 'Redis', onStart: () => clock.sleep(100) }),
+        define('engine', {
+          scope: 'gpu',
+          phase: 'Engines',
+          critical: false,
+          install: () => clock.sleep(50),
+          onStart: (_, id) => clock.sleep(id === 'engine_gpu0' ? 10 : 200),
+        }),
+        define('worker', {
+          phase: 'Workers',
+          dependsOn: [
+            { on: 'redis', when: 'ready' },
+            { on: 'engine', when: 'ready' },
+          ],
+        }),
+      ],
+      { clock },
+    );
+    const boot = orchestrator.start();
+    await clock.advance(1_000);
+    const report = await boot;
+    const ok = { outcome: 'ok' };
+    expect(report).toEqual({
+      v: 1,
+      daemonRun: 'run',
+      startedAt: '2026-01-01T00:00:00.000Z',
+      totalMs: 250,
+      outcome: 'ok',
+      phases: [
+        {
+          name: 'Redis',
+          critical: true,
+          startedMs: 0,
+          ms: 100,
+          ...ok,
+          nodes: [{ id: 'redis:start', startedMs: 0, ms: 100, ...ok }],
+        },
+        {
+          name: 'Engines setup',
+          critical: false,
+          startedMs: 0,
+          ms: 50,
+          ...ok,
+          nodes: [{ id: 'engine:install', startedMs: 0, ms: 50, ...ok }],
+        },
+        {
+          name: 'Engines',
+          critical: false,
+          startedMs: 50,
+          ms: 200,
+          ...ok,
+          nodes: [
+            { id: 'engine_gpu0:start', startedMs: 50, ms: 10, ...ok },
+            { id: 'engine_gpu1:start', startedMs: 50, ms: 200, ...ok },
+          ],
+        },
+        {
+          name: 'Workers',
+          critical: true,
+          startedMs: 250,
+          ms: 0,
+          ...ok,
+          nodes: [{ id: 'worker:start', startedMs: 250, ms: 0, ...ok, waitedFor: 'engine_gpu1' }],
+        },
+      ],
+    });
+    expect(JSON.parse(JSON.stringify(orchestrator.boot))).toEqual(report);
+  });
+
+  test('tells when a phase begins and when it ends', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([define('engine', { scope: 'gpu', phase: 'Engines' })]);
+    using phases = record<BootPhase>(orchestrator as never, 'phase');
+    await orchestrator.start();
+    expect(phases.events.map(({ name, outcome, nodes }) => [name, outcome, nodes.length])).toEqual([
+      ['Engines', 'running', 0],
+      ['Engines', 'ok', 2],
+    ]);
+  });
+
+  test('is shared by those who ask at the same time, and done anew after a stop', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([define('a')]);
+    await Promise.all([orchestrator.start(), orchestrator.start()]);
+    await orchestrator.stop();
+    const report = await orchestrator.start();
+    expect(journal).toEqual(['start a', 'ready a', 'end a', 'start a', 'ready a']);
+    expect(report.phases).toMatchObject([{ outcome: 'ok', nodes: [{ id: 'a:start' }] }]);
+  });
+});
+
+describe('a failure that is not critical', () => {
+  const build = (when: 'ready' | 'started' | 'completed' = 'ready') => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([
+      define('proxy', {
+        critical: false,
+        onStart: () => {
+          throw broken('no certificate');
+        },
+      }),
+      define('site', { critical: false, dependsOn: [{ on: 'proxy', when }] }),
+      define('page', { critical: false, dependsOn: [{ on: 'site', when: 'started' }] }),
+      define('engine'),
+    ]);
+    return { orchestrator, journal };
+  };
+
+  test('lets the boot go on without what depends on it, which says why', async () => {
+    const { orchestrator } = build();
+    const report = await orchestrator.start();
+    expect(statesOf(orchestrator)).toEqual({ proxy: 'failed', site: 'blocked', page: 'blocked', engine: 'running' });
+    expect(orchestrator.status()[1]?.reason).toMatchObject({
+      code: 'CORE_DEPENDENCY_FAILED',
+      message: 'site was not started because proxy failed',
+      cause: { code: 'TEST_BROKEN', message: 'no certificate' },
+    });
+    expect(report.outcome).toBe('ok');
+    expect(report.phases.map(({ name, outcome }) => `${name} ${outcome}`).toSorted()).toEqual([
+      'engine ok',
+      'page skipped',
+      'proxy failed',
+      'site skipped',
+    ]);
+  });
+
+  test('blocks what waited for the other to complete', async () => {
+    const { orchestrator } = build('completed');
+    await orchestrator.start();
+    expect(statesOf(orchestrator)).toMatchObject({ proxy: 'failed', site: 'blocked', engine: 'running' });
+  });
+
+  test('of an install keeps its instances from starting', async () => {
+    const { define, journal } = workshop();
+    const install = () => Promise.reject(broken('no space'));
+    const orchestrator = machine([define('engine', { scope: 'gpu', critical: false, install }), define('other')]);
+    await orchestrator.start();
+    expect(journal).toEqual(['install engine', 'start other', 'ready other']);
+    expect(orchestrator.status()[0]).toMatchObject({ state: 'blocked', reason: { message: 'no space' } });
+  });
+});
+
+describe('a critical failure', () => {
+  test('stops everything that was started, in reverse, and rejects with its cause', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([
+      define('redis'),
+      define('worker', { dependsOn: [{ on: 'redis', when: 'ready' }] }),
+      define('engine', {
+        dependsOn: [{ on: 'worker', when: 'ready' }],
+        onStart: () => {
+          throw broken('no torch');
+        },
+      }),
+      define('slow', { onStart: untilCancelled }),
+    ]);
+    using boots = record<BootReport>(orchestrator as never, 'boot');
+    const error = await failureOf(orchestrator.start());
+    expect(error).toMatchObject({
+      code: 'CORE_BOOT_FAILED',
+      message: 'the boot failed at engine:start: no torch',
+      details: { failed: ['engine:start'] },
+      cause: { code: 'TEST_BROKEN' },
+    });
+    expect(statesOf(orchestrator)).toEqual({ redis: 'stopped', worker: 'stopped', engine: 'stopped', slow: 'stopped' });
+    expect(journal.indexOf('end worker')).toBeLessThan(journal.indexOf('end redis'));
+    expect(orchestrator.boot).toMatchObject({ outcome: 'failed' });
+    expect(boots.events).toMatchObject([{ outcome: 'failed' }]);
+  });
+
+  test('of an install stops the boot, too', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([
+      define('engine', { install: () => Promise.reject(broken('no space')) }),
+      define('slow', { install: (signal) => new Promise((_, no) => signal.addEventListener('abort', no)) }),
+    ]);
+    expect(await failureOf(orchestrator.start())).toMatchObject({
+      code: 'CORE_BOOT_FAILED',
+      details: { failed: ['engine:install'] },
+    });
+  });
+
+  test('is told even when not everything can be stopped', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([
+      define('stuck', { onStart: (run) => run.defer(() => Promise.reject(broken('stuck'))) }),
+      define('engine', { dependsOn: [{ on: 'stuck', when: 'ready' }], onStart: () => Promise.reject(broken('first')) }),
+    ]);
+    expect(await failureOf(orchestrator.start())).toMatchObject({
+      code: 'CORE_BOOT_FAILED',
+      cause: { message: 'first' },
+    });
+  });
+});
+
+describe('a boot that is cancelled', () => {
+  const build = () => {
+    const { define, journal, live } = workshop();
+    const orchestrator = machine([
+      define('redis'),
+      define('slow', { onStart: untilCancelled, dependsOn: [{ on: 'redis', when: 'ready' }] }),
+      define('worker', { dependsOn: [{ on: 'slow', when: 'ready' }] }),
+    ]);
+    const atSlow = () => eventually(() => journal.includes('start slow'));
+    return { orchestrator, journal, live, atSlow };
+  };
+
+  test('by its signal stops everything it had started', async () => {
+    const { orchestrator, live, atSlow } = build();
+    const controller = new AbortController();
+    const start = failureOf(orchestrator.start({ signal: controller.signal }));
+    await atSlow();
+    controller.abort();
+    expect(await start).toMatchObject({ code: 'CORE_START_ABORTED' });
+    expect(statesOf(orchestrator)).toEqual({ redis: 'stopped', slow: 'stopped', worker: 'stopped' });
+    expect(Object.fromEntries(live)).toEqual({ redis: 0, slow: 0 });
+    expect(orchestrator.status().every(({ desired }) => desired === 'down')).toBe(true);
+  });
+
+  test('by a stop starts nothing more', async () => {
+    const { orchestrator, journal, atSlow } = build();
+    const start = failureOf(orchestrator.start());
+    await atSlow();
+    await orchestrator.stop();
+    expect(await start).toMatchObject({ code: 'CORE_START_ABORTED' });
+    expect(journal).toEqual(['start redis', 'ready redis', 'start slow', 'end slow', 'end redis']);
+    expect(orchestrator.boot).toMatchObject({ outcome: 'cancelled' });
+  });
+
+  test('before it began does nothing', async () => {
+    const { orchestrator, journal } = build();
+    const start = failureOf(orchestrator.start({ signal: AbortSignal.abort() }));
+    expect(await start).toMatchObject({ code: 'CORE_START_ABORTED' });
+    expect(journal).toEqual([]);
+  });
+
+  test('in one part goes on with the others; what waited for that part is blocked', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([
+      define('slow', { onStart: untilCancelled }),
+      define('later', { critical: false, dependsOn: [{ on: 'slow', when: 'ready' }] }),
+      define('other'),
+    ]);
+    const boot = orchestrator.start();
+    await eventually(() => statesOf(orchestrator).slow === 'starting');
+    await orchestrator.stopInstance('slow');
+    await boot;
+    expect(statesOf(orchestrator)).toEqual({ slow: 'stopped', later: 'blocked', other: 'running' });
+  });
+
+  test('for a part that still waits never starts it', async () => {
+    const { define, journal } = workshop();
+    const ready = Promise.withResolvers<void>();
+    const orchestrator = machine([
+      define('slow', { onStart: () => ready.promise }),
+      define('later', { dependsOn: [{ on: 'slow', when: 'ready' }] }),
+    ]);
+    const boot = orchestrator.start();
+    await eventually(() => journal.includes('start slow'));
+    await orchestrator.stopInstance('later');
+    ready.resolve();
+    await boot;
+    expect(journal).toEqual(['start slow', 'ready slow']);
+    expect(statesOf(orchestrator)).toEqual({ slow: 'running', later: 'stopped' });
+  });
+});

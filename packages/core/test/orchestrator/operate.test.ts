@@ -1,0 +1,356 @@
+import type { InstanceStatus, Orchestrator, RestartPolicy, Run } from '@mgpu/core';
+import { fakeClock, record } from '@mgpu/core/testing';
+import { describe, expect, test } from 'vitest';
+import { failureOf } from '../support.ts';
+import { broken, machine, statesOf, workshop } from './machine.ts';
+
+describe('stopping a machine', () => {
+  test('goes in reverse order, what is independent at the same time', async () => {
+    const { define, journal } = workshop();
+    let waiting = 0;
+    const both = Promise.withResolvers<void>();
+    const together = (run: Run) =>
+      run.defer(() => {
+        if (++waiting === 2) both.resolve();
+        return both.promise;
+      });
+    const orchestrator = machine([
+      define('redis'),
+      define('a', { dependsOn: [{ on: 'redis', when: 'ready' }], onStart: together }),
+      define('b', { dependsOn: [{ on: 'redis', when: 'started' }], onStart: together }),
+    ]);
+    await orchestrator.start();
+    journal.length = 0;
+    await Promise.all([orchestrator.stop(), orchestrator.stop()]);
+    await orchestrator.stop();
+    expect(journal.slice(0, 2).toSorted()).toEqual(['end a', 'end b']);
+    expect(journal[2]).toBe('end redis');
+    expect(statesOf(orchestrator)).toEqual({ redis: 'stopped', a: 'stopped', b: 'stopped' });
+  });
+
+  test('stops the rest when one part cannot be, and tells which', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([
+      define('redis'),
+      define('stuck', {
+        dependsOn: [{ on: 'redis', when: 'ready' }],
+        onStart: (run) => run.defer(() => Promise.reject(broken('no'))),
+      }),
+    ]);
+    await orchestrator.start();
+    expect(await failureOf(orchestrator.stop())).toMatchObject({
+      code: 'CORE_STOP_INCOMPLETE',
+      message: 'machine: not everything could be released: stuck: not everything could be released: no',
+    });
+    expect(statesOf(orchestrator)).toEqual({ redis: 'stopped', stuck: 'stopped' });
+  });
+
+  test('hurries when it is forced while under way', async () => {
+    const { define } = workshop();
+    const waiting = Promise.withResolvers<void>();
+    const patient = (run: Run) =>
+      run.defer(() => {
+        waiting.resolve();
+        return new Promise<void>((resolve) => run.force.addEventListener('abort', () => resolve()));
+      });
+    const orchestrator = machine([define('a', { onStart: patient })]);
+    await orchestrator.start();
+    const stop = orchestrator.stop();
+    await waiting.promise;
+    await orchestrator.stop({ force: true });
+    await stop;
+    expect(statesOf(orchestrator)).toEqual({ a: 'stopped' });
+  });
+
+  test('lets nobody start anything meanwhile', async () => {
+    const { define } = workshop();
+    const release = Promise.withResolvers<void>();
+    const orchestrator = machine([define('a'), define('b', { onStart: (run) => run.defer(() => release.promise) })]);
+    await orchestrator.start();
+    const stop = orchestrator.stop();
+    expect(await failureOf(orchestrator.startInstance('a'))).toMatchObject({ code: 'CORE_START_ABORTED' });
+    expect(await failureOf(orchestrator.restart('a'))).toMatchObject({ code: 'CORE_START_ABORTED' });
+    release.resolve();
+    await stop;
+    expect(statesOf(orchestrator)).toEqual({ a: 'stopped', b: 'stopped' });
+    await orchestrator.startInstance('a');
+    expect(statesOf(orchestrator)).toEqual({ a: 'running', b: 'stopped' });
+  });
+});
+
+describe('one instance', () => {
+  test('can be stopped, started and restarted while the others go on', async () => {
+    const { define, runs } = workshop();
+    const orchestrator = machine([define('a'), define('b')]);
+    await orchestrator.start();
+    const untouched = runs.get('b');
+    await orchestrator.stopInstance('a');
+    expect(orchestrator.status()[0]).toMatchObject({ state: 'stopped', desired: 'down' });
+    await orchestrator.startInstance('a');
+    const before = runs.get('a');
+    await orchestrator.restart('a');
+    expect(runs.get('a')).not.toBe(before);
+    expect(orchestrator.status()[0]).toMatchObject({ state: 'running', desired: 'up' });
+    expect(runs.get('b')).toBe(untouched);
+  });
+
+  test('that does not exist is refused with those that do', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([define('a'), define('b')]);
+    for (const ask of ['startInstance', 'stopInstance', 'restart'] as const)
+      expect(await failureOf(orchestrator[ask]('c'))).toMatchObject({
+        code: 'CORE_SERVICE_UNKNOWN',
+        message: 'no instance or service is called "c"; there are: a, b',
+      });
+  });
+
+  test('that is missing is started again, dependencies first', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([
+      define('worker', { dependsOn: [{ on: 'redis', when: 'ready' }] }),
+      define('redis'),
+      define('other'),
+    ]);
+    await orchestrator.start();
+    await orchestrator.stopInstance('worker');
+    await orchestrator.stopInstance('redis');
+    journal.length = 0;
+    await orchestrator.startMissing();
+    expect(journal).toEqual(['start redis', 'ready redis', 'start worker', 'ready worker']);
+  });
+});
+
+describe('a failure after the boot', () => {
+  const delays = [1_000, 2_000, 4_000];
+  const backoff: RestartPolicy = {
+    decide: (_, history) => {
+      const delayMs = delays[history.length];
+      return { restart: delayMs !== undefined, delayMs: delayMs ?? 0, reason: `failure ${history.length + 1}` };
+    },
+  };
+
+  function supervised(restartPolicy?: RestartPolicy) {
+    const { define, runs, live } = workshop();
+    const clock = fakeClock();
+    const orchestrator = machine([define('a', { supervision: { restart: 'always' } })], {
+      clock,
+      ...(restartPolicy ? { restartPolicy } : {}),
+    });
+    const status = () => orchestrator.status()[0] as InstanceStatus;
+    const crash = async () => {
+      runs.get('a')?.fail(broken('crash'));
+      await clock.advance(0);
+    };
+    return { orchestrator, clock, status, crash, live };
+  }
+
+  test('stays one when nobody brings a policy', async () => {
+    const { orchestrator, clock, status, crash } = supervised();
+    await orchestrator.start();
+    await crash();
+    expect(status()).toMatchObject({ state: 'failed', desired: 'up', reason: { message: 'crash' } });
+    expect(clock.sleepers).toBe(0);
+  });
+
+  test('is followed by a restart when the policy says when', async () => {
+    const { orchestrator, clock, status, crash } = supervised(backoff);
+    await orchestrator.start();
+    await crash();
+    expect(status()).toMatchObject({
+      state: 'backoff',
+      attempt: 0,
+      until: '2026-01-01T00:00:01.000Z',
+      reason: { message: 'failure 1' },
+    });
+    await clock.advance(999);
+    expect(status().state).toBe('backoff');
+    await clock.advance(1);
+    expect(status()).toMatchObject({ state: 'running', attempt: 1 });
+    expect(status().until).toBeUndefined();
+  });
+
+  test('waits ever longer and is given up when the policy says so', async () => {
+    const { orchestrator, clock, status, crash } = supervised(backoff);
+    await orchestrator.start();
+    for (const delay of delays) {
+      await crash();
+      await clock.advance(delay - 1);
+      expect(status().state).toBe('backoff');
+      await clock.advance(1);
+      expect(status().state).toBe('running');
+    }
+    await crash();
+    await clock.advance(3_600_000);
+    expect(status()).toMatchObject({ state: 'failed', attempt: 3 });
+  });
+
+  test('tells the policy everything that is known', async () => {
+    const asked: unknown[] = [];
+    const { orchestrator, crash } = supervised({
+      decide: (failure, history) => {
+        asked.push([failure, history]);
+        return { restart: false, delayMs: 0, reason: '' };
+      },
+    });
+    await orchestrator.start();
+    await crash();
+    expect(asked).toMatchObject([
+      [
+        {
+          instance: 'a',
+          kind: 'a',
+          error: { code: 'TEST_BROKEN', message: 'crash' },
+          everReady: true,
+          supervision: { restart: 'always' },
+        },
+        [],
+      ],
+    ]);
+  });
+
+  test.each<[string, (orchestrator: Orchestrator) => Promise<void>]>([
+    ['the machine', (orchestrator) => orchestrator.stop()],
+    ['the instance', (orchestrator) => orchestrator.stopInstance('a')],
+  ])('is not followed by a restart once somebody stops %s', async (_, stop) => {
+    const { orchestrator, clock, status, crash, live } = supervised(backoff);
+    await orchestrator.start();
+    await crash();
+    await stop(orchestrator);
+    expect(status()).toMatchObject({ state: 'stopped', desired: 'down' });
+    expect(clock.sleepers).toBe(0);
+    await clock.advance(10_000);
+    expect(live.get('a')).toBe(0);
+  });
+
+  test('is forgotten once somebody starts it by hand', async () => {
+    const { orchestrator, clock, status, crash } = supervised(backoff);
+    await orchestrator.start();
+    await crash();
+    await orchestrator.startInstance('a');
+    expect(status()).toMatchObject({ state: 'running', attempt: 0 });
+    expect(clock.sleepers).toBe(0);
+    await crash();
+    expect(status()).toMatchObject({ state: 'backoff', reason: { message: 'failure 1' } });
+  });
+
+  test('in a restart that was stopped is not counted', async () => {
+    const { define, runs } = workshop();
+    const clock = fakeClock();
+    const restarting = Promise.withResolvers<void>();
+    let starts = 0;
+    const onStart = () => (++starts === 1 ? undefined : restarting.promise);
+    const orchestrator = machine([define('a', { onStart })], { clock, restartPolicy: backoff });
+    await orchestrator.start();
+    runs.get('a')?.fail(broken('crash'));
+    await clock.advance(1_000);
+    expect(statesOf(orchestrator)).toEqual({ a: 'starting' });
+    const stop = orchestrator.stop();
+    restarting.resolve();
+    await stop;
+    expect(orchestrator.status()[0]).toMatchObject({ state: 'stopped', attempt: 0 });
+  });
+});
+
+describe('whoever watches a machine', () => {
+  test('hears of every change of every instance', async () => {
+    const { define, runs } = workshop();
+    const orchestrator = machine([define('a')]);
+    using changes = record<InstanceStatus>(orchestrator as never, 'instance');
+    await orchestrator.start();
+    runs.get('a')?.setHealth('degraded', 'slow');
+    await orchestrator.stop();
+    expect(changes.events.map(({ state, health, desired }) => `${state} ${health} ${desired}`)).toEqual([
+      'blocked unknown up',
+      'starting unknown up',
+      'running ready up',
+      'running degraded up',
+      'running degraded down',
+      'stopping unknown down',
+      'stopped unknown down',
+    ]);
+  });
+
+  test('cannot break it', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([define('a')]);
+    for (const event of ['instance', 'phase', 'boot'] as const)
+      orchestrator.on(event, () => {
+        throw broken('a bad listener');
+      });
+    await orchestrator.start();
+    await orchestrator.stop();
+  });
+});
+
+test('any order of commands at once leaves at most one run an instance, and nothing when the last was a stop', async () => {
+  const eager: RestartPolicy = { decide: () => ({ restart: true, delayMs: 1, reason: 'again' }) };
+  for (let seed = 1; seed <= 120; seed++) {
+    let state = seed;
+    const random = (n: number) => {
+      state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+      return Math.floor((state / 2_147_483_648) * n);
+    };
+    const clock = fakeClock();
+    const { define, live, runs } = workshop();
+    const over: string[] = [];
+    const onStart = async (run: Run, id: string) => {
+      if ((live.get(id) ?? 0) > 1) over.push(id);
+      for (let n = random(3); n > 0; n--) await Promise.resolve();
+      if (random(6) === 0) throw broken('by chance');
+      run.defer(() => new Promise<void>((resolve) => setImmediate(resolve)));
+    };
+    const orchestrator = machine(
+      [
+        define('redis', { critical: false, onStart }),
+        define('engine', { critical: false, onStart, scope: 'gpu' }),
+        define('worker', {
+          critical: false,
+          onStart,
+          scope: 'gpu',
+          dependsOn: [
+            { on: 'redis', when: 'ready' },
+            { on: 'engine', when: 'ready' },
+          ],
+        }),
+      ],
+      { clock, restartPolicy: eager },
+    );
+    const ids = orchestrator.status().map(({ id }) => id);
+    const commands: [string, (id: string) => Promise<unknown>][] = [
+      ['start', () => orchestrator.start()],
+      ['stop', () => orchestrator.stop()],
+      ['startMissing', () => orchestrator.startMissing()],
+      ['startInstance', (id) => orchestrator.startInstance(id)],
+      ['stopInstance', (id) => orchestrator.stopInstance(id)],
+      ['restart', (id) => orchestrator.restart(id)],
+      ['crash', async (id) => runs.get(id)?.fail(broken('crash'))],
+    ];
+    const told: string[] = [];
+    const done: Promise<unknown>[] = [];
+    for (let n = 0; n < 14; n++) {
+      const id = ids[random(ids.length)] ?? '';
+      const [name, command] = commands[random(commands.length)] ?? ['', async () => {}];
+      told.push(`${name} ${id}`);
+      done.push(command(id).catch(() => {})); // cancelled by another, or by chance
+      await clock.advance(random(3));
+    }
+    const text = `seed ${seed}: ${told.join(', ')}`;
+    const settled = Promise.all(done);
+    await clock.advance(100);
+    await settled;
+    await clock.advance(100);
+    for (const { id, state: reached, desired } of orchestrator.status()) {
+      expect(live.get(id) ?? 0, `${text}: ${id}`).toBe(reached === 'running' ? 1 : 0);
+      if (desired === 'down') expect(reached, `${text}: ${id}`).toBe('stopped');
+    }
+    await orchestrator.stop();
+    await clock.advance(100);
+    expect(over, text).toEqual([]);
+    expect(Object.values(statesOf(orchestrator)), text).toEqual(ids.map(() => 'stopped'));
+    expect(
+      [...live.values()].every((count) => count === 0),
+      text,
+    ).toBe(true);
+    expect(clock.sleepers, text).toBe(0);
+  }
+});

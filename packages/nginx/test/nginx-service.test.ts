@@ -1,0 +1,182 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Clock, coreErrors, loadConfig, type ServiceStatus, systemClock } from '@mgpu/core';
+import { leasePorts, record, serviceConformance, testContext } from '@mgpu/core/testing';
+import { afterAll, describe, expect, test } from 'vitest';
+import { NginxService, nginx } from '../src/index.ts';
+import { ask, startRig, temporaryFolder } from './proxy.ts';
+import { openWebSocket, startUpstream } from './upstream.ts';
+
+const lease = await leasePorts(10);
+afterAll(() => lease[Symbol.dispose]());
+const ports = { port: lease.first, upstreams: { comfyui: { basePort: lease.first + 1 } } };
+
+describe('conformance', () => {
+  const endpoints = [{ instance: 'comfyui_gpu0', kind: 'comfyui', gpu: 0, url: new URL('http://127.0.0.1:1') }];
+  const context = () => testContext({ kind: 'nginx', endpoints });
+  serviceConformance({ definition: nginx, config: { ...ports, credentials: 'sd:secret' }, context, test });
+});
+
+describe('a start', () => {
+  test('with a port that is taken fails with its holder, also when that is another of us', async () => {
+    await using first = await startRig(1);
+    const { port } = first.nginx.endpoint.url;
+    const second = new NginxService({ port: Number(port) });
+    await expect(second.start()).rejects.toMatchObject({ code: 'CORE_PORT_IN_USE', details: { pid: first.nginx.pid } });
+    expect((await ask(first.at('/comfyui/'))).echo.gpu).toBe(0);
+  });
+
+  test('without nginx fails with the command that installs it', async () => {
+    using context = testContext({ kind: 'nginx' });
+    const config = nginx.schema.parse({ program: '/nowhere/nginx' });
+    const { layout, log, clock, env, machine } = context;
+    const signal = new AbortController().signal;
+    const missing = { code: 'CORE_PROGRAM_MISSING', hint: expect.stringMatching(/^install it: /) };
+    await expect(nginx.install?.({ layout, log, clock, env, machine, signal }, config)).rejects.toMatchObject(missing);
+    await expect(nginx.create(config, context).start()).rejects.toMatchObject(missing);
+    expect(await nginx.doctor?.(config, context)).toMatchObject([{ level: 'warning', hint: missing.hint }]);
+    expect(nginx.critical).toBe(false);
+  });
+
+  test('open to other hosts needs users, or a word that it is meant', async () => {
+    using context = testContext({ kind: 'nginx' });
+    const open = nginx.schema.parse({ host: '0.0.0.0', port: lease.first });
+    await expect(nginx.create(open, context).start()).rejects.toMatchObject({ code: 'NGINX_AUTH_REQUIRED' });
+    expect(await nginx.doctor?.(open, context)).toMatchObject([{ level: 'ok' }, { level: 'warning' }]);
+    const meant = nginx.create({ ...open, insecure: true }, context);
+    await using _meant = meant;
+    await meant.start();
+    expect(meant.status).toMatchObject({ health: 'ready', endpoint: `http://127.0.0.1:${lease.first}/` });
+  });
+
+  test('works below a root with odd characters, and below one too deep for a socket', async () => {
+    using folder = temporaryFolder('odd "; {');
+    for (const dir of [folder.path, join(folder.path, 'x'.repeat(60), 'y'.repeat(60))]) {
+      await using rig = await startRig(1, { dir });
+      expect((await ask(rig.at('/comfyui/'))).echo.gpu).toBe(0);
+    }
+  });
+});
+
+describe('an end', () => {
+  test('leaves no process, however long a websocket stays open', async () => {
+    await using rig = await startRig(1, { drainMs: 100 });
+    const workers = childrenOf(rig.nginx.pid);
+    expect(workers.length).toBeGreaterThan(0);
+    using socket = await openWebSocket(rig.at('/comfyui/ws'));
+    await rig.nginx.stop();
+    await socket.closed;
+    expect(workers.filter(lives)).toEqual([]);
+    expect(rig.nginx.status.lastExit).toMatchObject({ code: 0 });
+  });
+
+  test('of the master by force takes the workers along; the next start works', async () => {
+    await using rig = await startRig(1);
+    const workers = childrenOf(rig.nginx.pid);
+    using statuses = record<ServiceStatus>(rig.nginx as never, 'status');
+    process.kill(rig.nginx.pid ?? 0, 'SIGKILL');
+    const { reason } = await statuses.until(({ state }) => state === 'failed');
+    expect(reason).toMatchObject({ code: coreErrors.ProcessExitedError.code });
+    expect(workers.filter(lives)).toEqual([]);
+    await rig.nginx.start();
+    expect((await ask(rig.at('/comfyui/'))).echo.gpu).toBe(0);
+  });
+});
+
+describe('a reload', () => {
+  test('serves what is new, keeps what was open, and reads the users again', async () => {
+    await using rig = await startRig(1);
+    await using added = await startUpstream(1);
+    using socket = await openWebSocket(rig.at('/comfyui/ws'));
+    const { pid } = rig.nginx;
+    await rig.nginx.reload([...rig.upstreams, added].map(({ endpoint }) => endpoint));
+    expect((await ask(rig.atGpu(1, '/'))).echo.gpu).toBe(1);
+    expect(await socket.say('still here')).toMatch(/still here$/);
+    expect(rig.nginx.pid).toBe(pid);
+  });
+
+  test('that nginx refuses leaves the old configuration serving', async () => {
+    // Two kinds on one path: only nginx itself minds.
+    await using rig = await startRig(1, {}, { other: { path: '/comfyui/' } });
+    const before = readFileSync(rig.nginx.configFile, 'utf8');
+    const [comfyui] = rig.upstreams.map(({ endpoint }) => endpoint);
+    const other = { instance: 'other', kind: 'other', url: new URL('http://127.0.0.1:1') };
+    const refused = rig.nginx.reload(comfyui ? [comfyui, other] : [other]);
+    await expect(refused).rejects.toMatchObject({
+      code: 'NGINX_CONFIG_REJECTED',
+      message: expect.stringContaining('duplicate location "/comfyui/"'),
+    });
+    expect(readFileSync(rig.nginx.configFile, 'utf8')).toBe(before);
+    expect((await ask(rig.at('/comfyui/'))).echo.gpu).toBe(0);
+    await rig.nginx.reload();
+    expect((await ask(rig.at('/comfyui/'))).echo.gpu).toBe(0);
+  });
+
+  test('onto a port that others hold is refused before nginx hears of it', async () => {
+    await using rig = await startRig(1);
+    await using holder = await startUpstream(9, rig.gpuPort + 1);
+    const [first] = rig.upstreams.map(({ endpoint }) => endpoint);
+    const second = { ...holder.endpoint, gpu: 1 };
+    await expect(rig.nginx.reload(first ? [first, second] : [second])).rejects.toMatchObject({
+      code: 'CORE_PORT_IN_USE',
+      details: { port: rig.gpuPort + 1 },
+    });
+    expect((await ask(rig.atGpu(0, '/'))).echo.gpu).toBe(0);
+  });
+
+  test('that nginx does not act upon fails, and the old configuration is back in place', async () => {
+    let hurry = 1;
+    const clock: Clock = { ...systemClock, sleep: (ms, options) => systemClock.sleep(ms / hurry, options) };
+    using context = testContext({ kind: 'nginx', clock });
+    await using service = new NginxService({ ...ports, endpoints: [] }, context);
+    await service.start();
+    const before = readFileSync(service.configFile, 'utf8');
+    // The checks come first and are done by another nginx; only the master hangs.
+    process.kill(service.pid ?? 0, 'SIGSTOP');
+    hurry = 50;
+    const [endpoint] = [{ instance: 'comfyui_gpu0', kind: 'comfyui', gpu: 0, url: new URL('http://127.0.0.1:1') }];
+    await expect(service.reload([endpoint])).rejects.toMatchObject({ code: 'NGINX_RELOAD_FAILED' });
+    hurry = 1;
+    expect(readFileSync(service.configFile, 'utf8')).toBe(before);
+    expect(await service.health()).toMatchObject({ health: 'ready' });
+  });
+
+  test('of one that is not running says so', async () => {
+    await expect(new NginxService().reload([])).rejects.toMatchObject({ code: 'NGINX_NOT_RUNNING' });
+  });
+});
+
+test('its files are closed to others and its sockets gone after a stop', async () => {
+  using folder = temporaryFolder();
+  await using rig = await startRig(1, { dir: folder.path });
+  expect(statSync(rig.nginx.configFile).mode & 0o777).toBe(0o600);
+  expect(statSync(join(folder.path, 'run')).mode & 0o777).toBe(0o700);
+  expect(readdirSync(join(folder.path, 'run'))).toContain('nginx-status.sock');
+  await rig.nginx.stop();
+  expect(readdirSync(join(folder.path, 'run'))).toEqual([]);
+});
+
+test('the variables of the predecessors reach the configuration', async () => {
+  using folder = temporaryFolder();
+  const env = { ENABLE_NGINX: 'false', NGINX_PORT: '8081', SERVER_CREDS: 'secret' };
+  const { config } = await loadConfig({ definitions: [nginx], cwd: folder.path, env });
+  expect(config.services.nginx).toMatchObject({ enabled: false, port: 8081, credentials: 'secret' });
+});
+
+test('its ports are known before it starts', () => {
+  const config = nginx.schema.parse({ port: 8000, upstreams: { a1111: { enabled: false } } });
+  expect(nginx.ports?.(config, [0, 2])).toEqual([8000, 3188, 3190].map((port) => ({ instance: 'nginx', port })));
+});
+
+function childrenOf(pid = 0): string[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
+}
+
+/** A zombie that nobody reaps holds nothing. */
+function lives(pid: string): boolean {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false; // reaped
+  }
+}

@@ -1,0 +1,61 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { leasePorts, type PortLease } from '@mgpu/core/testing';
+import { type NginxOptions, NginxService } from '../src/index.ts';
+import { type Echo, startUpstream, type Upstream } from './upstream.ts';
+
+/** nginx on leased ports in front of stand-in engines, all released together. */
+export interface Rig extends AsyncDisposable {
+  readonly nginx: NginxService;
+  readonly upstreams: readonly Upstream[];
+  readonly lease: PortLease;
+  /** Port of GPU n: `gpuPort + n`. */
+  readonly gpuPort: number;
+  /** URL on the main port. */
+  at(path: string): URL;
+  atGpu(gpu: number, path: string): URL;
+}
+
+export async function startRig(
+  gpus: number,
+  options: NginxOptions = {},
+  others: Readonly<Record<string, { path: string }>> = {},
+): Promise<Rig> {
+  await using held = new AsyncDisposableStack();
+  const lease = held.use(await leasePorts(10));
+  const upstreams: Upstream[] = [];
+  for (let gpu = 0; gpu < gpus; gpu++) upstreams.push(held.use(await startUpstream(gpu)));
+  const gpuPort = lease.first + 1;
+  const nginx = held.use(
+    new NginxService({
+      port: lease.first,
+      endpoints: upstreams.map(({ endpoint }) => endpoint),
+      ...options,
+      upstreams: { ...others, comfyui: { basePort: gpuPort }, a1111: { basePort: lease.first + 5 } },
+    }),
+  );
+  await nginx.start();
+  const kept = held.move();
+  return {
+    nginx,
+    upstreams,
+    lease,
+    gpuPort,
+    at: (path) => new URL(path, nginx.endpoint.url),
+    atGpu: (gpu, path) => new URL(path, `http://127.0.0.1:${gpuPort + gpu}`),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/** Asks and reads what the engine saw. */
+export async function ask(url: URL, init: RequestInit = {}): Promise<{ echo: Echo; cookie: string | undefined }> {
+  const answer = await fetch(url, init);
+  const echo = (await answer.json()) as Echo;
+  return { echo, cookie: answer.headers.get('set-cookie') ?? undefined };
+}
+
+export function temporaryFolder(name = ''): Disposable & { readonly path: string } {
+  const path = mkdtempSync(join(tmpdir(), `mgpu-nginx-test-${name}`));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}

@@ -1,0 +1,111 @@
+import { statSync } from 'node:fs';
+import { FLAGS, type Flag } from './flags.ts';
+import { PythonError, pyFloat, pyInt, pyRepr } from './python.ts';
+
+/** A command line that argparse would refuse: usage on stderr, exit 2. */
+export class UsageError extends Error {}
+
+/** Values per flag name; `append`ed flags accumulate, others keep the last occurrence. */
+export type ParsedFlags = ReadonlyMap<string, readonly string[]>;
+
+const APPENDED = new Set(['--extra-model-paths-config', '--feature-flag', '--verbose']);
+const isOption = (token: string) => token.startsWith('-') && token !== '-' && !/^-\d+(\.\d*)?$/.test(token);
+
+/** Reads a command line as Python's argparse does: unique prefixes, `--flag=value`, exclusive groups. */
+export function parseArguments(tokens: readonly string[]): ParsedFlags {
+  const parsed = new Map<string, readonly string[]>();
+  const groups = new Map<string, string>();
+  const strangers: string[] = [];
+  for (let i = 0; i < tokens.length; ) {
+    const token = tokens[i++] as string;
+    if (!isOption(token)) {
+      strangers.push(token);
+      continue;
+    }
+    const [name, inline] = splitInline(token);
+    const flag = findFlag(name);
+    if (flag === undefined) {
+      strangers.push(token);
+      continue;
+    }
+    const values = inline === undefined ? [] : [inline];
+    if (inline === undefined) {
+      const most =
+        flag.arity === 'none' ? 0 : flag.arity === 'one' || flag.arity === 'optional' ? 1 : Number.POSITIVE_INFINITY;
+      while (values.length < most && i < tokens.length && !isOption(tokens[i] as string))
+        values.push(tokens[i++] as string);
+    }
+    checkCount(flag, values, inline);
+    checkGroup(flag, groups);
+    for (const value of values) checkValue(flag, value);
+    parsed.set(flag.name, APPENDED.has(flag.name) ? [...(parsed.get(flag.name) ?? []), ...values] : values);
+  }
+  if (strangers.length > 0) throw new UsageError(`unrecognized arguments: ${strangers.join(' ')}`);
+  return parsed;
+}
+
+function splitInline(token: string): [string, string | undefined] {
+  const at = token.indexOf('=');
+  return at < 0 ? [token, undefined] : [token.slice(0, at), token.slice(at + 1)];
+}
+
+function findFlag(name: string): Flag | undefined {
+  const exact = FLAGS.find((flag) => flag.name === name);
+  if (exact !== undefined || !name.startsWith('--')) return exact;
+  const matches = FLAGS.filter((flag) => flag.name.startsWith(name));
+  if (matches.length > 1)
+    throw new UsageError(`ambiguous option: ${name} could match ${matches.map((flag) => flag.name).join(', ')}`);
+  return matches[0];
+}
+
+function checkCount(flag: Flag, values: readonly string[], inline: string | undefined): void {
+  if (flag.arity === 'none' && inline !== undefined)
+    throw new UsageError(`argument ${flag.name}: ignored explicit argument ${pyRepr(inline)}`);
+  if (flag.arity === 'one' && values.length === 0) throw new UsageError(`argument ${flag.name}: expected one argument`);
+  if (flag.arity === 'many' && values.length === 0)
+    throw new UsageError(`argument ${flag.name}: expected at least one argument`);
+}
+
+function checkGroup(flag: Flag, groups: Map<string, string>): void {
+  if (flag.group === undefined) return;
+  const other = groups.get(flag.group);
+  if (other !== undefined && other !== flag.name)
+    throw new UsageError(`argument ${flag.name}: not allowed with argument ${other}`);
+  groups.set(flag.group, flag.name);
+}
+
+function checkValue(flag: Flag, value: string): void {
+  if (flag.choices !== undefined && !flag.choices.includes(value)) {
+    throw new UsageError(
+      `argument ${flag.name}: invalid choice: ${pyRepr(value)} (choose from ${flag.choices.map(pyRepr).join(', ')})`,
+    );
+  }
+  if (flag.type === 'directory' && !statSync(value, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new UsageError(`argument ${flag.name}: The path ${pyRepr(value)} does not exist.`);
+  }
+  if (flag.type !== 'int' && flag.type !== 'float') return;
+  try {
+    (flag.type === 'int' ? pyInt : pyFloat)(value);
+  } catch (error) {
+    if (error instanceof PythonError)
+      throw new UsageError(`argument ${flag.name}: invalid ${flag.type} value: ${pyRepr(value)}`);
+    throw error;
+  }
+}
+
+/** The usage text, wrapped as argparse wraps it. */
+export function usage(): string {
+  const parts = ['[-h]', ...FLAGS.map((flag) => `[${flag.name}${valueText(flag)}]`)];
+  const lines = ['usage: main.py'];
+  for (const part of parts) {
+    if ((lines.at(-1) ?? '').length + part.length >= 79) lines.push(`              ${part}`);
+    else lines[lines.length - 1] += ` ${part}`;
+  }
+  return lines.join('\n');
+}
+
+function valueText({ arity, value }: Flag): string {
+  if (arity === 'none') return '';
+  if (arity === 'one') return ` ${value}`;
+  return arity === 'optional' ? ` [${value}]` : arity === 'many' ? ` ${value} [${value} ...]` : ` [${value} ...]`;
+}

@@ -1,0 +1,90 @@
+/** How many values a flag takes, in argparse's notation. */
+type Arity = 'none' | 'one' | 'optional' | 'many' | 'any';
+
+export interface Flag {
+  readonly name: string;
+  readonly arity: Arity;
+  readonly value?: string;
+  readonly type?: 'int' | 'float' | 'path' | 'directory';
+  readonly choices?: readonly string[];
+  /** Flags of one exclusive group refuse each other. */
+  readonly group?: string;
+}
+
+const switches = (text: string, group?: string): Flag[] =>
+  text.split(' ').map((name) => ({ name: `--${name}`, arity: 'none', ...(group && { group }) }));
+const one = (name: string, value: string, rest: Partial<Flag> = {}): Flag => ({
+  name: `--${name}`,
+  arity: 'one',
+  value,
+  ...rest,
+});
+
+/** The flags of ComfyUI 0.26 and the later ones that ComfyUI facts name, in the order of its usage text. */
+export const FLAGS: readonly Flag[] = [
+  { name: '--listen', arity: 'optional', value: 'IP' },
+  one('port', 'PORT', { type: 'int' }),
+  one('tls-keyfile', 'TLS_KEYFILE'),
+  one('tls-certfile', 'TLS_CERTFILE'),
+  { name: '--enable-cors-header', arity: 'optional', value: 'ORIGIN' },
+  one('max-upload-size', 'MAX_UPLOAD_SIZE', { type: 'float' }),
+  one('base-directory', 'BASE_DIRECTORY'),
+  { name: '--extra-model-paths-config', arity: 'many', value: 'PATH' },
+  one('output-directory', 'OUTPUT_DIRECTORY'),
+  one('temp-directory', 'TEMP_DIRECTORY'),
+  one('input-directory', 'INPUT_DIRECTORY'),
+  ...switches('auto-launch disable-auto-launch'),
+  one('cuda-device', 'DEVICE_ID'),
+  one('default-device', 'DEFAULT_DEVICE_ID', { type: 'int' }),
+  ...switches('cuda-malloc disable-cuda-malloc', 'malloc'),
+  ...switches('force-fp32 force-fp16', 'precision'),
+  ...switches('fp32-unet fp64-unet bf16-unet fp16-unet fp8_e4m3fn-unet fp8_e5m2-unet fp8_e8m0fnu-unet', 'unet'),
+  ...switches('fp16-vae fp32-vae bf16-vae', 'vae'),
+  ...switches('cpu-vae'),
+  ...switches('fp8_e4m3fn-text-enc fp8_e5m2-text-enc fp16-text-enc fp32-text-enc bf16-text-enc', 'text-enc'),
+  ...switches('fp16-intermediates force-channels-last'),
+  { name: '--directml', arity: 'optional', value: 'DIRECTML_DEVICE', type: 'int' },
+  one('oneapi-device-selector', 'SELECTOR_STRING'),
+  ...switches('supports-fp8-compute enable-triton-backend disable-triton-backend'),
+  one('preview-method', '[none,auto,latent2rgb,taesd]', { choices: ['none', 'auto', 'latent2rgb', 'taesd'] }),
+  one('preview-size', 'PREVIEW_SIZE', { type: 'int' }),
+  { name: '--cache-ram', arity: 'any', value: 'GB', type: 'float', group: 'cache' },
+  ...switches('cache-classic', 'cache'),
+  one('cache-lru', 'CACHE_LRU', { type: 'int', group: 'cache' }),
+  ...switches('cache-none high-ram', 'cache'),
+  ...switches(
+    'use-split-cross-attention use-quad-cross-attention use-pytorch-cross-attention use-sage-attention use-flash-attention use-ck-attention',
+    'attention',
+  ),
+  ...switches('disable-xformers'),
+  ...switches('force-upcast-attention dont-upcast-attention', 'upcast'),
+  ...switches('enable-manager'),
+  ...switches('disable-manager-ui enable-manager-legacy-ui', 'manager-ui'),
+  ...switches('gpu-only highvram normalvram lowvram novram cpu', 'vram'),
+  one('reserve-vram', 'RESERVE_VRAM', { type: 'float' }),
+  one('vram-headroom', 'VRAM_HEADROOM', { type: 'float' }),
+  ...switches('disable-nvml-pressure'),
+  { name: '--async-offload', arity: 'optional', value: 'NUM_STREAMS', type: 'int' },
+  ...switches(
+    'disable-async-offload disable-dynamic-vram enable-dynamic-vram fast-disk disable-cuda-graphs force-non-blocking',
+  ),
+  one('default-hashing-function', '{md5,sha1,sha256,sha512}', { choices: ['md5', 'sha1', 'sha256', 'sha512'] }),
+  ...switches('disable-smart-memory deterministic'),
+  { name: '--fast', arity: 'any', value: 'FAST' },
+  ...switches('debug-hang disable-pinned-memory mmap-torch-files disable-mmap dont-print-server quick-test-for-ci'),
+  ...switches('windows-standalone-build disable-metadata disable-all-custom-nodes'),
+  { name: '--whitelist-custom-nodes', arity: 'many', value: 'WHITELIST_CUSTOM_NODES' },
+  ...switches('disable-api-nodes disable-partner-nodes offline multi-user'),
+  { name: '--verbose', arity: 'any', value: 'LEVEL' },
+  ...switches('log-stdout'),
+  one('front-end-version', 'FRONT_END_VERSION'),
+  one('front-end-root', 'FRONT_END_ROOT', { type: 'directory' }),
+  one('user-directory', 'USER_DIRECTORY', { type: 'directory' }),
+  one('models-directory', 'MODELS_DIRECTORY', { type: 'directory' }),
+  ...switches('enable-compress-response-body'),
+  one('comfy-api-base', 'COMFY_API_BASE'),
+  one('database-url', 'DATABASE_URL'),
+  ...switches('enable-assets disable-assets enable-asset-hashing'),
+  one('feature-flag', 'KEY[=VALUE]'),
+  ...switches('list-feature-flags'),
+];

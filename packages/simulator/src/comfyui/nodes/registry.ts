@@ -1,0 +1,61 @@
+import { emptyImage, imageInvert, imageScale, imageScaleBy } from './image.ts';
+import { imageBlend } from './image-blend.ts';
+import { loadImage, loadImageMask } from './load.ts';
+import { maskToImage, solidMask } from './mask.ts';
+import type { NodeClass, NodeWorld } from './node.ts';
+import {
+  checkpointLoaderSimple,
+  clipTextEncode,
+  emptyLatentImage,
+  kSampler,
+  vaeDecode,
+  vaeEncode,
+} from './sampling.ts';
+import { previewImage, saveImage, saveImageWebsocket } from './save.ts';
+import { slowNode } from './slow.ts';
+
+const all: readonly NodeClass[] = [
+  kSampler,
+  checkpointLoaderSimple,
+  clipTextEncode,
+  vaeDecode,
+  vaeEncode,
+  emptyLatentImage,
+  saveImage,
+  previewImage,
+  loadImage,
+  loadImageMask,
+  imageScale,
+  imageScaleBy,
+  imageInvert,
+  emptyImage,
+  imageBlend,
+  solidMask,
+  maskToImage,
+  saveImageWebsocket,
+  slowNode,
+];
+
+/** Every simulated node class by name. */
+export const nodeClasses: ReadonlyMap<string, NodeClass> = new Map(all.map((node) => [node.name, node]));
+
+/** One entry of `GET /object_info`. */
+export function objectInfo(node: NodeClass, world: NodeWorld): Record<string, unknown> {
+  const input = node.inputs(world);
+  return {
+    input,
+    input_order: Object.fromEntries(Object.entries(input).map(([kind, specs]) => [kind, Object.keys(specs as object)])),
+    is_input_list: false,
+    output: node.outputs,
+    output_is_list: node.outputs.map(() => false),
+    output_name: node.outputNames ?? node.outputs,
+    name: node.name,
+    display_name: node.displayName,
+    description: node.description ?? '',
+    python_module: node.module ?? 'nodes',
+    category: node.category,
+    output_node: node.outputNode ?? false,
+    has_intermediate_output: false,
+    ...node.info,
+  };
+}

@@ -1,0 +1,299 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
+import { comfyuiProgram } from '../src/index.ts';
+import { minimal, sampled, single } from './prompts.ts';
+import { Comfy, Program } from './support.ts';
+
+const fast = { stepMs: 5 };
+
+describe('script', () => {
+  it.each([
+    ['{"faults":{"hnag":{}}}', 'MGPU_SIM: unknown key faults.hnag'],
+    ['{"stepsMs":1,"faults":{}}', 'MGPU_SIM: unknown key stepsMs'],
+    ['{"stepMs":"1"}', 'MGPU_SIM: stepMs: '],
+    ['{', 'MGPU_SIM: not JSON: '],
+  ])('refuses %s', async (script, message) => {
+    await using program = new Program(process.execPath, [comfyuiProgram()], { env: { MGPU_SIM: script } });
+    expect((await program.exit).code).toBe(2);
+    expect(program.stderr).toContain(message);
+  });
+
+  it('can be read, replaced and refused at run time, from this machine', async () => {
+    await using comfy = await Comfy.start({ sim: { faults: { slow: { httpMs: 1 } } } });
+    expect(await comfy.get('/sim/faults')).toEqual({ slow: { httpMs: 1 } });
+    expect((await comfy.setFaults({ hang: { atStep: 2 } })).status).toBe(200);
+    expect(await comfy.get('/sim/faults')).toEqual({ hang: { atStep: 2 } });
+    const refused = await comfy.setFaults({ hagn: {} });
+    expect([refused.status, await refused.json()]).toEqual([400, { error: 'faults: unknown key hagn' }]);
+    expect(await comfy.get('/sim/faults')).toEqual({ hang: { atStep: 2 } });
+  });
+
+  it('tells its state', async () => {
+    await using comfy = await Comfy.start();
+    await comfy.run(single());
+    expect(await comfy.get('/sim/state')).toMatchObject({
+      pid: comfy.program.child.pid,
+      version: '0.26.0',
+      running: null,
+      pending: 0,
+      executedPrompts: 1,
+      cachedResults: 2,
+      childPid: null,
+    });
+  });
+});
+
+describe('faults at the start', () => {
+  it.each([[{ startMs: 400 }], [{ faults: { startLateMs: 400 } }]])(
+    'starts late with %j, counted from the start of the process',
+    async (sim) => {
+      const started = performance.now();
+      await using comfy = await Comfy.start({ sim });
+      const { uptimeMs } = await comfy.get('/sim/state');
+      expect(uptimeMs).toBeGreaterThanOrEqual(400);
+      expect(performance.now() - started).toBeGreaterThanOrEqual(400);
+      expect(comfy.program.stderr.indexOf('Starting server')).toBeGreaterThan(0);
+    },
+  );
+
+  it('dies at the start with a message and a code', async () => {
+    await using comfy = await Comfy.launch({
+      sim: { faults: { dieAtStart: { exitCode: 3, message: "ModuleNotFoundError: No module named 'torch'" } } },
+    });
+    expect(await comfy.program.exit).toEqual({ code: 3, signal: null });
+    expect(comfy.program.stderr).toBe("ModuleNotFoundError: No module named 'torch'\n");
+  });
+
+  it('dies at the first starts only, when they are counted', async () => {
+    await using folder = await Comfy.start();
+    const countFile = join(folder.folder, 'starts');
+    const sim = { faults: { dieAtStart: { times: 2, countFile } } };
+    for (let i = 0; i < 2; i++) {
+      await using dead = await Comfy.launch({ sim });
+      expect((await dead.program.exit).code).toBe(1);
+    }
+    await using alive = await Comfy.start({ sim });
+    expect((await alive.fetch('/prompt')).status).toBe(200);
+    expect(readFileSync(countFile, 'utf8')).toBe('3');
+  });
+});
+
+describe('faults in a job', () => {
+  it.each([
+    [
+      { atStep: 2, signal: 'SIGKILL' },
+      { code: null, signal: 'SIGKILL' },
+    ],
+    [
+      { atNode: 3, exitCode: 134, message: 'terminate called' },
+      { code: 134, signal: null },
+    ],
+  ] as const)('dies in the middle: %j', async (dieMidJob, exit) => {
+    await using comfy = await Comfy.start({ sim: { ...fast, faults: { dieMidJob } } });
+    const { status } = await comfy.submit({ prompt: sampled({ steps: 3 }) });
+    expect(status).toBe(200);
+    expect(await comfy.program.exit).toEqual(exit);
+    if ('message' in dieMidJob) expect(comfy.program.stderr).toContain('terminate called\n');
+  });
+
+  it('hangs at a step, deaf to interrupts, while HTTP goes on', async () => {
+    await using comfy = await Comfy.start({ sim: { stepMs: 110, faults: { hang: { atStep: 3 } } } });
+    await using events = await comfy.events();
+    const { body } = await comfy.submit({ prompt: sampled({ steps: 5 }), client_id: events.clientId });
+    await events.until(({ type, data }) => type === 'progress' && data.value === 2);
+    await comfy.post('/interrupt', { prompt_id: body.prompt_id });
+    await comfy.submit({ prompt: single() });
+    const { queue_running, queue_pending } = await comfy.get('/queue');
+    expect([queue_running[0][1], queue_pending.length]).toEqual([body.prompt_id, 1]);
+    expect(events.types()).not.toContain('execution_interrupted');
+  });
+
+  it('hangs as a whole', async () => {
+    await using comfy = await Comfy.start({ sim: { ...fast, faults: { hang: { what: 'process' } } } });
+    await comfy.submit({ prompt: single() });
+    await expect(comfy.fetch('/prompt', { signal: AbortSignal.timeout(300) })).rejects.toThrow();
+    comfy.program.child.kill('SIGTERM');
+    expect((await comfy.program.exit).signal).toBe('SIGTERM');
+  });
+
+  it('runs out of memory, as often as asked, and lives on', async () => {
+    await using comfy = await Comfy.start({ sim: { ...fast, faults: { outOfMemory: { atStep: 2, times: 1 } } } });
+    const { events, entry } = await comfy.run(sampled());
+    expect(events.data('execution_error')[0]).toMatchObject({
+      node_type: 'KSampler',
+      exception_type: 'torch.OutOfMemoryError',
+      exception_message: expect.stringContaining('Allocation on device \n'),
+    });
+    expect(entry.status.status_str).toBe('error');
+    expect(comfy.program.stderr).toContain('Got an OOM, unloading all loaded models.');
+    expect((await comfy.run(sampled())).entry.status.status_str).toBe('success');
+    expect((await comfy.get('/sim/state')).strikes).toEqual({ outOfMemory: 1 });
+  });
+
+  it('raises another exception, in matching prompts only', async () => {
+    await using comfy = await Comfy.start({
+      sim: { faults: { raise: { match: 'poison', type: 'ValueError', message: 'bad value', atNode: 2 } } },
+    });
+    expect((await comfy.run(single())).entry.status.status_str).toBe('success');
+    const { events } = await comfy.run(single({}, 'poison/x'));
+    expect(events.data('execution_error')[0]).toMatchObject({
+      node_id: '2',
+      exception_type: 'ValueError',
+      exception_message: 'bad value\n',
+    });
+  });
+
+  it('slows steps and answers down', async () => {
+    await using comfy = await Comfy.start({ sim: { stepMs: 10, faults: { slow: { stepFactor: 20, httpMs: 60 } } } });
+    const started = performance.now();
+    await comfy.fetch('/prompt');
+    expect(performance.now() - started).toBeGreaterThan(55);
+    const { entry } = await comfy.run(sampled({ steps: 2 }));
+    expect(entry.status.messages.at(-1)[1].timestamp - entry.status.messages[0][1].timestamp).toBeGreaterThan(390);
+  });
+});
+
+describe('faults of the protocol', () => {
+  it('refuses sockets, as often as asked', async () => {
+    await using comfy = await Comfy.start({ sim: { faults: { websocket: { refuse: true, times: 1 } } } });
+    const socket = new WebSocket(`ws://127.0.0.1:${comfy.port}/ws?clientId=a`);
+    const [error] = await once(socket, 'error');
+    expect(error.message).toContain('503');
+    await using events = await comfy.events();
+    expect(events.types()).toEqual(['status']);
+  });
+
+  it('drops a socket after some messages; the job goes on', async () => {
+    await using comfy = await Comfy.start({ sim: { faults: { websocket: { dropAfter: 4, times: 1 } } } });
+    const events = await comfy.events();
+    const { body } = await comfy.submit({ prompt: minimal(), client_id: events.clientId });
+    const [code] = (await events.closed) as [number];
+    expect([code, events.all.length]).toEqual([1006, 4]);
+    // The second of the two runs after the first, so its end proves the first one's.
+    await comfy.run(single());
+    expect((await comfy.get(`/history/${body.prompt_id}`))[body.prompt_id].status.status_str).toBe('success');
+  });
+
+  it('drops every socket at once', async () => {
+    await using comfy = await Comfy.start();
+    const events = await comfy.events();
+    await comfy.setFaults({ websocket: { dropAfter: 0, times: 1 } });
+    expect(((await events.closed) as [number])[0]).toBe(1006);
+  });
+
+  it('keeps silent sockets', async () => {
+    await using comfy = await Comfy.start();
+    await using events = await comfy.events();
+    await comfy.setFaults({ websocket: { mute: true } });
+    await comfy.submit({ prompt: single(), client_id: events.clientId });
+    await comfy.setFaults({});
+    await comfy.run(single());
+    expect(events.data('execution_start')).toEqual([]);
+    expect(events.socket.readyState).toBe(WebSocket.OPEN);
+  });
+
+  it('answers garbage where it should be JSON', async () => {
+    await using comfy = await Comfy.start({ sim: { faults: { garbageJson: { paths: ['/history'], times: 1 } } } });
+    const response = await comfy.fetch('/history');
+    expect(response.status).toBe(200);
+    await expect(response.json()).rejects.toThrow(SyntaxError);
+    expect(await comfy.get('/history')).toEqual({});
+    expect(await comfy.get('/prompt')).toHaveProperty('exec_info');
+  });
+
+  it('can be cured of the trap with equal client ids', async () => {
+    await using comfy = await Comfy.start({ sim: { faults: { sameClientTrap: false } } });
+    const first = await comfy.events({ clientId: 'same' });
+    await using second = await comfy.events({ clientId: 'same' });
+    await first[Symbol.asyncDispose]();
+    const { body } = await comfy.submit({ prompt: single(), client_id: 'same' });
+    await second.idle(body.prompt_id);
+    expect(second.types()).toContain('execution_success');
+  });
+});
+
+/** Kills a leftover when the test is over. */
+function killLater(pid: number): void {
+  onTestFinished(() => {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It is gone already.
+    }
+  });
+}
+
+const statusOf = (pid: number) => {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return { state: fields[0], parent: Number(fields[1]), session: Number(fields[3]) };
+  } catch {
+    return undefined;
+  }
+};
+
+describe('faults of the process', () => {
+  it('ignores SIGTERM, from the start or from now on', async () => {
+    for (const late of [false, true]) {
+      await using comfy = await Comfy.start({ sim: { faults: { ignoreTerm: !late } } });
+      if (late) await comfy.setFaults({ ignoreTerm: true });
+      comfy.program.child.kill('SIGTERM');
+      expect((await comfy.fetch('/prompt')).status).toBe(200);
+      await comfy.setFaults({});
+      comfy.program.child.kill('SIGTERM');
+      expect((await comfy.program.exit).signal).toBe('SIGTERM');
+    }
+  });
+
+  it('leaves a grandchild behind, in a session of its own, that ignores SIGTERM and holds the port', async () => {
+    const comfy = await Comfy.start({
+      sim: { faults: { leaveChild: { holdPort: true, ignoreTerm: true, lifeS: 30 } } },
+    });
+    const { childPid } = await comfy.get('/sim/state');
+    killLater(childPid);
+    await comfy[Symbol.asyncDispose]();
+    process.kill(childPid, 'SIGTERM');
+    const left = statusOf(childPid);
+    expect(left?.session).toBe(childPid);
+    expect(left?.parent).not.toBe(comfy.program.child.pid);
+    expect(await isFree(comfy.port)).toBe(false);
+    process.kill(childPid, 'SIGKILL');
+  });
+
+  it('leaves a grandchild with an empty environment, off the port', async () => {
+    const comfy = await Comfy.start({
+      sim: { faults: { leaveChild: { clearEnv: true, lifeS: 30 } } },
+      env: { MGPU_RUN: 'a-run' },
+    });
+    const { childPid } = await comfy.get('/sim/state');
+    killLater(childPid);
+    await comfy[Symbol.asyncDispose]();
+    expect(statusOf(childPid)).toBeDefined();
+    expect(readFileSync(`/proc/${childPid}/environ`, 'utf8')).not.toContain('MGPU_RUN');
+    expect(await isFree(comfy.port)).toBe(true);
+  });
+
+  it('floods stdout with numbered lines', async () => {
+    await using comfy = await Comfy.start({ sim: { faults: { floodStdout: { lines: 20_000 } } } });
+    await comfy.program.printed('flood 000020000', 'stdout');
+    const lines = comfy.program.stdout.match(/^flood \d+/gm) ?? [];
+    expect(lines.length).toBe(20_000);
+    expect(new Set(lines).size).toBe(20_000);
+    expect((await comfy.fetch('/prompt')).status).toBe(200);
+  });
+});
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const free = once(server.listen(port, '127.0.0.1'), 'listening').then(
+    () => true,
+    () => false,
+  );
+  const result = await free;
+  server.close();
+  return result;
+}

@@ -1,0 +1,110 @@
+import { abortable, type Clock, deadline, MgpuError } from '@mgpu/core/jobs';
+import { RedisUnreachableError } from './errors.ts';
+import { JobFeed } from './job-feed.ts';
+import { previewChannel } from './job-names.ts';
+import { JobScripts } from './job-scripts.ts';
+import { type KnownJob, readJob } from './job-status.ts';
+import { PreviewListener, type PreviewMessage } from './preview-listener.ts';
+import { JobSink } from './queue.ts';
+import { RedisLink } from './redis.ts';
+
+const pauseMs = 20;
+
+/** What a client has open: one connection for commands, one for previews, one a queue for its changes. */
+export class ClientConnection {
+  readonly #link: RedisLink;
+  readonly #prefix: string;
+  readonly #waitMs: number;
+  readonly #clock: Clock;
+  readonly #sinks = new Map<string, JobSink>();
+  readonly #feeds = new Map<string, Promise<JobFeed>>();
+  #previews: PreviewListener | undefined;
+
+  constructor(options: { url: string; prefix: string; waitMs: number; clock: Clock }) {
+    const { url, prefix, waitMs, clock } = options;
+    this.#link = new RedisLink({ url, commandTimeoutMs: waitMs });
+    this.#prefix = prefix;
+    this.#waitMs = waitMs;
+    this.#clock = clock;
+  }
+
+  async add(
+    type: string,
+    id: string,
+    data: Parameters<JobSink['add']>[1],
+    attempts: number | undefined,
+  ): Promise<void> {
+    await this.#within((link) => {
+      const sink = this.#sinks.get(type) ?? new JobSink(type, link.client, this.#prefix);
+      this.#sinks.set(type, sink);
+      return sink.add(id, data, attempts);
+    });
+  }
+
+  read(type: string, id: string): Promise<KnownJob | undefined> {
+    return this.#within((link) => readJob(link, this.#prefix, type, id));
+  }
+
+  cancel(type: string, id: string, report: string): ReturnType<JobScripts['cancel']> {
+    const now = this.#clock.now();
+    return this.#within((link) => new JobScripts(link, this.#prefix, type).cancel(id, report, now));
+  }
+
+  /** Follows the changes of a queue's jobs. */
+  feed(type: string): Promise<JobFeed> {
+    const known = this.#feeds.get(type);
+    if (known) return known;
+    const opening = this.#within((link) => JobFeed.open(link, this.#prefix, type));
+    this.#feeds.set(type, opening);
+    opening.catch(() => this.#feeds.delete(type)); // the next one tries again
+    return opening;
+  }
+
+  listenToPreviews(jobId: string, listener: (preview: PreviewMessage) => void): () => void {
+    this.#previews ??= new PreviewListener(this.#link);
+    return this.#previews.listen(previewChannel(this.#prefix, jobId), listener);
+  }
+
+  async close(): Promise<void> {
+    this.#previews?.close();
+    this.#link.close();
+    const feeds = await Promise.allSettled(this.#feeds.values());
+    for (const each of feeds) if (each.status === 'fulfilled') each.value.close();
+  }
+
+  /** Tries as often as connections break, for `waitMs` in all; each of the commands may be given twice. */
+  async #within<T>(work: (link: RedisLink) => Promise<T>): Promise<T> {
+    const until = this.#clock.elapsed() + this.#waitMs;
+    for (;;) {
+      try {
+        await this.#connected(Math.max(0, until - this.#clock.elapsed()));
+        return await work(this.#link);
+      } catch (error) {
+        if (error instanceof MgpuError) throw error;
+        const problem = error instanceof Error ? error.message : String(error);
+        const isAnswer = error instanceof Error && error.name === 'ReplyError';
+        if (isAnswer || this.#clock.elapsed() >= until) throw this.#unreachable(problem, error);
+        // The connection is about to be seen as broken.
+        await this.#clock.sleep(pauseMs);
+      }
+    }
+  }
+
+  #unreachable(problem: string, cause?: unknown): MgpuError {
+    return new RedisUnreachableError({ url: this.#link.url, problem, waitedMs: this.#waitMs }, { cause });
+  }
+
+  async #connected(ms: number): Promise<void> {
+    if (this.#link.connected) return;
+    const there = Promise.withResolvers<void>();
+    const off = this.#link.onChange(() => {
+      if (this.#link.connected) there.resolve();
+    });
+    using limit = deadline(this.#clock, ms, () => this.#unreachable(this.#link.problem));
+    try {
+      await abortable(there.promise, limit.signal);
+    } finally {
+      off();
+    }
+  }
+}

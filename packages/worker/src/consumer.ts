@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto';
+import { type Clock, deadline, type Logger, reportError } from '@mgpu/core/jobs';
+import type { EngineGate } from './engine-gate.ts';
+import { JobCancelledError, JobLostError, WorkerStoppingError } from './errors.ts';
+import { type JobOutcome, type JobRunner, RunningJob } from './job-runner.ts';
+import type { JobScripts } from './job-scripts.ts';
+import { Prefetch } from './prefetch.ts';
+import { isJobLost, type JobSource, type TakenJob, waitMs } from './queue.ts';
+
+export interface ConsumerOptions {
+  readonly source: JobSource;
+  readonly scripts: JobScripts;
+  readonly runner: JobRunner;
+  readonly gate: EngineGate;
+  readonly owner: string;
+  readonly concurrency: number;
+  readonly lockMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const retryMs = 500;
+/** Between two looks for jobs that nobody idle is going to take. */
+const surplusPauseMs = 100;
+const idleSlackMs = 2_000;
+const rememberedCancels = 1_000;
+/** How long a resumed job waits for its engine to come back before others may have it. */
+const engineBackMs = 600_000;
+
+/**
+ * Takes the jobs of one type while the engine can have them and ends them in the queue. Beyond its first job, up to
+ * `concurrency`, it takes only what no idle worker is there for, and only when its own are about to end: prefetching
+ * never leaves a GPU without work.
+ * Ending one fetches the next in the same round trip.
+ */
+export class Consumer {
+  readonly type: string;
+  readonly running = new Map<string, RunningJob>();
+  readonly #options: ConsumerOptions;
+  readonly #tokens: string;
+  readonly #cancelled = new Set<string>();
+  readonly #stop = new AbortController();
+  readonly #prefetch: Prefetch;
+  #slotFreed = Promise.withResolvers<void>();
+  #tokensGiven = 0;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+    this.type = options.source.type;
+    this.#prefetch = new Prefetch(options.clock);
+    this.#tokens = `${options.owner}:${randomUUID()}:`;
+  }
+
+  /** The job that was given to the engine first. */
+  get oldest(): RunningJob | undefined {
+    return this.running.values().next().value;
+  }
+
+  /** Resumes what our predecessor left, then takes jobs until `drain`. Needs a connection to begin. */
+  async run(): Promise<void> {
+    const { signal } = this.#stop;
+    await this.#untilDone('could not resume jobs', () => this.#resume());
+    while (!signal.aborted) {
+      try {
+        await this.#options.gate.whenOpen(signal);
+        await this.#slot();
+        if (this.running.size === 0) await this.#fetch({ wait: true });
+        else if (this.#prefetch.allows(this.running.values()) && (await this.#options.scripts.hasSurplus()))
+          await this.#fetch({ wait: false });
+        // The next job is for a worker that has none; ask again when one of ours has ended, or soon.
+        else await Promise.race([this.#slotFreed.promise, this.#options.clock.sleep(surplusPauseMs)]);
+      } catch (error) {
+        if (signal.aborted) return;
+        await this.#pause('could not fetch a job', error);
+      }
+    }
+  }
+
+  /** Takes no more jobs; resolves when those that run have ended. */
+  async drain(): Promise<void> {
+    this.#stop.abort(new WorkerStoppingError({ worker: this.#options.owner }));
+    while (this.running.size > 0) await this.#slotFreed.promise;
+  }
+
+  /** Lets go of what still runs; a worker to come finds it by its checkpoint. */
+  abandon(): void {
+    for (const each of this.running.values()) each.abort(new WorkerStoppingError({ worker: this.#options.owner }));
+  }
+
+  cancel(id: string): void {
+    const running = this.running.get(id);
+    if (running) {
+      running.abort(new JobCancelledError({ job: running.taken.publicId }));
+      return;
+    }
+    // It may be ours and on its way to us.
+    this.#cancelled.add(id);
+    for (const oldest of this.#cancelled) {
+      if (this.#cancelled.size <= rememberedCancels) break;
+      this.#cancelled.delete(oldest);
+    }
+  }
+
+  /** Keeps the locks of the jobs that run and looks after requests to cancel that were missed. */
+  async renew(): Promise<void> {
+    const jobs = [...this.running.values()].map(({ taken: { id, token } }) => ({ id, token }));
+    if (jobs.length === 0) return;
+    const answers = await this.#options.scripts.renewLocks(jobs, this.#options.lockMs);
+    for (const [index, answer] of answers.entries()) {
+      // It may have ended, and been taken anew, while we asked.
+      const running = this.running.get(jobs[index]?.id ?? '');
+      if (!running || running.taken.token !== jobs[index]?.token) continue;
+      const job = running.taken.publicId;
+      if (answer === 'cancelled') running.abort(new JobCancelledError({ job }));
+      if (answer === 'lost') running.abort(new JobLostError({ job }));
+    }
+  }
+
+  async #resume(): Promise<void> {
+    const { source, scripts, owner, lockMs, log } = this.#options;
+    const ids = await scripts.takeOver(owner, this.#tokens, lockMs);
+    for (const id of ids) {
+      const taken = await source.find(id, this.#tokens + id);
+      if (!taken) continue;
+      log.info(`${taken.publicId}: resumed`, { attempt: taken.attempt });
+      void this.#resumeOne(this.#enter(taken));
+    }
+  }
+
+  async #resumeOne(running: RunningJob): Promise<void> {
+    const { gate, clock } = this.#options;
+    const { taken, signal } = running;
+    using patience = deadline(
+      clock,
+      engineBackMs,
+      () => new WorkerStoppingError({ worker: this.#options.owner }),
+      signal,
+    );
+    // Cancelled or stopping: the runner knows what to do.
+    await gate.whenOpen(patience.signal).catch(() => {});
+    if (gate.isOpen || signal.aborted) return this.#work(running);
+    await this.#untilDone(`${taken.publicId} could not be released`, () => this.#end(running, { end: 'released' }));
+    this.#leave(running);
+  }
+
+  async #slot(): Promise<void> {
+    while (this.running.size >= this.#options.concurrency) await this.#slotFreed.promise;
+  }
+
+  async #fetch({ wait }: { wait: boolean }): Promise<void> {
+    const { source, gate, scripts, owner } = this.#options;
+    const { signal } = this.#stop;
+    if (signal.aborted) return;
+    if (wait) await scripts.markIdle(owner, waitMs + idleSlackMs);
+    const taken = await source.next(`${this.#tokens}${this.#tokensGiven++}`, { wait });
+    if (!taken) return;
+    if (wait) await scripts.markBusy(owner);
+    if (!signal.aborted && (await gate.confirm(signal))) void this.#work(this.#enter(taken));
+    else await taken.release();
+  }
+
+  #enter(taken: TakenJob): RunningJob {
+    const running = new RunningJob(taken, this.#options.clock.elapsed());
+    this.running.set(taken.id, running);
+    if (this.#cancelled.delete(taken.id)) running.abort(new JobCancelledError({ job: taken.publicId }));
+    return running;
+  }
+
+  /** Runs it and whatever its end fetches. */
+  async #work(first: RunningJob): Promise<void> {
+    for (let running: RunningJob | undefined = first; running; ) {
+      const job: RunningJob = running;
+      const outcome = await this.#attempt(job);
+      const next: TakenJob | undefined = await this.#untilDone(`${job.taken.publicId} could not be ended`, () =>
+        this.#end(job, outcome),
+      );
+      this.#leave(job);
+      running = next && this.#enter(next);
+    }
+  }
+
+  #leave(job: RunningJob): void {
+    this.#prefetch.learn(job);
+    this.running.delete(job.taken.id);
+    this.#slotFreed.resolve();
+    this.#slotFreed = Promise.withResolvers();
+  }
+
+  async #attempt(running: RunningJob): Promise<JobOutcome> {
+    try {
+      return await this.#options.runner.run(running);
+    } catch (error) {
+      const { publicId } = running.taken;
+      this.#options.log.error(`${publicId}: left to be recovered`, { error: reportError(error) });
+      return { end: 'abandoned' };
+    }
+  }
+
+  async #end({ taken, signal }: RunningJob, outcome: JobOutcome): Promise<TakenJob | undefined> {
+    const others = [...this.running.values()].filter((each) => each.taken !== taken);
+    const hasRoom = others.length < this.#options.concurrency && this.#prefetch.allows(others);
+    const fetchNext = !this.#stop.signal.aborted && this.#options.gate.isOpen && hasRoom;
+    try {
+      if (outcome.end === 'completed') return await taken.complete(outcome.result, fetchNext);
+      if (outcome.end === 'failed') return await taken.fail(outcome.error, outcome.retry, fetchNext);
+      if (outcome.end === 'released') await taken.release();
+    } catch (error) {
+      if (!isJobLost(error)) throw error;
+      // The lock may only have expired while Redis was away: then it is ours again, and the end is told once more.
+      const [answer] = await this.#options.scripts.renewLocks([taken], this.#options.lockMs);
+      if (answer !== 'lost' && !signal.aborted) throw error;
+      this.#options.log.warn(`${taken.publicId}: its end was told already, or is somebody else's to tell`);
+    }
+    return undefined;
+  }
+
+  /** Tries until it is done or the worker is to end. */
+  async #untilDone<T>(problem: string, work: () => Promise<T>): Promise<T | undefined> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        await this.#pause(problem, error);
+        if (this.#stop.signal.aborted && this.running.size === 0) return undefined;
+      }
+    }
+  }
+
+  async #pause(problem: string, error: unknown): Promise<void> {
+    this.#options.log.warn(`${this.type}: ${problem}`, { error: reportError(error) });
+    await this.#options.clock.sleep(retryMs);
+  }
+}

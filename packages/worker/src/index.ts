@@ -1,0 +1,5 @@
+export { JobClient, type JobClientOptions } from './job-client.ts';
+export { type EngineStatus, type JobInHand, readStatus, statusFile, type WorkerStatus } from './status-file.ts';
+export { worker } from './worker.ts';
+export { type WorkerConfig, workerConfigSchema } from './worker-config.ts';
+export { WorkerService } from './worker-service.ts';

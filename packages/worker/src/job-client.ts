@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import {
+  abortable,
+  type Clock,
+  type JobEvent,
+  type JobQueue,
+  type JobRequest,
+  type JobStatus,
+  JobUnknownError,
+  jobRequestSchema,
+  reportError,
+  systemClock,
+} from '@mgpu/core';
+import type { ClientConnection } from './client-connection.ts';
+import { ClientClosedError, JobCancelledError, RequestInvalidError } from './errors.ts';
+import { parseJobId, publicId } from './job-names.ts';
+import { watchJob } from './job-watch.ts';
+
+export interface JobClientOptions {
+  /** `redis://…`, `rediss://…` or `unix:///path/to.sock`. */
+  readonly redis: string;
+  /** First part of every key; the workers' `prefix`. Default `mgpu`. */
+  readonly prefix?: string;
+  /** How often a job is tried. Default: what the worker's configuration says. */
+  readonly attempts?: number;
+  /** Milliseconds a call waits for Redis before it fails with `WORKER_REDIS_UNREACHABLE`. Default 5,000. */
+  readonly waitMs?: number;
+  readonly clock?: Clock;
+}
+
+/** The producer's side: submits jobs, watches and cancels them. Opens connections with the first call. */
+export class JobClient implements JobQueue, AsyncDisposable {
+  readonly #options: JobClientOptions;
+  readonly #clock: Clock;
+  readonly #closed = new AbortController();
+  #connection: Promise<ClientConnection> | undefined;
+
+  constructor(options: JobClientOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Throws `WORKER_REQUEST_INVALID`, `WORKER_REDIS_UNREACHABLE`. */
+  async submit(request: JobRequest): Promise<string> {
+    const parsed = jobRequestSchema.safeParse(request);
+    if (!parsed.success)
+      throw new RequestInvalidError({
+        problems: parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'request'}: ${message}`),
+      });
+    const { type, ...data } = parsed.data;
+    const id = randomUUID();
+    await (await this.#open()).add(type, id, data, this.#options.attempts);
+    return publicId(type, id);
+  }
+
+  /** Throws `CORE_JOB_UNKNOWN`, `WORKER_REDIS_UNREACHABLE`. */
+  async get(id: string): Promise<JobStatus> {
+    const parts = parseJobId(id);
+    const known = parts && (await (await this.#open()).read(parts.type, parts.id));
+    if (!known) throw new JobUnknownError({ job: id });
+    return known.status;
+  }
+
+  /** Resolves when the job is cancelled or its worker has been told. Throws `CORE_JOB_UNKNOWN`. */
+  async cancel(id: string): Promise<void> {
+    const parts = parseJobId(id);
+    const report = JSON.stringify(reportError(new JobCancelledError({ job: id })));
+    const answer = parts ? await (await this.#open()).cancel(parts.type, parts.id, report) : 'unknown';
+    if (answer === 'unknown') throw new JobUnknownError({ job: id });
+  }
+
+  /** Throws `CORE_JOB_UNKNOWN`, `WORKER_REDIS_UNREACHABLE` at the beginning; later breaks are waited for. */
+  async *watch(id: string, { signal }: { signal?: AbortSignal } = {}): AsyncGenerator<JobEvent, void> {
+    const parts = parseJobId(id);
+    if (!parts) throw new JobUnknownError({ job: id });
+    const connection = await this.#open();
+    yield* watchJob(connection, parts, { signal, closed: this.#closed.signal });
+  }
+
+  /** Watches that are open end with `WORKER_CLIENT_CLOSED`. */
+  async close(): Promise<void> {
+    this.#closed.abort(new ClientClosedError({}));
+    const connection = await this.#connection?.catch(() => undefined); // then there is nothing to close
+    await connection?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #open(): Promise<ClientConnection> {
+    this.#closed.signal.throwIfAborted();
+    this.#connection ??= this.#connect();
+    return abortable(this.#connection, this.#closed.signal);
+  }
+
+  /** Loaded when needed: whoever only imports the definition does not pay for BullMQ. */
+  async #connect(): Promise<ClientConnection> {
+    const { ClientConnection } = await import('./client-connection.ts');
+    const { redis, prefix = 'mgpu', waitMs = 5_000 } = this.#options;
+    return new ClientConnection({ url: redis, prefix, waitMs, clock: this.#clock });
+  }
+}

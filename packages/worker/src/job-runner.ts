@@ -1,0 +1,239 @@
+import {
+  type Artifact,
+  abortable,
+  type Clock,
+  type Connector,
+  type ConnectorBinding,
+  type ConnectorIo,
+  type ConnectorResult,
+  deadline,
+  type ErrorReport,
+  faultOf,
+  type JobPreview,
+  type JobProgress,
+  type JobResult,
+  type Logger,
+  type MgpuError,
+  reportError,
+  toMgpuError,
+} from '@mgpu/core/jobs';
+import { ArtifactStore } from './artifact-store.ts';
+import type { EngineGate } from './engine-gate.ts';
+import {
+  JobCancelledError,
+  JobLostError,
+  JobQuarantinedError,
+  JobTimeoutError,
+  WorkerStoppingError,
+} from './errors.ts';
+import type { JobScripts, JobState } from './job-scripts.ts';
+import { LatestSender } from './latest-sender.ts';
+import type { TakenJob } from './queue.ts';
+
+export interface JobRunnerOptions {
+  readonly binding: ConnectorBinding;
+  readonly connector: Connector;
+  readonly gate: EngineGate;
+  readonly scripts: JobScripts;
+  readonly artifactsDir: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Whether news can be sent at the moment. */
+  readonly isConnected: () => boolean;
+  readonly publishPreview: (jobId: string, preview: JobPreview) => Promise<unknown>;
+  /** The job that has been in the engine longest: the one it is working on. */
+  readonly oldest: () => RunningJob | undefined;
+}
+
+/** What is to become of a job after an attempt. */
+export type JobOutcome =
+  | { readonly end: 'completed'; readonly result: JobResult }
+  | { readonly end: 'failed'; readonly error: ErrorReport; readonly retry: boolean }
+  /** Back to the queue, nothing counted. */
+  | { readonly end: 'released' }
+  /** Not ours any more, or left for our successor: nothing is written. */
+  | { readonly end: 'abandoned' };
+
+const newsMs = 100;
+const obeyMs = 10_000;
+const maxVictims = 2;
+/** A job that was taken this often without an attempt coming to an end takes its workers down. */
+const maxStarts = 20;
+
+/** One job on its way through the engine. */
+export class RunningJob {
+  readonly taken: TakenJob;
+  /** Monotonic milliseconds. */
+  readonly startedAt: number;
+  readonly #abort = new AbortController();
+  progress: JobProgress | undefined;
+
+  constructor(taken: TakenJob, startedAt: number) {
+    this.taken = taken;
+    this.startedAt = startedAt;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Only the first reason counts. */
+  abort(reason: MgpuError): void {
+    this.#abort.abort(reason);
+  }
+}
+
+/** Takes jobs of one type through one engine. */
+export class JobRunner {
+  readonly #options: JobRunnerOptions;
+
+  constructor(options: JobRunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects for a reason that lies in the job or the engine. */
+  async run(running: RunningJob): Promise<JobOutcome> {
+    const { scripts, clock } = this.#options;
+    const { taken } = running;
+    const job = taken.publicId;
+    const known = taken.starts > 1 ? await scripts.readState(taken.id) : { cancelled: false };
+    const state: JobState = known.state ?? { v: 1, startedAt: taken.takenAt };
+    if (known.cancelled) running.abort(new JobCancelledError({ job }));
+    if (taken.starts - taken.attempt >= maxStarts) {
+      const victims = [`its worker ${taken.starts - taken.attempt} times`];
+      return { end: 'failed', retry: false, error: reportError(new JobQuarantinedError({ job, victims })) };
+    }
+    const { timeoutMs } = taken.data;
+    if (typeof timeoutMs !== 'number') return this.#attempt(running, state);
+    const leftMs = Math.max(0, state.startedAt + timeoutMs - clock.now());
+    const late = new JobTimeoutError({ job, timeoutMs });
+    using limit = deadline(clock, leftMs, () => late);
+    limit.signal.addEventListener('abort', () => running.abort(late), { once: true });
+    return await this.#attempt(running, state);
+  }
+
+  async #attempt(running: RunningJob, state: JobState): Promise<JobOutcome> {
+    const { connector, gate, clock, log } = this.#options;
+    const { taken, signal } = running;
+    const { id, publicId: job, attempt } = taken;
+    const saved = { state };
+    const store = new ArtifactStore(this.#options.artifactsDir, job);
+    const artifacts: Promise<Artifact>[] = [];
+    const progress = new LatestSender<JobProgress>(clock, newsMs, async (value) => {
+      if (this.#options.isConnected()) await taken.progress(value);
+    });
+    const preview = new LatestSender<JobPreview>(clock, newsMs, async (value) => {
+      if (this.#options.isConnected()) await this.#options.publishPreview(job, value);
+    });
+    const io: ConnectorIo = {
+      signal,
+      log: log.child({ job }),
+      progress: (value) => {
+        running.progress = value;
+        progress.push(value);
+      },
+      preview: (value) => preview.push(value),
+      checkpoint: async (checkpoint) => {
+        saved.state = { ...saved.state, checkpoint };
+        await abortable(this.#options.scripts.saveState(id, taken.token, saved.state), signal);
+      },
+      store: (file) => {
+        const stored = store.store(file, signal);
+        stored.catch(() => {}); // whoever asked for it hears of it, and so does the result
+        artifacts.push(stored);
+        return stored;
+      },
+    };
+    try {
+      if (taken.starts > 1) await store.clear();
+      const { type, data } = taken;
+      const work = connector.run({ id: job, type, input: data.input, attempt, resumed: state.checkpoint }, io);
+      const { output } = await this.#obeyed(work, signal);
+      signal.throwIfAborted();
+      const stored = await Promise.all(artifacts);
+      gate.reportSuccess();
+      return { end: 'completed', result: this.#result(taken, saved.state, stored, output) };
+    } catch (error) {
+      return await this.#failure(running, saved.state, error);
+    } finally {
+      progress.end();
+      preview.end();
+    }
+  }
+
+  #result(
+    taken: TakenJob,
+    { startedAt }: JobState,
+    artifacts: readonly Artifact[],
+    output: ConnectorResult['output'],
+  ): JobResult {
+    // A result that is no JSON is the connector's fault, and known here rather than when it is to be kept.
+    if (output !== undefined) JSON.stringify(output);
+    const now = this.#options.clock.now();
+    const since = (from: number, to: number) => Math.max(0, Math.round(to - from));
+    return {
+      v: 1,
+      artifacts,
+      timings: {
+        queuedMs: since(taken.submittedAt, startedAt),
+        runMs: since(taken.takenAt, now),
+        totalMs: since(taken.submittedAt, now),
+      },
+      engine: this.#options.binding.endpoint.instance,
+      attempt: taken.attempt,
+      ...(output === undefined ? {} : { output }),
+    };
+  }
+
+  /** A connector that does not heed the signal is not waited for longer than 10 s. */
+  async #obeyed(work: Promise<ConnectorResult>, signal: AbortSignal): Promise<ConnectorResult> {
+    const done = new AbortController();
+    const tooLong = Promise.withResolvers<never>();
+    const onAbort = () => {
+      this.#options.clock.sleep(obeyMs, { signal: done.signal }).then(
+        () => tooLong.reject(signal.reason),
+        () => {}, // it heeded
+      );
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      return await Promise.race([work, tooLong.promise]);
+    } finally {
+      done.abort();
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #failure(running: RunningJob, state: JobState, thrown: unknown): Promise<JobOutcome> {
+    const { signal, taken } = running;
+    const { binding, log } = this.#options;
+    const engine = binding.endpoint.instance;
+    const job = taken.publicId;
+    const error = toMgpuError(signal.aborted ? signal.reason : thrown, `${engine}: job ${job}`);
+    if (error.code === JobLostError.code || error.code === WorkerStoppingError.code) {
+      log.warn(`${job}: ${error.message}`);
+      return { end: 'abandoned' };
+    }
+    const report = reportError(error);
+    const fault = signal.aborted ? 'permanent' : faultOf(error);
+    log.warn(`${job}: attempt ${taken.attempt} failed: ${error.message}`, { error: report, fault });
+    if (fault === 'permanent') return { end: 'failed', error: report, retry: false };
+    if (fault === 'engine-fault') {
+      const { gate, oldest } = this.#options;
+      const blamed = gate.reportFault(running.startedAt, oldest()?.taken.publicId ?? job, report);
+      // Whatever else was in the engine's queue goes back as it was.
+      if (blamed !== job) return { end: 'released' };
+      const victims = [...(state.victims ?? []), engine];
+      if (victims.length >= maxVictims) {
+        const quarantined = new JobQuarantinedError({ job, victims }, { cause: error });
+        return { end: 'failed', error: reportError(quarantined), retry: false };
+      }
+      await this.#options.scripts.saveState(taken.id, taken.token, { v: 1, startedAt: state.startedAt, victims });
+      return { end: 'failed', error: report, retry: true };
+    }
+    const { checkpoint: _, ...rest } = state;
+    await this.#options.scripts.saveState(taken.id, taken.token, rest);
+    return { end: 'failed', error: report, retry: true };
+  }
+}

@@ -1,0 +1,75 @@
+import type { Clock } from '@mgpu/core/jobs';
+
+/**
+ * Sends only the newest of what it is given, one at a time, at least `intervalMs` apart and after the beginning: whoever
+ * is done sooner has no news but its end. What cannot be sent is dropped: it is news, and the next one is newer.
+ */
+export class LatestSender<T> {
+  readonly #send: (value: T) => Promise<unknown>;
+  readonly #clock: Clock;
+  readonly #intervalMs: number;
+  #pending: { readonly value: T } | undefined;
+  #sending: Promise<void> | undefined;
+  #timer: AbortController | undefined;
+  #sentAt: number;
+  #hasSent = false;
+  #isEnded = false;
+
+  constructor(clock: Clock, intervalMs: number, send: (value: T) => Promise<unknown>) {
+    this.#clock = clock;
+    this.#intervalMs = intervalMs;
+    this.#send = send;
+    this.#sentAt = clock.elapsed();
+  }
+
+  push(value: T): void {
+    if (this.#isEnded) return;
+    this.#pending = { value };
+    if (this.#sending || this.#timer) return;
+    const waitMs = this.#sentAt + this.#intervalMs - this.#clock.elapsed();
+    if (waitMs <= 0) {
+      this.#flush();
+      return;
+    }
+    const timer = new AbortController();
+    this.#timer = timer;
+    this.#clock.sleep(waitMs, { signal: timer.signal }).then(
+      () => {
+        this.#timer = undefined;
+        this.#flush();
+      },
+      () => {}, // ended
+    );
+  }
+
+  /**
+   * Sends what is left at once, without waiting for it, where something was sent before; the end of what was too short for
+   * any news is news enough. Nothing is taken any more.
+   */
+  end(): void {
+    this.#isEnded = true;
+    this.#timer?.abort();
+    if (!this.#hasSent) this.#pending = undefined;
+    if (!this.#sending) this.#flush();
+  }
+
+  #flush(): void {
+    const next = this.#pending;
+    if (!next) return;
+    this.#pending = undefined;
+    this.#sentAt = this.#clock.elapsed();
+    this.#hasSent = true;
+    this.#sending = this.#send(next.value).then(
+      () => this.#sent(),
+      () => this.#sent(), // dropped, see above
+    );
+  }
+
+  #sent(): void {
+    this.#sending = undefined;
+    const next = this.#pending;
+    if (!next) return;
+    if (this.#isEnded) this.#flush();
+    else this.push(next.value);
+  }
+}

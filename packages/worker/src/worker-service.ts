@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bootId, type Probes, ProcessService, type ProcessSpec, type Run, writeFileAtomically } from '@mgpu/core';
+import { RedisMissingError } from './errors.ts';
+import { type HostSettings, toConnectorSettings } from './settings.ts';
+import { removeStatus, statusFile } from './status-file.ts';
+import { aliveProbe, readyProbe, startedProbe } from './status-probe.ts';
+import type { WorkerConfig } from './worker-config.ts';
+
+const startDeadlineMs = 60_000;
+/** How long a start waits for an engine that is being started, too; after that the worker is up and says it is not ready. */
+const patienceMs = 45_000;
+/** A worker notices a ready engine within this. */
+const noticeMs = 3_000;
+const maxBeatAgeMs = 15_000;
+const closeMs = 5_000;
+
+// From source, as in the tests, the built program is run.
+const hostFile = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../dist/host.js' : './host.js', import.meta.url),
+);
+
+/**
+ * The worker process of one GPU. Up when the process runs, whether or not Redis and the engines are there; its health
+ * says what is missing. Stopping it lets running jobs end for `drainMs`.
+ */
+export class WorkerService extends ProcessService<WorkerConfig> {
+  /** What the process says about itself. */
+  get statusFile(): string {
+    return statusFile(this.context.layout.run, this.id);
+  }
+
+  get #settingsFile(): string {
+    return join(this.context.layout.run, `${this.id}.settings.json`);
+  }
+
+  protected override async onPrepare(run: Run): Promise<void> {
+    run.defer(() => rm(this.#settingsFile, { force: true }));
+    run.defer(() => removeStatus(this.statusFile));
+    await removeStatus(this.statusFile);
+    await writeFileAtomically(this.#settingsFile, `${JSON.stringify(this.#settings())}\n`, 0o600);
+  }
+
+  protected override command(): ProcessSpec {
+    return {
+      file: process.execPath,
+      args: [hostFile, this.#settingsFile],
+      env: { NODE_COMPILE_CACHE: this.context.env.NODE_COMPILE_CACHE ?? join(this.context.layout.state, 'node-cache') },
+      graceMs: this.config.drainMs + closeMs,
+    };
+  }
+
+  protected override probes(): Probes {
+    const { clock } = this.context;
+    return {
+      startup: {
+        probe: startedProbe(this.statusFile, (engine) => this.#isComing(engine)),
+        deadlineMs: startDeadlineMs,
+        intervalMs: 50,
+      },
+      readiness: { probe: readyProbe(this.statusFile), intervalMs: 1_000, failures: 1 },
+      liveness: { probe: aliveProbe(this.statusFile, clock, maxBeatAgeMs), intervalMs: 5_000, failures: 2 },
+    };
+  }
+
+  /** Whether an engine is being started, or was a moment ago. */
+  #isComing(engine: string): boolean {
+    const { clock, machine } = this.context;
+    const status = machine.instances().find(({ id }) => id === engine);
+    const ageOf = ({ since }: { since: string }) => clock.now() - Date.parse(since);
+    if (status === undefined || ageOf(this.status) > patienceMs) return false;
+    const ageMs = ageOf(status);
+    return status.state === 'starting' || (status.state === 'running' && ageMs < noticeMs);
+  }
+
+  #settings(): HostSettings {
+    const { config, context, id } = this;
+    const { connectors, concurrency, attempts, retryDelayMs, drainMs, lockMs, keepJobs, prefix } = config;
+    const redis = context.machine.endpoints({ kind: 'redis' })[0];
+    if (!redis) throw new RedisMissingError({ instance: id });
+    const gpu = typeof context.gpu === 'number' ? context.gpu : (context.gpu?.index ?? 0);
+    return {
+      v: 1,
+      worker: id,
+      // The boot tells a machine from its clone: what another one holds is not ours to take over.
+      owner: `${this.#machineName()}@${(bootId() ?? hostname()).slice(0, 8)}/${id}`,
+      redis: redis.url.href,
+      prefix,
+      connectors: context.machine
+        .connectors(gpu)
+        .filter(({ kind }) => connectors === 'all' || connectors.includes(kind))
+        .map(toConnectorSettings),
+      artifactsDir: context.layout.artifacts,
+      statusFile: this.statusFile,
+      concurrency,
+      attempts,
+      retryDelayMs,
+      drainMs,
+      lockMs,
+      keepJobs,
+    };
+  }
+
+  /** Unique among all that share a Redis: a worker takes over the jobs of its namesake. */
+  #machineName(): string {
+    const { machine, layout } = this.context;
+    if (machine.machineId !== 'standalone') return machine.machineId;
+    return `${hostname()}-${createHash('sha256').update(layout.root).digest('hex').slice(0, 8)}`;
+  }
+}

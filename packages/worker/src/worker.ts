@@ -1,0 +1,34 @@
+import { booleanFromText, defineService } from '@mgpu/core';
+import { workerConfigSchema } from './worker-config.ts';
+import { WorkerService } from './worker-service.ts';
+
+const listFromText = (text: string) =>
+  text
+    .split(/[\s,]+/)
+    .map((word) => word.replace(/:.*$/, ''))
+    .filter((word) => word !== '');
+
+/** Feeds the engines of a GPU with jobs from the queue. A machine without workers is degraded, not down. */
+export const worker = defineService({
+  api: 1,
+  kind: 'worker',
+  summary: 'Feeds the engines with jobs from the queue',
+  scope: 'gpu',
+  schema: workerConfigSchema,
+  env: {
+    ENABLE_REDIS_WORKERS: { key: 'enabled', summary: 'Whether workers run', parse: booleanFromText },
+    WORKER_CONNECTORS: {
+      key: 'connectors',
+      summary: 'Kinds of engines to feed, separated by commas',
+      parse: listFromText,
+    },
+  },
+  phase: 'workers',
+  critical: false,
+  // Only started, not ready: a worker waits for both by itself, but has to stop before them.
+  dependsOn: [
+    { on: 'redis', when: 'started' },
+    { on: 'connector', when: 'started' },
+  ],
+  create: (config, context) => new WorkerService(config, context),
+});

@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import '@mgpu/comfyui';
+import '@mgpu/control';
+import { definedErrors, environmentBindings } from '@mgpu/core';
+import '@mgpu/nginx';
+import '@mgpu/redis';
+import '@mgpu/worker';
+import { definitions } from '@mgpu/machine';
+import { expect, test } from 'vitest';
+
+const page = (name: string) => readFileSync(join(import.meta.dirname, '../docs/reference', name), 'utf8');
+
+test('every error code is documented, and every documented one exists', () => {
+  const documented = [...page('errors.md').matchAll(/^\| `([A-Z][A-Z0-9_]+)` +\|/gm)].map(([, code]) => code);
+  expect(documented.toSorted()).toEqual(
+    definedErrors()
+      .map(({ code }) => code)
+      .toSorted(),
+  );
+});
+
+test('every environment variable is documented with its key, and every documented one exists', () => {
+  const documented = [...page('environment.md').matchAll(/^\| `([A-Z][A-Z0-9_]+)` +\| `([^`]+)` +\|/gm)].map(
+    ([, name, key]) => `${name} ${key}`,
+  );
+  const known = environmentBindings(definitions).map(({ name, path }) => `${name} ${path.join('.')}`);
+  expect(documented.toSorted()).toEqual(known.toSorted());
+});
