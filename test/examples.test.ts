@@ -25,7 +25,7 @@ async function startExample({ wait = false } = {}) {
     /** Processes whose command line or environment mentions the folder: whatever the example started. */
     left: () =>
       readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && pid !== String(process.pid) && mentions(pid, dir)),
-    files: () => readdirSync(dir).filter((name) => name.startsWith('mgpu-') && name !== 'mgpu-port-leases'),
+    files: () => readdirSync(dir).filter((name) => name.startsWith('mgpu-')),
     [Symbol.dispose]() {
       child.kill('SIGKILL');
       rmSync(script);

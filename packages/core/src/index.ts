@@ -27,7 +27,7 @@ export {
 } from './definition/define-service.ts';
 export { Emitter } from './emitter.ts';
 export * as coreErrors from './errors/core-errors.ts';
-export { JobUnknownError, PortInUseError, ProgramMissingError, StartAbortedError } from './errors/core-errors.ts';
+export { JobUnknownError, StartAbortedError } from './errors/core-errors.ts';
 export { definedErrors, defineError, type ErrorClass, type ErrorDefinition } from './errors/define-error.ts';
 export {
   type ErrorReport,
@@ -104,7 +104,7 @@ export {
 } from './probe/probe.ts';
 export { tcpProbe } from './probe/tcp-probe.ts';
 export { findProgram } from './process/find-program.ts';
-export { lastLines } from './process/last-lines.ts';
+export { lastLines } from './files/last-lines.ts';
 export { leasePorts, type PortLease } from './process/port-lease.ts';
 export { expectPortsFree, isPortFree, type ListenAddress, portHolder } from './process/ports.ts';
 export { bootId } from './process/process-table.ts';

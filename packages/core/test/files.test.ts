@@ -32,6 +32,26 @@ describe('an atomic write', () => {
 });
 
 describe('a versioned file', () => {
+  const fromOld = z.object({ title: z.string() }).transform(({ title }) => ({ name: title }));
+
+  test('of the version before is read by the schema of that', async () => {
+    const path = join(temporaryFolder(), 'it.json');
+    const file = versionedFile(path, 3, z.object({ name: z.string() }), fromOld);
+    writeFileSync(path, '{"v":2,"title":"x"}');
+    expect(await file.read()).toEqual({ name: 'x' });
+    writeFileSync(path, '{"v":1,"title":"x"}');
+    expect(await failureOf(file.read())).toMatchObject({ code: 'CORE_FILE_INVALID' });
+  });
+
+  test('is created by one of many', async () => {
+    const dir = temporaryFolder();
+    const path = join(dir, 'it.json');
+    const created = await Promise.all(['a', 'b', 'c'].map((name) => make(path).create({ name })));
+    expect(created.filter(Boolean)).toHaveLength(1);
+    expect(await make(path).read()).toEqual({ name: ['a', 'b', 'c'][created.indexOf(true)] });
+    expect(readdirSync(dir)).toEqual(['it.json']);
+  });
+
   const make = (path: string) => versionedFile(path, 3, z.object({ name: z.string() }));
 
   test('is read as it was written, and undefined before', async () => {
@@ -58,6 +78,9 @@ describe('a versioned file', () => {
     ['another document', '{"v":3,"name":7}', 'name: Invalid input'],
     ['no document', 'null', 'no version'],
     ['without a version', '{"name":"x"}', 'no version'],
+    ['of an older version', '{"v":2,"name":"x"}', 'version 2 is not read any more'],
+    ['of version 0', '{"v":0,"name":"x"}', 'version 0'],
+    ['of half a version', '{"v":1.5,"name":"x"}', 'version 1.5'],
     ['with a version that is no number', '{"v":"9","name":"x"}', 'no version'],
   ])('with %s is refused with the problem', async (_, text, problem) => {
     const path = join(temporaryFolder(), 'it.json');

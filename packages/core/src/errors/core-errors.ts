@@ -1,5 +1,7 @@
 import { defineError } from './define-error.ts';
 
+const lastWords = (lines: readonly string[]) => lines.slice(-3).join(' | ');
+
 export const ConfigInvalidError = defineError<{ source: string; problems: readonly string[] }>({
   code: 'CORE_CONFIG_INVALID',
   message: ({ source, problems }) => `the configuration (${source}) is not valid: ${problems.join('; ')}`,
@@ -33,6 +35,35 @@ export const PortInUseError = defineError<{
     pid === undefined
       ? 'find its holder with `ss -ltnp`, stop it or choose another port'
       : `stop process ${pid} or choose another port`,
+});
+
+export const PortUnusableError = defineError<{ host: string; port: number; errno: string }>({
+  code: 'CORE_PORT_UNUSABLE',
+  message: ({ host, port, errno }) => `port ${port} on ${host} cannot be listened on: ${errno}`,
+  hint: ({ host, errno }) =>
+    errno === 'EACCES'
+      ? 'choose a port above 1023, or allow it with `sysctl net.ipv4.ip_unprivileged_port_start`'
+      : `check that ${host} is an address of this machine`,
+});
+
+export const PortLeaseError = defineError<{ problem: string }>({
+  code: 'CORE_PORT_LEASE',
+  message: ({ problem }) => `no ports could be leased: ${problem}`,
+  hint: 'free some ports between 20000 and 31999; `ss -ltn` lists who listens',
+});
+
+export const InstanceInUseError = defineError<{ instance: string; owner: number; command: string }>({
+  code: 'CORE_INSTANCE_IN_USE',
+  retryable: true,
+  message: ({ instance, owner, command }) => `${instance}: process ${owner} (${command}) already runs it on this root`,
+  hint: ({ owner }) => `stop it in process ${owner}, or use another root`,
+});
+
+export const ProcMissingError = defineError<{ instance: string; platform: string }>({
+  code: 'CORE_PROC_MISSING',
+  message: ({ instance, platform }) =>
+    `${instance}: there is no /proc here (${platform}), so its processes could not be told from others`,
+  hint: 'run it on Linux with /proc mounted',
 });
 
 export const GpuOutOfRangeError = defineError<{ gpus: readonly number[]; count: number }>({
@@ -84,18 +115,33 @@ export const StartAbortedError = defineError<{ instance: string }>({
   message: ({ instance }) => `${instance}: the start was cancelled`,
 });
 
-export const StartTimeoutError = defineError<{ instance: string; waitedMs: number; probe: string; last: string }>({
+export const StartTimeoutError = defineError<{
+  instance: string;
+  waitedMs: number;
+  probe: string;
+  last: string;
+  lastLines: readonly string[];
+  log?: string;
+}>({
   code: 'CORE_START_TIMEOUT',
   retryable: true,
-  message: ({ instance, waitedMs, probe, last }) =>
-    `${instance}: not ready after ${Math.round(waitedMs / 100) / 10} s; ${probe} last said: ${last}`,
-  hint: 'look into its log; a slow first start needs a longer start deadline',
+  message: ({ instance, waitedMs, probe, last, lastLines }) =>
+    [
+      `${instance}: not ready after ${Math.round(waitedMs / 100) / 10} s; ${probe} last said: ${last}`,
+      lastLines.length > 0 ? `; its last words: ${lastWords(lastLines)}` : '',
+    ].join(''),
+  hint: ({ log }) =>
+    [log && `its log is ${log}`, 'a slow first start needs a longer start deadline'].filter(Boolean).join('; '),
 });
 
 export const ProcessSpawnError = defineError<{ instance: string; file: string; problem: string; permanent: boolean }>({
   code: 'CORE_PROCESS_SPAWN',
+  retryable: ({ permanent }) => !permanent,
   message: ({ instance, file, problem }) => `${instance}: ${file} could not be started: ${problem}`,
-  hint: 'check that the program exists and may be executed, and that its working directory exists',
+  hint: ({ permanent }) =>
+    permanent
+      ? 'check that the program, its working directory and its log exist and may be used'
+      : 'the system is short of something for the moment: try again',
 });
 
 export const ProcessExitedError = defineError<{
@@ -110,7 +156,7 @@ export const ProcessExitedError = defineError<{
   message: ({ instance, exitCode, signal, lastLines }) =>
     [
       `${instance}: the process ended ${signal ? `by ${signal}` : `with exit code ${exitCode}`}`,
-      lastLines.length > 0 ? `; its last words: ${lastLines.slice(-3).join(' | ')}` : ' without a word',
+      lastLines.length > 0 ? `; its last words: ${lastWords(lastLines)}` : ' without a word',
     ].join(''),
   hint: ({ log }) => `its log is ${log}`,
 });

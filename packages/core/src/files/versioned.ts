@@ -1,19 +1,29 @@
 import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { FileInvalidError, FileVersionError } from '../errors/core-errors.ts';
-import { writeFileAtomically } from './atomic.ts';
+import { createFileAtomically, writeFileAtomically } from './atomic.ts';
 
 /** A persisted JSON document with a version field `v`. */
 export interface VersionedFile<T> {
   read(): Promise<T | undefined>;
   write(value: T): Promise<void>;
+  /** Writes it unless there is one; false when there is. */
+  create(value: T): Promise<boolean>;
 }
 
 /**
  * A JSON file `{ v, … }`. A missing file reads as undefined; one of a newer version is refused with
- * `CORE_FILE_VERSION`, one that is no such document with `CORE_FILE_INVALID`. Written atomically, mode 0600.
+ * `CORE_FILE_VERSION`, one that is no such document with `CORE_FILE_INVALID`. Written atomically, mode 0600. `former`
+ * reads the version before, where there is one, and makes the present document of it.
  */
-export function versionedFile<T extends object>(path: string, v: number, schema: z.ZodType<T>): VersionedFile<T> {
+export function versionedFile<T extends object>(
+  path: string,
+  v: number,
+  schema: z.ZodType<T>,
+  former?: z.ZodType<T>,
+): VersionedFile<T> {
+  const schemas = new Map([[v, schema], ...(former ? [[v - 1, former] as const] : [])]);
+  const textOf = (value: T) => `${JSON.stringify({ v, ...value })}\n`;
   return {
     async read() {
       const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
@@ -29,14 +39,19 @@ export function versionedFile<T extends object>(path: string, v: number, schema:
       }
       const version = (document as { v?: unknown } | null)?.v;
       if (typeof version === 'number' && version > v) throw new FileVersionError({ path, version, supported: v });
-      if (typeof version !== 'number') throw new FileInvalidError({ path, problem: 'it has no version `v`' });
-      const parsed = schema.safeParse(document);
+      const known = schemas.get(version as number);
+      if (!known) throw new FileInvalidError({ path, problem: versionProblem(version) });
+      const parsed = known.safeParse(document);
       if (!parsed.success) {
         const issue = parsed.error.issues[0];
         throw new FileInvalidError({ path, problem: `${issue?.path.join('.') || 'document'}: ${issue?.message}` });
       }
       return parsed.data;
     },
-    write: (value) => writeFileAtomically(path, `${JSON.stringify({ v, ...value })}\n`),
+    write: (value) => writeFileAtomically(path, textOf(value)),
+    create: (value) => createFileAtomically(path, textOf(value)),
   };
 }
+
+const versionProblem = (version: unknown) =>
+  typeof version === 'number' ? `its version ${version} is not read any more` : 'it has no version `v`';

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { HealthReport } from '../service/types.ts';
-import { type ProbeContext, type Probes, tryProbe } from './probe.ts';
+import type { ProbeContext, Probes } from './probe.ts';
+import { tryProbe } from './try-probe.ts';
 
 /** What a service says of itself. */
 type Reported = Pick<HealthReport, 'health' | 'reason'>;

@@ -3,13 +3,14 @@ import { expect, test } from 'vitest';
 import { StartTimeoutError } from '../errors/core-errors.ts';
 import { fakeClock } from '../testing/fake-clock.ts';
 import { allOfProbe } from './all-of-probe.ts';
-import { type Probe, type ProbeOutcome, probeFail, probeOk, tryProbe } from './probe.ts';
+import { type Probe, type ProbeOutcome, probeFail, probeOk } from './probe.ts';
+import { tryProbe } from './try-probe.ts';
 
 const probe = (attempt: Probe['attempt']): Probe => ({ description: 'it', attempt });
 const never = probe(() => new Promise(() => {}));
 const fatal = (): ProbeOutcome => ({
   outcome: 'fatal',
-  error: new StartTimeoutError({ instance: 'it', waitedMs: 1, probe: 'p', last: 'l' }),
+  error: new StartTimeoutError({ instance: 'it', waitedMs: 1, probe: 'p', last: 'l', lastLines: [] }),
 });
 
 test('a try that takes too long is a failure, and is told to give up', async () => {

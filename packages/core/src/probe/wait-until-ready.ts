@@ -1,6 +1,8 @@
 import type { Clock } from '../clock.ts';
 import { StartTimeoutError } from '../errors/core-errors.ts';
-import { type ProbeContext, type StartupProbe, tryProbe } from './probe.ts';
+import { lastLines } from '../files/last-lines.ts';
+import type { ProbeContext, StartupProbe } from './probe.ts';
+import { tryProbe } from './try-probe.ts';
 
 /** Asks until the answer is yes. Throws `CORE_START_TIMEOUT`, a fatal answer's error, or the signal's reason. */
 export async function waitUntilReady(
@@ -13,13 +15,17 @@ export async function waitUntilReady(
   let last: string | undefined;
   for (;;) {
     const left = began + deadlineMs - clock.elapsed();
-    if (left <= 0)
+    if (left <= 0) {
       throw new StartTimeoutError({
         instance,
         waitedMs: deadlineMs,
         probe: probe.description,
         last: last ?? 'nothing',
+        // A log that cannot be read must not hide why the start failed.
+        lastLines: log ? await lastLines(log.file, log).catch(() => []) : [],
+        ...(log ? { log: log.file } : {}),
       });
+    }
     const answer = await tryProbe(probe, { timeoutMs: Math.min(timeoutMs, left), clock, signal, log });
     signal.throwIfAborted();
     if (answer.outcome === 'ok') return;

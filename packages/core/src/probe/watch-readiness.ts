@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
-import { type ProbeContext, type RunningProbe, tryProbe } from './probe.ts';
+import type { ProbeContext, RunningProbe } from './probe.ts';
+import { tryProbe } from './try-probe.ts';
 
 /** What readiness turned to, and why. */
 export type ReadinessChange = { readonly health: 'ready' } | { readonly health: 'notReady'; readonly reason: string };

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Clock } from '../clock.ts';
-import { PortInUseError } from '../errors/core-errors.ts';
+import { PortInUseError, PortUnusableError } from '../errors/core-errors.ts';
 import { commandLineOf } from './process-table.ts';
 
 /** An address a process is going to listen on. */
@@ -11,28 +11,37 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** True when the address can be bound right now, tried by binding it. */
+/** True when the address can be bound right now, tried by binding it. Throws `CORE_PORT_UNUSABLE` when it never can. */
 export function isPortFree({ host = '127.0.0.1', port }: ListenAddress): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(false);
-      else reject(error);
+      const { code: errno = error.message } = error;
+      if (errno === 'EADDRINUSE') resolve(false);
+      else reject(new PortUnusableError({ host, port, errno }, { cause: error }));
     });
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
   });
 }
 
-/** Waits up to `ms` for the addresses to be free; `CORE_PORT_IN_USE` names the holder of the first that is not. */
+/**
+ * Waits up to `ms` (default 0), or until `hurry` fires, for the addresses to be free; `CORE_PORT_IN_USE` names the holder
+ * of the first that is not.
+ */
 export async function expectPortsFree(
   instance: string,
   addresses: readonly ListenAddress[],
-  { clock, ms = 0, signal }: { clock: Clock; ms?: number; signal?: AbortSignal | undefined },
+  {
+    clock,
+    ms = 0,
+    signal,
+    hurry,
+  }: { clock: Clock; ms?: number; signal?: AbortSignal | undefined; hurry?: AbortSignal },
 ): Promise<void> {
   const end = clock.elapsed() + ms;
   for (const address of addresses) {
     while (!(await isPortFree(address))) {
-      if (clock.elapsed() >= end) {
+      if (clock.elapsed() >= end || hurry?.aborted) {
         const { host = '127.0.0.1', port } = address;
         throw new PortInUseError({ instance, host, port, ...portHolder(port) });
       }

@@ -18,13 +18,18 @@ export interface CommandOptions {
   /** Milliseconds before SIGKILL. Default 5,000; the answer comes at most 1 s later. */
   readonly timeoutMs?: number;
   readonly cwd?: string;
+  /** Added to our own environment; undefined removes a name from it. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Kills it; the answer comes at most 1 s later. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const abandonMs = 1_000;
 
-/** Runs a helper to its end with bounded time and at most 4 MB of output, without a shell. */
+/**
+ * Runs a helper to its end with bounded time and at most 4 MB of output, without a shell. It has a process group of its
+ * own and is killed with all of that.
+ */
 export async function runCommand(
   file: string,
   args: readonly string[],
@@ -36,17 +41,23 @@ export async function runCommand(
     stdin: 'ignore',
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
+    killDescendants: true,
     maxBuffer: 4_000_000,
     ...(cwd === undefined ? {} : { cwd }),
     ...(env === undefined ? {} : { env: env as Record<string, string> }),
     ...(signal === undefined ? {} : { cancelSignal: signal }),
   });
   const answered = new AbortController();
-  const abandoned = systemClock.sleep(timeoutMs + abandonMs, { signal: answered.signal }).catch(() => {}); // answered
+  const called = signal ? AbortSignal.any([answered.signal, signal]) : answered.signal;
+  const abandoned = systemClock
+    .sleep(timeoutMs, { signal: called })
+    .catch(() => {}) // called off, by its signal or by its answer
+    .then(() => systemClock.sleep(abandonMs, { signal: answered.signal }))
+    .catch(() => {}); // answered
   const result = await Promise.race([child, abandoned]);
   answered.abort();
   if (!result) {
-    // It hangs in the kernel, or a child of it holds its output open: nothing of it may keep us alive.
+    // It hangs in the kernel, or something that left its group holds its output open: nothing of it may keep us alive.
     child.nodeChildProcess.unref();
     child.stdout?.destroy();
     child.stderr?.destroy();
@@ -56,7 +67,7 @@ export async function runCommand(
       signal: undefined,
       stdout: '',
       stderr: '',
-      timedOut: true,
+      timedOut: !signal?.aborted,
       spawnError: undefined,
     };
   }

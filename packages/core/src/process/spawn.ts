@@ -39,7 +39,8 @@ export interface SpawnedProcess {
   readonly exited: Promise<ProcessExit>;
 }
 
-const permanent = new Set(['ENOENT', 'EACCES', 'ENOTDIR', 'E2BIG', 'EPERM', 'ENOEXEC']);
+/** The system is short of something for the moment. */
+const transient = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC', 'ETXTBSY']);
 
 /** Starts the process; `CORE_PROCESS_SPAWN` when the system refuses. */
 export async function spawnProcess(
@@ -51,8 +52,9 @@ export async function spawnProcess(
   for (const [name, value] of Object.entries({ ...options.env, ...spec.env, [runMarker]: run })) {
     if (value !== undefined) env[name] = value;
   }
-  // Any descriptor works; execa's types know the numbers up to 9.
-  const output = openSync(log, 'a', 0o640) as 9;
+  const failure = (problem: string, code: string, cause?: unknown) =>
+    new ProcessSpawnError({ instance, file: spec.file, problem, permanent: !transient.has(code) }, { cause });
+  const output = openLog(log, failure);
   try {
     const logOffset = statSync(log).size;
     const settings: ExecaOptions = {
@@ -72,11 +74,20 @@ export async function spawnProcess(
     const { pid } = child;
     if (pid === undefined) {
       const { originalMessage, code = '' } = (await child) as { originalMessage?: string; code?: string };
-      const problem = originalMessage ?? (code || 'unknown reason');
-      throw new ProcessSpawnError({ instance, file: spec.file, problem, permanent: permanent.has(code) });
+      throw failure(originalMessage ?? (code || 'unknown reason'), code);
     }
     return { pid, startTime: readProcess(pid)?.startTime ?? 0, exe: executableOf(pid), logOffset, exited };
   } finally {
     closeSync(output);
+  }
+}
+
+function openLog(log: string, failure: (problem: string, code: string, cause: unknown) => Error): 9 {
+  try {
+    // Any descriptor works; execa's types know the numbers up to 9.
+    return openSync(log, 'a', 0o640) as 9;
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    throw failure(`its log cannot be written: ${message}`, code, error);
   }
 }

@@ -6,7 +6,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { redact } from '../logs/redact.ts';
 import { askHealth } from '../probe/ask-health.ts';
 import type { ProbeContext, Probes } from '../probe/probe.ts';
-import { tryProbe } from '../probe/probe.ts';
+import { tryProbe } from '../probe/try-probe.ts';
 import { waitUntilReady } from '../probe/wait-until-ready.ts';
 import { watchReadiness } from '../probe/watch-readiness.ts';
 import type { ServiceContext } from './context.ts';

@@ -6,7 +6,7 @@ import { ProcessExitedError } from '../errors/core-errors.ts';
 import { type Gpu, gpuEnvironment } from '../gpu/gpu.ts';
 import { identifyGpu } from '../gpu/identify-gpu.ts';
 import type { ProbeContext } from '../probe/probe.ts';
-import { lastLines } from '../process/last-lines.ts';
+import { lastLines } from '../files/last-lines.ts';
 import { expectPortsFree } from '../process/ports.ts';
 import { hashSpec, processRecordFile } from '../process/process-record.ts';
 import { bootId, signalProcess } from '../process/process-table.ts';

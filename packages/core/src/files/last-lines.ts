@@ -1,9 +1,14 @@
 import { open } from 'node:fs/promises';
 import { stripVTControlCharacters } from 'node:util';
 
-/** The last lines of a file from `from` on, without colours; carriage returns keep the last state of a line. */
+const maxBytes = 64 * 1024;
+const maxLineLength = 1_000;
+
+/**
+ * The last lines of a file from `from` on, without colours, of each at most 1,000 characters; carriage returns keep the
+ * last state of a line.
+ */
 export async function lastLines(path: string, { from = 0, count = 50 } = {}): Promise<string[]> {
-  const maxBytes = 64 * 1024;
   const file = await open(path, 'r').catch(() => undefined);
   if (!file) return []; // nothing was ever written
   try {
@@ -18,7 +23,8 @@ export async function lastLines(path: string, { from = 0, count = 50 } = {}): Pr
       .split('\n')
       .map((line) => line.split('\r').filter(Boolean).at(-1)?.trimEnd() ?? '')
       .filter((line) => line !== '')
-      .slice(-count);
+      .slice(-count)
+      .map((line) => (line.length > maxLineLength ? `${line.slice(0, maxLineLength)}…` : line));
   } finally {
     await file.close();
   }
