@@ -38,6 +38,7 @@ export {
   toMgpuError,
 } from './errors/mgpu-error.ts';
 export { writeFileAtomically } from './files/atomic.ts';
+export { lastLines } from './files/last-lines.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
 export { type VersionedFile, versionedFile } from './files/versioned.ts';
 export { type Gpu, gpuEnvironment, mockGpus } from './gpu/gpu.ts';
@@ -104,7 +105,6 @@ export {
 } from './probe/probe.ts';
 export { tcpProbe } from './probe/tcp-probe.ts';
 export { findProgram } from './process/find-program.ts';
-export { lastLines } from './files/last-lines.ts';
 export { leasePorts, type PortLease } from './process/port-lease.ts';
 export { expectPortsFree, isPortFree, type ListenAddress, portHolder } from './process/ports.ts';
 export { bootId } from './process/process-table.ts';
@@ -120,10 +120,11 @@ export {
   standaloneContext,
 } from './service/context.ts';
 export { ProcessService } from './service/process-service.ts';
-export type { Run } from './service/run.ts';
+export type { Cleanup, DeferOptions, Run, RunEnd } from './service/run.ts';
 export type {
   Endpoint,
   Health,
+  HealthClaim,
   HealthReport,
   LastExit,
   ServiceEvents,

@@ -29,8 +29,11 @@ export class Program extends ProcessService<ProgramConfig> {
   }
 }
 
+/** Milliseconds that are many even when a hurried clock divides them. */
+export const plentyMs = 200_000;
+
 /** Ready when the program printed a line that begins with `up`. */
-export const whenUp: Probes = { startup: { probe: logLineProbe(/^up/), deadlineMs: 15_000, intervalMs: 10 } };
+export const whenUp: Probes = { startup: { probe: logLineProbe(/^up/), deadlineMs: plentyMs, intervalMs: 10 } };
 
 /** A fixture as a command of Node. */
 export function fixture(name: string, ...args: (string | number)[]): { file: string; args: string[] } {

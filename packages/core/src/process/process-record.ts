@@ -5,18 +5,23 @@ import { z } from 'zod';
 import { type VersionedFile, versionedFile } from '../files/versioned.ts';
 import type { ProcessSpec } from './spawn.ts';
 
-const recordSchema = z.object({
-  /** `intent` is written before the spawn, `spawned` after it. */
-  state: z.enum(['intent', 'spawned']),
+const identity = { pid: z.number().int().positive(), startTime: z.number().nonnegative() };
+
+const common = z.object({
   bootId: z.string(),
   instance: z.string(),
   run: z.string(),
-  specHash: z.string(),
-  pid: z.number().int().positive().optional(),
-  startTime: z.number().nonnegative().optional(),
-  exe: z.string().optional(),
+  /** Whoever started it and watches it. While that lives, nobody else may touch the run. */
+  owner: z.object(identity),
   writtenAt: z.string(),
 });
+
+const recordSchema = z.discriminatedUnion('state', [
+  /** Written before anything is prepared. */
+  common.extend({ state: z.literal('intent') }),
+  /** Written after the spawn. */
+  common.extend({ state: z.literal('spawned'), ...identity, exe: z.string().optional(), specHash: z.string() }),
+]);
 
 /** What is remembered of an instance's process across the death of whoever started it: `run/<instance>.json`. */
 export type ProcessRecord = z.infer<typeof recordSchema>;

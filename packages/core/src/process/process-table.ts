@@ -1,13 +1,17 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** One row of the kernel's process table (`/proc/<pid>/stat`, see proc(5)). */
-export interface ProcessFacts {
+/** With the boot id it names a process for ever. */
+export interface ProcessIdentity {
   readonly pid: number;
+  /** Clock ticks after boot. */
+  readonly startTime: number;
+}
+
+/** One row of the kernel's process table (`/proc/<pid>/stat`, see proc(5)). */
+export interface ProcessFacts extends ProcessIdentity {
   readonly parent: number;
   readonly group: number;
   readonly session: number;
-  /** Clock ticks after boot: with the boot id and the pid it names a process for ever. */
-  readonly startTime: number;
   /** Z is a zombie, D hangs in the kernel. */
   readonly state: string;
 }
@@ -48,9 +52,19 @@ export function listProcesses(): ProcessFacts[] {
     .filter((facts): facts is ProcessFacts => facts !== undefined && facts.state !== 'Z');
 }
 
-/** Whether the environment a process was started with holds this assignment. */
-export function hasEnvironment(pid: number, name: string, value: string): boolean {
-  return read(`/proc/${pid}/environ`)?.split('\0').includes(`${name}=${value}`) ?? false;
+/** The assignments a process was started with; none when it erased them, or when they are not for us to read. */
+export function environmentOf(pid: number): string[] {
+  return (
+    read(`/proc/${pid}/environ`)
+      ?.split('\0')
+      .filter((each) => /^\w+=/.test(each)) ?? []
+  );
+}
+
+/** Whether there is a process of that number and that start time; a zombie is none. */
+export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
+  const facts = readProcess(pid);
+  return facts !== undefined && facts.startTime === startTime && facts.state !== 'Z';
 }
 
 /** The program file of a process; undefined when it is gone or belongs to somebody else. */
@@ -68,7 +82,7 @@ export function commandLineOf(pid: number): string | undefined {
 }
 
 /** Sends a signal only if pid still is the process that started at `startTime`. False when it was not sent. */
-export function signalProcess(target: { pid: number; startTime: number }, signal: NodeJS.Signals): boolean {
+export function signalProcess(target: ProcessIdentity, signal: NodeJS.Signals): boolean {
   if (target.pid <= 1 || readProcess(target.pid)?.startTime !== target.startTime) return false;
   try {
     process.kill(target.pid, signal);

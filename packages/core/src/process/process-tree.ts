@@ -1,21 +1,30 @@
-import { executableOf, hasEnvironment, listProcesses, type ProcessFacts, readProcess } from './process-table.ts';
+import {
+  environmentOf,
+  executableOf,
+  listProcesses,
+  type ProcessFacts,
+  type ProcessIdentity,
+  readProcess,
+} from './process-table.ts';
 
 /** The environment variable that marks every process of a run and whatever it starts. */
 export const runMarker = 'MGPU_RUN';
 
 /** What is known of a run's leader, from our own spawn or from a record. */
-export interface TreeIdentity {
+export interface TreeIdentity extends ProcessIdentity {
   readonly run: string;
-  readonly pid: number;
-  readonly startTime: number;
   /** Program file of the leader; the proof for processes that erased their environment. */
   readonly exe?: string | undefined;
 }
 
+/** A run whose leader is not known: only the marker can find what belongs to it. */
+export const leaderless = (run: string): TreeIdentity => ({ run, pid: 0, startTime: -1 });
+
 /**
  * The living processes of a run: the leader, its session and group, and whoever carries the run's marker wherever it
- * went. A process is never taken for a member by its number alone: the leader must have the recorded start time, a
- * member of a leaderless session must carry the marker or be the same program and older than nothing we know.
+ * went. A process is never taken for a member by its number alone: the leader must have the recorded start time, and a
+ * member of its session or group must not be older. Where the leader is gone and was not ours to watch, a member must
+ * carry the marker, or have erased its environment and be the same program.
  */
 export function findTree(identity: TreeIdentity, { leaderWasOurs = false } = {}): ProcessFacts[] {
   const { pid, startTime, run, exe } = identity;
@@ -25,8 +34,11 @@ export function findTree(identity: TreeIdentity, { leaderWasOurs = false } = {})
   return listProcesses().filter((each) => {
     if (each.pid === process.pid) return false;
     if (each.pid === pid) return leaderLives;
-    if (hasEnvironment(each.pid, runMarker, run)) return true;
-    if (pid <= 1 || recycled || (each.session !== pid && each.group !== pid)) return false;
-    return leaderLives || leaderWasOurs || (exe !== undefined && executableOf(each.pid) === exe);
+    const environment = environmentOf(each.pid);
+    if (environment.includes(`${runMarker}=${run}`)) return true;
+    if (pid <= 1 || recycled || (each.session !== pid && each.group !== pid) || each.startTime < startTime)
+      return false;
+    if (leaderLives || leaderWasOurs) return true;
+    return environment.length === 0 && exe !== undefined && executableOf(each.pid) === exe;
   });
 }

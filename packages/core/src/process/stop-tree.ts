@@ -1,25 +1,22 @@
 import type { Clock } from '../clock.ts';
 import { UnkillableError } from '../errors/core-errors.ts';
-import { type ProcessFacts, readProcess, signalProcess } from './process-table.ts';
+import type { Logger } from '../logs/logger.ts';
+import { isAlive, type ProcessFacts, signalProcess } from './process-table.ts';
 import { findTree, type TreeIdentity } from './process-tree.ts';
 
 /** How a process is asked to end, and how long it may take. */
 export interface StopPlan {
-  /** Default SIGTERM; sent to the leader alone, so that masters can end their children in order. */
+  /** Sent to the leader alone, so that masters can end their children in order. */
   readonly stopSignal: NodeJS.Signals;
   /** Milliseconds the leader has before the rest of its tree is told. */
   readonly graceMs: number;
 }
 
-/** What stopping took: processes that needed SIGTERM or SIGKILL beyond the leader's stop signal. */
-export interface StopReport {
-  readonly terminated: readonly number[];
-  readonly killed: readonly number[];
-}
-
 export interface StopTreeOptions extends StopPlan {
   readonly instance: string;
   readonly clock: Clock;
+  /** Hears of whatever had to be killed. */
+  readonly log: Logger;
   /** True when this process spawned the leader and watched it since. */
   readonly leaderWasOurs?: boolean;
   /** Fires when the operator lost patience: the remaining waits shrink to nothing. */
@@ -33,13 +30,13 @@ const killMs = 10_000;
  * Ends a run's whole tree: stop signal to the leader, grace, SIGTERM to what is left, 2 s, SIGKILL, until neither
  * session, group nor marker finds anything. Throws `CORE_PROCESS_UNKILLABLE` after 10 s of SIGKILL.
  */
-export async function stopTree(identity: TreeIdentity, options: StopTreeOptions): Promise<StopReport> {
-  const { clock, force, stopSignal, graceMs, leaderWasOurs = false } = options;
+export async function stopTree(identity: TreeIdentity, options: StopTreeOptions): Promise<void> {
+  const { instance, clock, log, force, stopSignal, graceMs, leaderWasOurs = false } = options;
   const find = () => findTree(identity, { leaderWasOurs });
   const leader = { pid: identity.pid, startTime: identity.startTime };
   if (!force?.aborted && signalProcess(leader, stopSignal)) {
     signalProcess(leader, 'SIGCONT');
-    await until(() => !lives(leader), graceMs, clock, force);
+    await until(() => !isAlive(leader), graceMs, clock, force);
   }
   const terminated = force?.aborted ? [] : signalAll(find(), 'SIGTERM');
   if (terminated.length > 0) await until(() => find().length === 0, terminateMs, clock, force);
@@ -53,15 +50,10 @@ export async function stopTree(identity: TreeIdentity, options: StopTreeOptions)
     killMs,
     clock,
   );
+  if (killed.size > 0) log.warn(`${instance}: had to be killed`, { instance, pids: [...killed] });
   const left = gone ? [] : find();
-  if (left.length > 0) throw new UnkillableError({ instance: options.instance, pids: left.map(({ pid }) => pid) });
-  return { terminated, killed: [...killed] };
+  if (left.length > 0) throw new UnkillableError({ instance, pids: left.map(({ pid }) => pid) });
 }
-
-const lives = ({ pid, startTime }: { pid: number; startTime: number }) => {
-  const facts = readProcess(pid);
-  return facts !== undefined && facts.startTime === startTime && facts.state !== 'Z';
-};
 
 function signalAll(processes: readonly ProcessFacts[], signal: NodeJS.Signals): number[] {
   return processes

@@ -1,19 +1,18 @@
 import { abortable } from '../clock.ts';
 import { Emitter } from '../emitter.ts';
-import { StartAbortedError, StopIncompleteError, UnkillableError } from '../errors/core-errors.ts';
+import { StartAbortedError, StopIncompleteError } from '../errors/core-errors.ts';
 import { reportError, toMgpuError } from '../errors/mgpu-error.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { redact } from '../logs/redact.ts';
-import { askHealth } from '../probe/ask-health.ts';
 import type { ProbeContext, Probes } from '../probe/probe.ts';
-import { tryProbe } from '../probe/try-probe.ts';
 import { waitUntilReady } from '../probe/wait-until-ready.ts';
 import { watchReadiness } from '../probe/watch-readiness.ts';
+import { askHealth } from './ask-health.ts';
 import type { ServiceContext } from './context.ts';
 import { type Run, type RunEnd, RunScope } from './run.ts';
 import type {
   Endpoint,
-  Health,
+  HealthClaim,
   HealthReport,
   LastExit,
   ServiceEvents,
@@ -22,11 +21,10 @@ import type {
   StartOptions,
   StopOptions,
 } from './types.ts';
+import { worstOf } from './worst-of.ts';
 
-/** Milliseconds an `onStart` has to let go after its signal fired. */
-const launchMs = 5_000;
-
-const isUnkillable = (error: unknown) => error instanceof UnkillableError;
+/** Milliseconds a stop waits for an `onStart` that does not heed its signal; after that it is left to itself. */
+const letGoMs = 5_000;
 
 interface PendingStart {
   readonly done: Promise<void>;
@@ -52,8 +50,10 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   protected readonly context: ServiceContext;
   readonly #events: Emitter<E>;
   #state: ServiceState = 'stopped';
-  #health: Health = 'unknown';
+  /** Why it is in this state. */
   #reason: ServiceStatus['reason'];
+  #health: HealthClaim = { health: 'unknown' };
+  /** When the state or the health changed last. */
   #since: number;
   #run: RunScope | undefined;
   #starting: PendingStart | undefined;
@@ -92,13 +92,15 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   get status(): ServiceStatus {
     const { endpoint } = this;
     const gpu = this.gpu?.index ?? (typeof this.context.gpu === 'number' ? this.context.gpu : undefined);
+    const { health, reason: worry } = this.#health;
+    const reason = this.#reason ?? (worry === undefined ? undefined : { message: worry });
     return {
       id: this.id,
       kind: this.kind,
       ...(gpu === undefined ? {} : { gpu }),
       state: this.#state,
-      health: this.#health,
-      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      health,
+      ...(reason === undefined ? {} : { reason }),
       since: new Date(this.#since).toISOString(),
       ...(this.#run === undefined ? {} : { run: this.#run.id }),
       ...(endpoint?.url.port ? { port: Number(endpoint.url.port) } : {}),
@@ -109,7 +111,7 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
 
   /** Resolves when ready (or completed); callers at the same time share one start. Rejects with the reason of failure. */
   start({ signal }: StartOptions = {}): Promise<void> {
-    if (this.#starting && !this.#starting.isCalledOff) return this.#starting.done;
+    if (this.#starting && !this.#starting.isCalledOff) return this.#join(this.#starting.done, signal);
     // There before the first event of the start: whoever asks again while hearing that shares it, too.
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const pending: PendingStart = { isCalledOff: false, done: promise };
@@ -131,16 +133,25 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   /** Stop and start. A stop that is asked for meanwhile has the last word: `CORE_START_ABORTED`. */
   async restart({ signal, ...options }: StopOptions & StartOptions = {}): Promise<void> {
     const stops = this.#stops;
-    await this.#halt(options);
+    await this.#halt(options).catch((error: unknown) => {
+      // It is logged, and no reason to stay down.
+      if (!(error instanceof StopIncompleteError)) throw error;
+    });
     if (stops !== this.#stops || signal?.aborted) throw new StartAbortedError({ instance: this.id });
     await this.start(signal ? { signal } : {});
   }
 
   /** Asks now: the readiness probe (or the startup probe) gets one try. */
   async health({ signal }: { signal?: AbortSignal } = {}): Promise<HealthReport> {
-    const probes = this.#state === 'running' ? this.probes?.() : undefined;
-    const reported = () => this.#reported();
-    return askHealth(probes ?? {}, { clock: this.context.clock, signal, log: this.logOfRun(), reported });
+    const { clock } = this.context;
+    const checked = (claim: HealthClaim) => ({ ...claim, checkedAt: new Date(clock.now()).toISOString() });
+    const run = this.#run;
+    if (!run || this.#state !== 'running') {
+      return checked({ health: 'unknown', reason: this.#reason?.message ?? this.#state });
+    }
+    const answer = await askHealth(run.probes, { clock, signal, log: this.logOfRun() });
+    // That it answers does not mean that everything it uses does.
+    return checked(answer ? worstOf(answer, run.said) : this.#health);
   }
 
   /** Returns the function that unsubscribes. A listener that throws harms nobody. */
@@ -167,26 +178,28 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     this.#events.emit(event, payload);
   }
 
-  #reported(): Pick<HealthReport, 'health' | 'reason'> {
-    const reason = this.#reason?.message ?? (this.#state === 'running' ? undefined : this.#state);
-    return { health: this.#health, ...(reason === undefined ? {} : { reason }) };
+  /** The start of others goes on when whoever joined it loses interest. */
+  async #join(done: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await abortable(done, signal);
+    } catch (error) {
+      throw signal?.aborted ? new StartAbortedError({ instance: this.id }) : error;
+    }
   }
 
   async #start(pending: PendingStart, signal: AbortSignal | undefined): Promise<void> {
     if (this.#state === 'running') return;
     if (this.#run) {
+      if (this.#state === 'unkillable') this.#releaseAgain(this.#run);
       // What a former end could not release is that stop's to tell; what it could not kill must not be started over.
       await this.#ending?.catch(() => {});
       if (this.#state === 'unkillable') await this.#ending;
       if (pending.isCalledOff) throw new StartAbortedError({ instance: this.id });
     }
     const launched = Promise.withResolvers<void>();
-    const run = new RunScope(this.context.clock.elapsed(), {
-      onEnd: (end) => {
-        this.#ending = this.#end(run, end, launched.promise);
-        this.#ending.catch(() => {}); // told to whoever waits; the state tells everybody else
-      },
-      onHealth: (health, reason) => this.#setHealth(health, reason),
+    const run = new RunScope(this.context.clock, {
+      onEnd: (end) => this.#setEnding(this.#end(run, end, launched.promise)),
+      onHealth: () => this.#showHealth(run),
       onExit: (exit) => this.#recordExit(run, exit),
       onLateProblem: (error) => this.context.log.error(`${this.id}: a late release failed`, { error }),
     });
@@ -201,7 +214,10 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     if (signal?.aborted) cancel();
     try {
       const launch = this.#launch(run);
-      launch.then(launched.resolve, () => launched.resolve());
+      launch.then(launched.resolve, (error: unknown) => {
+        launched.resolve();
+        if (run.isUnwound) this.context.log.warn(`${this.id}: its abandoned start failed`, { error });
+      });
       await abortable(launch, run.signal);
       if (!run.end) this.#becomeRunning(run);
     } catch (error) {
@@ -219,28 +235,29 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   async #launch(run: RunScope): Promise<void> {
     run.signal.throwIfAborted();
     await this.onStart(run);
-    const { startup, readiness } = this.probes?.() ?? {};
+    run.probes = this.probes?.() ?? {};
+    const { startup, readiness } = run.probes;
     const options = { clock: this.context.clock, signal: run.signal, log: this.logOfRun() };
     if (startup && !run.end) await waitUntilReady(startup, { instance: this.id, ...options });
-    if (!readiness || run.end) return;
+    if (run.end) return;
     // Started is not ready where the two are asked differently: nobody is told more than is known.
-    const answer = await tryProbe(readiness.probe, { timeoutMs: readiness.timeoutMs ?? 3_000, ...options });
-    if (answer.outcome === 'ok' && this.#health === 'unknown') run.setHealth('ready');
-    if (answer.outcome === 'fail') run.setHealth('notReady', answer.reason);
+    const answer = readiness && (await askHealth({ readiness }, options));
+    if (answer && answer.health !== 'unknown') run.probed = answer;
+    else if (startup || !readiness) run.probed = { health: 'ready' };
   }
 
   #becomeRunning(run: RunScope): void {
-    const { readiness, startup } = this.probes?.() ?? {};
-    // Ready because the startup probe said so, or because there is nobody to ask; unless the service itself knows better.
-    if (this.#health === 'unknown' && (startup !== undefined || readiness === undefined)) this.#health = 'ready';
-    this.#become('running', this.#health === 'ready' ? undefined : this.#reason);
+    this.#become('running');
+    const { readiness } = run.probes;
     if (!readiness || run.end) return;
     void watchReadiness(readiness, {
       clock: this.context.clock,
       signal: run.signal,
-      initially: this.#health === 'degraded' ? 'ready' : this.#health,
+      initially: run.probed?.health === 'ready' ? 'ready' : 'unknown',
       log: this.logOfRun(),
-      onChange: (change) => run.setHealth(change.health, change.health === 'notReady' ? change.reason : undefined),
+      onChange: (change) => {
+        run.probed = change;
+      },
     });
   }
 
@@ -249,11 +266,10 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     if (this.#starting) this.#starting.isCalledOff = true;
     if (force) run?.hurry();
     if (run) {
+      if (this.#state === 'unkillable') this.#releaseAgain(run);
       run.finish({ state: 'stopped' }, new StartAbortedError({ instance: this.id }));
       await this.#ending;
     }
-    // Not stopped, however often one asks: the next start looks for what is left.
-    if (this.#state === 'unkillable') await this.#ending;
     if (!this.#run && (this.#state === 'failed' || this.#state === 'completed')) this.#become('stopped');
   }
 
@@ -261,15 +277,30 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     const reason = end.state === 'failed' ? reportError(end.error) : undefined;
     this.#become(end.state === 'stopped' ? 'stopping' : 'cleaning', reason);
     await this.#letGo(launched);
-    const problems = await run.unwind();
-    const stuck = [...problems, end.state === 'failed' ? end.error : undefined].find(isUnkillable);
-    this.#run = undefined;
+    await this.#release(run, end, reason);
+  }
+
+  /** What could not be killed may have ended meanwhile. */
+  #releaseAgain(run: RunScope): void {
+    this.#become('stopping');
+    this.#setEnding(this.#release(run, { state: 'stopped' }));
+  }
+
+  async #release(run: RunScope, end: RunEnd, reason?: ServiceStatus['reason']): Promise<void> {
     // Whoever hears of the end may start it again.
-    if (this.#starting?.run === run) this.#starting = undefined;
-    if (stuck) {
+    const forgetStart = () => {
+      if (this.#starting?.run === run) this.#starting = undefined;
+    };
+    let problems: readonly unknown[];
+    try {
+      problems = await run.unwind(end);
+    } catch (stuck) {
+      forgetStart();
       this.#become('unkillable', reportError(stuck));
       throw stuck;
     }
+    this.#run = undefined;
+    forgetStart();
     this.#become(end.state, reason);
     if (problems.length === 0) return;
     const texts = problems.map((each) => reportError(each).message);
@@ -279,11 +310,16 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     if (end.state === 'stopped') throw error;
   }
 
+  #setEnding(ending: Promise<void>): void {
+    this.#ending = ending;
+    ending.catch(() => {}); // told to whoever waits; the state tells everybody else
+  }
+
   /** `onStart` has been told by its signal: what it still acquires is released with the rest, if it heeds that. */
   async #letGo(launched: Promise<void>): Promise<void> {
     const { clock } = this.context;
     const gone = new AbortController();
-    const patience = clock.sleep(launchMs, { signal: gone.signal }).then(
+    const patience = clock.sleep(letGoMs, { signal: gone.signal }).then(
       () => this.context.log.warn(`${this.id}: its start does not heed the signal`),
       () => {}, // it has let go
     );
@@ -294,26 +330,32 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   #become(state: ServiceState, reason?: ServiceStatus['reason']): void {
     this.#state = state;
     this.#reason = reason;
-    if (state !== 'running') this.#health = 'unknown';
-    this.#changed();
+    this.#health = this.#healthOf(this.#run);
+    this.#since = this.context.clock.now();
+    this.#publish('status', this.status);
   }
 
-  #setHealth(health: Health, reason?: string): void {
-    const message = this.#reason?.message;
-    if (health === this.#health && reason === message) return;
-    this.#health = health;
-    this.#reason = reason === undefined ? undefined : { message: reason };
-    this.#changed();
+  #showHealth(run: RunScope): void {
+    const former = this.#health;
+    this.#health = this.#healthOf(run);
+    if (this.#health.health !== former.health) this.#since = this.context.clock.now();
+    else if (this.#health.reason === former.reason) return;
+    this.#publish('status', this.status);
+  }
+
+  /** Nobody is told of health before it runs. */
+  #healthOf(run: RunScope | undefined): HealthClaim {
+    return this.#state === 'running' ? worstOf(run?.said, run?.probed) : { health: 'unknown' };
   }
 
   #recordExit(run: RunScope, exit: { code: number | null; signal: NodeJS.Signals | null }): void {
     const at = new Date(this.context.clock.now()).toISOString();
     this.#lastExit = { ...exit, at, run: run.id, uptimeMs: Math.round(this.context.clock.elapsed() - run.startedAt) };
-    (this as BaseService<C>).#events.emit('exit', this.#lastExit);
+    this.#publish('exit', this.#lastExit);
   }
 
-  #changed(): void {
-    this.#since = this.context.clock.now();
-    (this as BaseService<C>).#events.emit('status', this.status);
+  /** The events of every service are among those of this one, which the compiler cannot know of its type parameter. */
+  #publish<K extends keyof ServiceEvents>(event: K, payload: ServiceEvents[K]): void {
+    (this as BaseService<C>).#events.emit(event, payload);
   }
 }

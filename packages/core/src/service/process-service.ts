@@ -1,25 +1,28 @@
-import { rmSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { onExit } from 'signal-exit';
-import { ProcessExitedError } from '../errors/core-errors.ts';
+import { ProcessExitedError, ProcMissingError, UnkillableError } from '../errors/core-errors.ts';
+import { lastLines } from '../files/last-lines.ts';
 import { type Gpu, gpuEnvironment } from '../gpu/gpu.ts';
 import { identifyGpu } from '../gpu/identify-gpu.ts';
 import type { ProbeContext } from '../probe/probe.ts';
-import { lastLines } from '../files/last-lines.ts';
 import { expectPortsFree } from '../process/ports.ts';
-import { hashSpec, processRecordFile } from '../process/process-record.ts';
-import { bootId, signalProcess } from '../process/process-table.ts';
-import { findTree, type TreeIdentity } from '../process/process-tree.ts';
+import { hashSpec, type ProcessRecord, type ProcessRecordFile, processRecordFile } from '../process/process-record.ts';
+import { bootId, readProcess } from '../process/process-table.ts';
+import { leaderless, type TreeIdentity } from '../process/process-tree.ts';
 import { type ProcessSpec, type SpawnedProcess, spawnProcess } from '../process/spawn.ts';
 import { stopTree } from '../process/stop-tree.ts';
 import { sweepLeftover } from '../process/sweep-leftover.ts';
+import { takeAlong } from '../process/take-along.ts';
 import { BaseService } from './base-service.ts';
-import type { ServiceContext } from './context.ts';
 import type { Run } from './run.ts';
 import type { ServiceEvents, ServiceStatus } from './types.ts';
 
+const defaultGraceMs = 10_000;
 const portReleaseMs = 5_000;
+/** Milliseconds for what follows the grace: SIGTERM, SIGKILL and the ports, each with a limit of its own. */
+const forceMs = 30_000;
+
+type ProcessClaim = Pick<ProcessRecord, 'instance' | 'run' | 'bootId' | 'owner'>;
 
 /**
  * A service that is a process: started in a session of its own, its output appended to
@@ -63,57 +66,90 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
 
   protected override async onStart(run: Run): Promise<void> {
     const { context, id } = this;
+    const { clock } = context;
     await this.#prepareFolders(run);
     this.#gpu = await identifyGpu(context.gpu, run.signal);
-    const { clock } = context;
+    run.defer(() => {
+      this.#gpu = undefined;
+    });
+    const claim = this.#claimOf(run);
+    const record = processRecordFile(context.layout.run, id);
     // Before anything is prepared: a leftover may still write what the new run is going to read.
-    const hasSwept = await sweepLeftover(context, run.signal);
+    const hasSwept = await this.#takeInstance(run, record, claim);
+    run.defer(() => record.remove());
     await this.onPrepare?.(run);
     run.signal.throwIfAborted();
-    const spec = this.command();
-    const releaseMs = hasSwept ? portReleaseMs : 0;
-    await expectPortsFree(id, spec.ports ?? [], { clock, ms: releaseMs, signal: run.signal });
 
-    const record = processRecordFile(context.layout.run, id);
-    const intent = { instance: id, run: run.id, bootId: bootId() ?? '', specHash: hashSpec(spec) };
-    const writtenAt = () => new Date(clock.now()).toISOString();
-    // What could not be ended stays on record: the next start looks for it.
-    let isGone = true;
-    run.defer(() => (isGone ? record.remove() : undefined));
-    await record.write({ ...intent, state: 'intent', writtenAt: writtenAt() });
-    run.signal.throwIfAborted();
+    const spec = this.command();
+    const { ports = [], graceMs = defaultGraceMs } = spec;
+    await expectPortsFree(id, ports, { clock, ms: hasSwept ? portReleaseMs : 0, signal: run.signal });
     const env = { ...context.env, ...(this.#gpu ? gpuEnvironment(this.#gpu) : {}) };
     const child = await spawnProcess(spec, { instance: id, run: run.id, env, log: this.logFile });
     this.#process = child;
     run.defer(() => {
       this.#process = undefined;
     });
-    if (!context.survive) run.defer(takeAlong({ ...child, run: run.id }, context));
-    isGone = false;
-    run.defer(async () => {
-      await this.#stopTree(run, spec, child);
-      isGone = true;
-      await expectPortsFree(id, spec.ports ?? [], { clock, ms: portReleaseMs });
-    });
+    run.defer(() => this.#stopTree(run, spec, child), { timeoutMs: graceMs + forceMs });
     this.#watchExit(run, spec, child);
     const { pid, startTime, exe } = child;
     await record.write({
-      ...intent,
+      ...claim,
       state: 'spawned',
       pid,
       startTime,
       ...(exe ? { exe } : {}),
-      writtenAt: writtenAt(),
+      specHash: hashSpec(spec),
+      writtenAt: this.#now(),
     });
     // One that is meant to end has not started anything of use before it did.
     if (spec.completes) await ended(run.signal);
   }
 
   async #prepareFolders(run: Run): Promise<void> {
-    const { layout, temporaryRoot } = this.context;
-    if (temporaryRoot) run.defer(() => rm(layout.root, { recursive: true, force: true }));
+    const { layout, temporaryRoot, survive } = this.context;
+    if (!survive) run.defer(takeAlong(() => this.#treeOf(run), temporaryRoot ? layout.root : undefined));
+    if (temporaryRoot) {
+      // After a failure its log is worth more than a tidy folder.
+      run.defer(({ state }) => state !== 'failed' && rm(layout.root, { recursive: true, force: true }));
+    }
     await mkdir(layout.run, { recursive: true, mode: 0o700 });
     await mkdir(join(layout.instance(this.id), 'logs'), { recursive: true });
+  }
+
+  #claimOf(run: Run): ProcessClaim {
+    const boot = bootId();
+    const self = readProcess(process.pid);
+    if (boot === undefined || self === undefined) {
+      throw new ProcMissingError({ instance: this.id, platform: process.platform });
+    }
+    const owner = { pid: self.pid, startTime: self.startTime };
+    return { instance: this.id, run: run.id, bootId: boot, owner };
+  }
+
+  /** Puts the run on record, over nothing but what a former one left; true when that had to be ended first. */
+  async #takeInstance(run: Run, record: ProcessRecordFile, claim: ProcessClaim): Promise<boolean> {
+    const { clock, log } = this.context;
+    const sweep = (hurry: AbortSignal) => sweepLeftover(record, { instance: this.id, clock, log, hurry });
+    let hasSwept = false;
+    do {
+      try {
+        hasSwept = (await sweep(run.signal)) || hasSwept;
+      } catch (error) {
+        // Not over before that has ended, too.
+        if (error instanceof UnkillableError) run.defer(() => sweep(run.force));
+        throw error;
+      }
+      run.signal.throwIfAborted();
+    } while (!(await record.create({ ...claim, state: 'intent', writtenAt: this.#now() })));
+    return hasSwept;
+  }
+
+  #treeOf(run: Run): TreeIdentity {
+    return this.#process ? { ...this.#process, run: run.id } : leaderless(run.id);
+  }
+
+  #now(): string {
+    return new Date(this.context.clock.now()).toISOString();
   }
 
   #watchExit(run: Run, spec: ProcessSpec, child: SpawnedProcess): void {
@@ -131,30 +167,14 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
   }
 
   async #stopTree(run: Run, spec: ProcessSpec, child: SpawnedProcess): Promise<void> {
+    const { id: instance } = this;
     const { clock, log } = this.context;
-    const { stopSignal = 'SIGTERM', graceMs = 10_000 } = spec;
-    const identity: TreeIdentity = { run: run.id, pid: child.pid, startTime: child.startTime, exe: child.exe };
-    const options = { instance: this.id, clock, stopSignal, graceMs, leaderWasOurs: true, force: run.force };
-    const report = await stopTree(identity, options);
+    const { stopSignal = 'SIGTERM', graceMs = defaultGraceMs, ports = [] } = spec;
+    const { force } = run;
+    await stopTree(this.#treeOf(run), { instance, clock, log, stopSignal, graceMs, leaderWasOurs: true, force });
     await child.exited;
-    if (report.killed.length > 0) log.warn(`${this.id}: had to be killed`, { instance: this.id, pids: report.killed });
+    await expectPortsFree(instance, ports, { clock, ms: portReleaseMs, hurry: force });
   }
-}
-
-/** Ends the tree when our own process ends, whatever the reason, short of SIGKILL. Returns how to call that off. */
-function takeAlong(
-  identity: TreeIdentity,
-  { layout, temporaryRoot }: Pick<ServiceContext, 'layout' | 'temporaryRoot'>,
-): () => void {
-  return onExit(() => {
-    for (const each of findTree(identity, { leaderWasOurs: true })) signalProcess(each, 'SIGKILL');
-    if (!temporaryRoot) return;
-    try {
-      rmSync(layout.root, { recursive: true, force: true });
-    } catch {
-      // a dying process may still write there; the system's own clean-up of its temporary folder gets the rest
-    }
-  });
 }
 
 const ended = (signal: AbortSignal) =>

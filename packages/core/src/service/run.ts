@@ -1,9 +1,26 @@
 import { randomUUID } from 'node:crypto';
+import { abortable, type Clock } from '../clock.ts';
+import { UnkillableError } from '../errors/core-errors.ts';
 import type { MgpuError } from '../errors/mgpu-error.ts';
+import type { Probes } from '../probe/probe.ts';
 import type { ProcessExit } from '../process/spawn.ts';
-import type { Health } from './types.ts';
+import type { Health, HealthClaim } from './types.ts';
 
-export type Cleanup = () => unknown;
+/** How a run came to its end. */
+export type RunEnd =
+  | { readonly state: 'stopped' | 'completed' }
+  | { readonly state: 'failed'; readonly error: MgpuError };
+
+/** Releases something; is told how the run ended. */
+export type Cleanup = (end: RunEnd) => unknown;
+
+export interface DeferOptions {
+  /**
+   * Milliseconds the release may take, at most 15,000 once somebody forces; what takes longer is left behind and told as
+   * `CORE_STOP_INCOMPLETE`. Default 30,000.
+   */
+  readonly timeoutMs?: number;
+}
 
 /** One life of an instance between start and stop, as a service sees it. */
 export interface Run {
@@ -14,44 +31,55 @@ export interface Run {
   /** Fires when whoever stops it lost patience. */
   readonly force: AbortSignal;
   /** Registers the release of what was just acquired. Last in, first out; at once when the run has ended already. */
-  defer(cleanup: Cleanup): void;
+  defer(cleanup: Cleanup, options?: DeferOptions): void;
   /** The run died: everything is released, the state becomes failed. */
   fail(error: MgpuError): void;
   /** A run that is meant to end did so: everything is released, the state becomes completed. */
   complete(): void;
-  /** Says how it fares while it runs. */
+  /** Says how it fares. Shown while it runs; where the readiness probe sees worse, that is shown. */
   setHealth(health: Health, reason?: string): void;
   /** Reports the end of the run's process. */
   reportExit(exit: ProcessExit): void;
 }
 
-/** How a run came to its end. */
-export type RunEnd =
-  | { readonly state: 'stopped' | 'completed' }
-  | { readonly state: 'failed'; readonly error: MgpuError };
-
 export interface RunHooks {
   readonly onEnd: (end: RunEnd) => void;
-  readonly onHealth: (health: Health, reason?: string) => void;
+  /** What the service says of itself, or its probe of it, has changed. */
+  readonly onHealth: () => void;
   readonly onExit: (exit: ProcessExit) => void;
-  /** A release that was registered too late to be waited for went wrong. */
+  /** Something that nobody waits for any more went wrong. */
   readonly onLateProblem: (error: unknown) => void;
 }
+
+interface Release {
+  readonly cleanup: Cleanup;
+  readonly timeoutMs: number;
+}
+
+/** Milliseconds for a release that is forced: longer than SIGKILL gets before a process counts as unkillable. */
+const forcedMs = 15_000;
 
 /** The scope of a run: what it acquired and how it is released. Only the first end counts. */
 export class RunScope implements Run {
   readonly id = randomUUID();
   /** Monotonic milliseconds. */
   readonly startedAt: number;
+  /** Asked for once, so that a probe can remember what it saw of this run. */
+  probes: Probes = {};
+  readonly #clock: Clock;
   readonly #abort = new AbortController();
   readonly #force = new AbortController();
   readonly #hooks: RunHooks;
-  #cleanups: Cleanup[] = [];
-  #unwound = false;
+  #said: HealthClaim | undefined;
+  #probed: HealthClaim | undefined;
+  #releases: Release[] = [];
+  #problems: unknown[] = [];
+  #unwoundBy: RunEnd | undefined;
   end: RunEnd | undefined;
 
-  constructor(startedAt: number, hooks: RunHooks) {
-    this.startedAt = startedAt;
+  constructor(clock: Clock, hooks: RunHooks) {
+    this.#clock = clock;
+    this.startedAt = clock.elapsed();
     this.#hooks = hooks;
   }
 
@@ -63,9 +91,31 @@ export class RunScope implements Run {
     return this.#force.signal;
   }
 
-  defer(cleanup: Cleanup): void {
-    if (this.#unwound) void Promise.resolve().then(cleanup).catch(this.#hooks.onLateProblem);
-    else this.#cleanups.push(cleanup);
+  /** What the service says of itself. */
+  get said(): HealthClaim | undefined {
+    return this.#said;
+  }
+
+  /** What its probe says of it. */
+  get probed(): HealthClaim | undefined {
+    return this.#probed;
+  }
+
+  set probed(claim: HealthClaim) {
+    if (this.end) return;
+    this.#probed = claim;
+    this.#hooks.onHealth();
+  }
+
+  /** Whether everything was released. */
+  get isUnwound(): boolean {
+    return this.#unwoundBy !== undefined;
+  }
+
+  defer(cleanup: Cleanup, { timeoutMs = 30_000 }: DeferOptions = {}): void {
+    const end = this.#unwoundBy;
+    if (end) void Promise.resolve(end).then(cleanup).catch(this.#hooks.onLateProblem);
+    else this.#releases.push({ cleanup, timeoutMs });
   }
 
   fail(error: MgpuError): void {
@@ -77,7 +127,9 @@ export class RunScope implements Run {
   }
 
   setHealth(health: Health, reason?: string): void {
-    if (!this.end) this.#hooks.onHealth(health, reason);
+    if (this.end) return;
+    this.#said = { health, ...(reason === undefined ? {} : { reason }) };
+    this.#hooks.onHealth();
   }
 
   reportExit(exit: ProcessExit): void {
@@ -95,17 +147,42 @@ export class RunScope implements Run {
     this.#hooks.onEnd(end);
   }
 
-  /** Releases everything; returns what went wrong doing so. */
-  async unwind(): Promise<unknown[]> {
-    const problems: unknown[] = [];
-    for (let cleanup = this.#cleanups.pop(); cleanup; cleanup = this.#cleanups.pop()) {
+  /**
+   * Releases everything; returns what went wrong doing so. Throws `CORE_PROCESS_UNKILLABLE` and leaves what was acquired
+   * before a process that does not die: that may still use it. Asked again, it goes on from there.
+   */
+  async unwind(end: RunEnd): Promise<readonly unknown[]> {
+    for (let release = this.#releases.pop(); release; release = this.#releases.pop()) {
       try {
-        await cleanup();
+        await this.#release(release, end);
       } catch (error) {
-        problems.push(error);
+        if (error instanceof UnkillableError) {
+          this.#releases.push(release);
+          throw error;
+        }
+        this.#problems.push(error);
       }
     }
-    this.#unwound = true;
-    return problems;
+    this.#unwoundBy = end;
+    return this.#problems;
+  }
+
+  async #release({ cleanup, timeoutMs }: Release, end: RunEnd): Promise<void> {
+    const done = new AbortController();
+    const expired = new AbortController();
+    const expire = (ms: number) => () => {
+      expired.abort(new Error(`a release took longer than ${ms / 1_000} s`));
+      work.catch(this.#hooks.onLateProblem);
+    };
+    const work = Promise.resolve(end).then(cleanup);
+    const sleep = (ms: number, signal: AbortSignal) => this.#clock.sleep(ms, { signal }).then(expire(ms));
+    sleep(timeoutMs, AbortSignal.any([this.force, done.signal]))
+      .catch(() => sleep(Math.min(timeoutMs, forcedMs), done.signal)) // forced, or released
+      .catch(() => {}); // released in time
+    try {
+      await abortable(work, expired.signal);
+    } finally {
+      done.abort();
+    }
   }
 }

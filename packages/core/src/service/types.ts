@@ -2,23 +2,26 @@ import type { ErrorReport } from '../errors/mgpu-error.ts';
 import type { ProcessExit } from '../process/spawn.ts';
 
 /** The life of an instance. `blocked` and `backoff` are the orchestrator's, the rest belongs to one run. */
-export const serviceStates = [
-  'stopped',
-  'blocked',
-  'starting',
-  'running',
-  'stopping',
-  'cleaning',
-  'backoff',
-  'failed',
-  'completed',
-  'unkillable',
-] as const;
-export type ServiceState = (typeof serviceStates)[number];
+export type ServiceState =
+  | 'stopped'
+  | 'blocked'
+  | 'starting'
+  | 'running'
+  | 'stopping'
+  | 'cleaning'
+  | 'backoff'
+  | 'failed'
+  | 'completed'
+  | 'unkillable';
 
 /** Only meaningful while running. `degraded`: works, but something it uses does not. */
-export const healthStates = ['unknown', 'ready', 'notReady', 'degraded'] as const;
-export type Health = (typeof healthStates)[number];
+export type Health = 'unknown' | 'ready' | 'notReady' | 'degraded';
+
+/** What somebody says about the health of a run. */
+export interface HealthClaim {
+  readonly health: Health;
+  readonly reason?: string;
+}
 
 /** Where an instance can be reached. */
 export interface Endpoint {
@@ -32,9 +35,7 @@ export interface Endpoint {
   readonly local?: Readonly<Record<string, string>>;
 }
 
-export interface HealthReport {
-  readonly health: Health;
-  readonly reason?: string;
+export interface HealthReport extends HealthClaim {
   /** ISO time of the answer. */
   readonly checkedAt: string;
 }
@@ -44,6 +45,7 @@ export interface LastExit extends ProcessExit {
   /** ISO time. */
   readonly at: string;
   readonly run: string;
+  /** Milliseconds since the run began, its preparation included. */
   readonly uptimeMs: number;
 }
 
@@ -71,13 +73,13 @@ export interface StopOptions {
 }
 
 export interface StartOptions {
-  /** Cancels the start; what it had acquired is released. */
+  /** Cancels the start; what it had acquired is released. Whoever joins the start of another only leaves it. */
   readonly signal?: AbortSignal;
 }
 
 /** Events of every service. */
 export interface ServiceEvents {
-  /** The state or the health changed. */
+  /** The state, the health or its reason changed. */
   status: ServiceStatus;
   /** The process of a run ended. */
   exit: LastExit;

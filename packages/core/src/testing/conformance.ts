@@ -3,7 +3,7 @@ import { getActiveResourcesInfo } from 'node:process';
 import { setImmediate as tick } from 'node:timers/promises';
 import { systemClock } from '../clock.ts';
 import type { AnyServiceDefinition } from '../definition/define-service.ts';
-import { hasEnvironment, listProcesses } from '../process/process-table.ts';
+import { environmentOf, listProcesses } from '../process/process-table.ts';
 import { runMarker } from '../process/process-tree.ts';
 import type { BaseService } from '../service/base-service.ts';
 import type { ServiceContext } from '../service/context.ts';
@@ -77,10 +77,8 @@ export function serviceConformance({ definition, config, context, test }: Confor
       await Promise.all([service.start(), service.start()]);
       const { state, run } = service.status;
       expect(state === 'running' || state === 'completed', `after start the state is ${state}`);
-      expect(
-        states.events.filter((each) => each.state === 'starting' && each.health === 'unknown').length === 1,
-        'there is one start',
-      );
+      const starting = states.events.filter((each) => each.state === 'starting');
+      expect(starting.length === 1 && starting[0]?.health === 'unknown', 'there is one start, of unknown health');
       await service.start();
       expect(service.status.run === run, 'starting a running service begins no new run');
     }),
@@ -168,7 +166,8 @@ export function serviceConformance({ definition, config, context, test }: Confor
 }
 
 function expectNothingLeft(context: ServiceContext, run: string | undefined): void {
-  const mine = run === undefined ? [] : listProcesses().filter(({ pid }) => hasEnvironment(pid, runMarker, run));
+  const marker = `${runMarker}=${run}`;
+  const mine = run === undefined ? [] : listProcesses().filter(({ pid }) => environmentOf(pid).includes(marker));
   expect(mine.length === 0, `processes are left: ${mine.map(({ pid }) => pid).join(', ')}`);
   let records: string[] = [];
   try {

@@ -1,21 +1,26 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { standaloneContext } from '@mgpu/core';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { eventually, fixture, isAlive, killAtEnd, temporaryFolder } from '../support.ts';
+import { eventually, failureOf, fixture, isAlive, killAtEnd, Program, temporaryFolder, whenUp } from '../support.ts';
 
 /** A program of somebody else that starts a service, and what it says about it. */
 async function host(...args: string[]) {
   const { file, args: script } = fixture('host.mjs', ...args);
-  const child = spawn(file, script, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(file, script, { stdio: ['ignore', 'pipe', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
-  const line = await new Promise<string>((resolve) => createInterface({ input: child.stdout }).once('line', resolve));
-  const { pid, log } = JSON.parse(line) as { pid: number; log: string };
-  return { child, exited, pid: killAtEnd(pid), log };
+  const line = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout }).once('line', resolve);
+    text(child.stderr).then((said) => reject(new Error(`the host ended: ${said}`)), reject);
+  });
+  const { pid, log, root } = JSON.parse(line) as { pid: number; log: string; root: string };
+  return { child, exited, pid: pid ? killAtEnd(pid) : 0, log, root };
 }
 
 describe('a service that survives', () => {
@@ -71,5 +76,35 @@ describe('a service of a script', () => {
     const { exited, log } = await host('temporary', 'mortal', 'stop');
     expect(await exited).toEqual({ code: 0, signal: null });
     expect(existsSync(log)).toBe(false);
+  });
+
+  test('leaves no folder behind when the script is ended before there is a process', async () => {
+    const { child, exited, root } = await host('temporary', 'mortal', 'prepare');
+    expect(existsSync(root)).toBe(true);
+    child.kill('SIGINT');
+    expect(await exited).toEqual({ code: null, signal: 'SIGINT' });
+    expect(existsSync(root)).toBe(false);
+  });
+
+  test('is not taken away by another script on the same folder', async () => {
+    const root = temporaryFolder();
+    const first = await host(root, 'mortal', 'stay');
+    await expect(host(root, 'mortal', 'stop')).rejects.toThrow(
+      new RegExp(`process ${first.child.pid} \\(.*host\\.mjs.*\\) already runs it`),
+    );
+    expect(isAlive(first.pid)).toBe(true);
+    first.child.kill('SIGTERM');
+    await first.exited;
+    const next = await host(root, 'mortal', 'stop');
+    expect(await next.exited).toEqual({ code: 0, signal: null });
+  });
+
+  test('keeps its log in the temporary folder when it failed', async () => {
+    const context = standaloneContext({ kind: 'program' });
+    onTestFinished(() => rmSync(context.layout.root, { recursive: true, force: true }));
+    const service = new Program({ spec: fixture('exits.mjs', 3, 'why'), probes: whenUp }, context);
+    await failureOf(service.start());
+    await service.stop();
+    expect(readFileSync(service.logFile, 'utf8')).toContain('why');
   });
 });

@@ -13,6 +13,7 @@ import {
   hurriedClock,
   isAlive,
   killAtEnd,
+  Program,
   program,
   readPid,
   readRecord,
@@ -36,7 +37,9 @@ function bystander(env: Record<string, string> = {}): number {
 
 function writeRecord(context: ServiceContext, record: Record<string, unknown>): void {
   mkdirSync(context.layout.run, { recursive: true });
-  const base = { v: 1, state: 'spawned', instance: 'program', run, bootId, specHash: '0', writtenAt: 'then' };
+  // Whoever started it is gone: somebody else has the number by now.
+  const owner = { pid: process.pid, startTime: 0 };
+  const base = { v: 1, state: 'spawned', instance: 'program', run, bootId, owner, specHash: '0', writtenAt: 'then' };
   writeFileSync(join(context.layout.run, 'program.json'), JSON.stringify({ ...base, ...record }));
 }
 
@@ -62,6 +65,7 @@ describe('a start over what a former run left', () => {
     ['that carries its marker', { MGPU_RUN: run }, '/usr/bin/other', false],
     ['that erased its environment but runs the same program', {}, process.execPath, false],
     ['but not what only shares its session and runs another program', {}, '/usr/bin/other', true],
+    ['but not what runs the same program in an environment of its own', { OTHER: '1' }, process.execPath, true],
   ])('ends a child of a leader that is gone, %s', async (_, env, exe, survives) => {
     const pidFile = join(temporaryFolder(), 'pid');
     const { service, context } = program({ spec: fixture('stays.mjs'), probes: whenUp }, { clock: hurriedClock(10) });
@@ -116,7 +120,14 @@ describe('a start over what a former run left', () => {
     const pidFile = join(temporaryFolder(), 'pid');
     const sweeping = Promise.withResolvers<void>();
     const log = { ...silentLogger, warn: () => sweeping.resolve() };
-    const { service, context } = program({ spec: fixture('stays.mjs'), probes: whenUp }, { log });
+    const { context } = program({ spec: fixture('stays.mjs') }, { log });
+    let prepared = 0;
+    class Preparing extends Program {
+      protected override async onPrepare(): Promise<void> {
+        prepared += 1;
+      }
+    }
+    const service = new Preparing({ spec: fixture('stays.mjs') }, context);
     const { file, args } = fixture('stubborn.mjs', pidFile);
     const leftover = spawn(file, args, { detached: true, stdio: 'ignore' });
     const pid = killAtEnd(await readPid(pidFile));
@@ -127,6 +138,39 @@ describe('a start over what a former run left', () => {
     expect(await start).toMatchObject({ code: 'CORE_START_ABORTED' });
     expect(isAlive(pid)).toBe(false);
     expect(readRecord(context)).toBeUndefined();
+    expect(prepared).toBe(0);
+  });
+});
+
+describe('a run of somebody who lives', () => {
+  test('is no leftover: a second start is refused and signals nothing', async () => {
+    const root = temporaryFolder();
+    const { service: first, context } = program({ spec: fixture('stays.mjs'), probes: whenUp }, { root });
+    const { service: second } = program({ spec: fixture('stays.mjs'), probes: whenUp }, { root });
+    await first.start();
+    const { pid = 0 } = first;
+    const error = await failureOf(second.start());
+    expect(error).toMatchObject({
+      code: 'CORE_INSTANCE_IN_USE',
+      retryable: true,
+      details: { instance: 'program', owner: process.pid },
+      hint: `stop it in process ${process.pid}, or use another root`,
+    });
+    expect(error.message).toMatch(/^program: process \d+ \(.*node.*\) already runs it on this root$/);
+    expect(isAlive(pid)).toBe(true);
+    expect(readRecord(context)).toMatchObject({ pid });
+    await first.stop();
+    await second.start();
+    expect(isAlive(second.pid ?? 0)).toBe(true);
+  });
+
+  test('is one, however many start at the same moment', async () => {
+    const root = temporaryFolder();
+    const services = Array.from({ length: 5 }, () => program({ spec: fixture('stays.mjs') }, { root }).service);
+    const starts = await Promise.allSettled(services.map((each) => each.start()));
+    expect(starts.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    const reasons = starts.flatMap((each) => (each.status === 'rejected' ? [each.reason.code] : []));
+    expect(new Set(reasons)).toEqual(new Set(['CORE_INSTANCE_IN_USE']));
   });
 });
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { httpProbe, logLineProbe } from '@mgpu/core';
 import { leasePorts, record } from '@mgpu/core/testing';
@@ -41,6 +41,7 @@ describe('a started process', () => {
       state: 'spawned',
       instance: 'program',
       run: service.status.run,
+      owner: { pid: process.pid, startTime: factsOf(process.pid).startTime },
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       pid,
       startTime: factsOf(pid).startTime,
@@ -95,6 +96,15 @@ describe('a started process', () => {
     });
     await service.start();
     expect(readFileSync(service.logFile).length).toBe(20_000_005);
+  });
+});
+
+describe('asked for its health', () => {
+  test('a process does not have its log read all over again', async () => {
+    const { service } = program({ spec: fixture('stays.mjs'), probes: whenUp });
+    await service.start();
+    truncateSync(service.logFile);
+    expect(await service.health()).toMatchObject({ health: 'ready' });
   });
 });
 

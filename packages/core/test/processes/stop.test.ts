@@ -142,7 +142,7 @@ describe('stop', () => {
     }
   });
 
-  test('is not taken for done as long as a process is still there', async () => {
+  test('is not taken for done as long as a process is still there, and done once it is gone', async () => {
     const clock = { ...systemClock };
     const { service, context } = program({ spec: fixture('stays.mjs'), probes: whenUp }, { clock });
     await service.start();
@@ -155,10 +155,28 @@ describe('stop', () => {
       code: 'CORE_PROCESS_UNKILLABLE',
       message: `program: processes ${pid} are still there after SIGKILL`,
     });
-    expect(service.status).toMatchObject({ state: 'unkillable', reason: { code: 'CORE_PROCESS_UNKILLABLE' } });
+    expect(service.status).toMatchObject({ state: 'unkillable', pid, reason: { code: 'CORE_PROCESS_UNKILLABLE' } });
     expect(readRecord(context)).toMatchObject({ pid });
-    expect(await failureOf(service.stop())).toMatchObject({ code: 'CORE_PROCESS_UNKILLABLE' });
 
+    clock.elapsed = systemClock.elapsed;
+    await Promise.all([service.stop(), service.stop()]);
+    expect(isAlive(pid)).toBe(false);
+    expect(service.status).toMatchObject({ state: 'stopped' });
+    expect(service.status.reason).toBeUndefined();
+    expect(readRecord(context)).toBeUndefined();
+  });
+
+  test('is tried again by a start over what could not be killed', async () => {
+    const clock = { ...systemClock };
+    const { service } = program({ spec: fixture('stays.mjs'), probes: whenUp }, { clock });
+    await service.start();
+    const { pid = 0 } = service;
+    clock.elapsed = () => {
+      throw new coreErrors.UnkillableError({ instance: 'program', pids: [pid] });
+    };
+    await failureOf(service.stop());
+    expect(await failureOf(service.start())).toMatchObject({ code: 'CORE_PROCESS_UNKILLABLE' });
+    expect(service.status.state).toBe('unkillable');
     clock.elapsed = systemClock.elapsed;
     await service.start();
     expect(isAlive(pid)).toBe(false);

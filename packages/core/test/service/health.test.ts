@@ -61,15 +61,59 @@ describe('health', () => {
     await service.stop();
   });
 
-  test('recovers by the probe from what the service said while starting', async () => {
+  test('is the worse of what the service and its probe say, until they take it back', async () => {
+    const clock = fakeClock();
+    let answer = probeOk;
+    const probe = { description: 'the answer', attempt: async () => answer };
+    const readiness = { probe, intervalMs: 1_000, failures: 1 };
+    const { service } = scripted({ probes: { readiness } }, { clock });
+    await service.start();
+    service.run?.setHealth('degraded', 'redis is away');
+    await clock.advance(5_000);
+    expect(service.status).toMatchObject({ health: 'degraded', reason: { message: 'redis is away' } });
+    answer = probeFail('no answer');
+    await clock.advance(5_000);
+    expect(service.status).toMatchObject({ health: 'notReady', reason: { message: 'no answer' } });
+    answer = probeOk;
+    await clock.advance(5_000);
+    expect(service.status).toMatchObject({ health: 'degraded', reason: { message: 'redis is away' } });
+    expect(await service.health()).toMatchObject({ health: 'degraded', reason: 'redis is away' });
+    service.run?.setHealth('ready');
+    expect(service.status.health).toBe('ready');
+    expect(service.status.reason).toBeUndefined();
+    await service.stop();
+  });
+
+  test('is told to nobody before it runs', async () => {
     const probe = { description: 'the answer', attempt: async () => probeOk };
     const { service, states } = scripted({
-      onStart: (run) => run.setHealth('notReady', 'not connected yet'),
-      probes: { readiness: { probe, intervalMs: 5 } },
+      onStart: (run) => run.setHealth('ready'),
+      probes: { readiness: { probe } },
     });
     await service.start();
-    await states.until(({ state, health }) => state === 'running' && health === 'ready');
     await service.stop();
+    expect(states.events.map(({ state, health }) => `${state} ${health}`)).toEqual([
+      'starting unknown',
+      'running ready',
+      'stopping unknown',
+      'stopped unknown',
+    ]);
+  });
+
+  test('counts from its last change, whatever the reasons since', async () => {
+    const clock = fakeClock();
+    const { service, states } = scripted({}, { clock });
+    await service.start();
+    await clock.advance(1_000);
+    service.run?.setHealth('degraded', 'one job waits');
+    const { since } = service.status;
+    await clock.advance(1_000);
+    service.run?.setHealth('degraded', 'two jobs wait');
+    service.run?.setHealth('degraded', 'two jobs wait');
+    expect(service.status).toMatchObject({ since, reason: { message: 'two jobs wait' } });
+    expect(states.events.filter(({ health }) => health === 'degraded')).toHaveLength(2);
+    service.run?.setHealth('ready');
+    expect(service.status.since).not.toBe(since);
   });
 
   test('is not asked for any more after the end', async () => {

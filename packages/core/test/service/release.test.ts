@@ -1,4 +1,5 @@
-import type { Run } from '@mgpu/core';
+import { type Logger, type Run, silentLogger } from '@mgpu/core';
+import { fakeClock } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
 import { failureOf } from '../support.ts';
 import { broken, errorLog, scripted } from './scripted.ts';
@@ -123,5 +124,84 @@ describe('a run releases what it acquired', () => {
     });
     expect(await failureOf(service.start())).toMatchObject({ message: 'original' });
     expect(service.status).toMatchObject({ state: 'failed', reason: { message: 'original' } });
+  });
+
+  test('and is told how the run ended', async () => {
+    const told: string[] = [];
+    const { service, states } = scripted({ onStart: (run) => run.defer(({ state }) => told.push(state)) });
+    await service.start();
+    await service.stop();
+    await service.start();
+    service.run?.fail(broken('crashed'));
+    await states.until(({ state }) => state === 'failed');
+    expect(told).toEqual(['stopped', 'failed']);
+  });
+
+  test.each([
+    ['30 s', false, 30_000],
+    ['15 s once somebody forces', true, 15_000],
+  ])('and waits for no release longer than %s', async (_, force, ms) => {
+    const clock = fakeClock();
+    const released: string[] = [];
+    const logged = Promise.withResolvers<string>();
+    const late = Promise.withResolvers<void>();
+    const { service } = scripted(
+      {
+        onStart: (run) => {
+          run.defer(() => released.push('first'));
+          run.defer(() => late.promise);
+        },
+      },
+      { clock, log: errorLog(logged.resolve) },
+    );
+    await service.start();
+    const stop = failureOf(service.stop());
+    await clock.advance(1);
+    const forced = force ? failureOf(service.stop({ force })) : stop;
+    await clock.advance(ms - 2);
+    expect(released).toEqual([]);
+    await clock.advance(2);
+    const problems = [`a release took longer than ${ms / 1_000} s`];
+    expect(await stop).toMatchObject({ code: 'CORE_STOP_INCOMPLETE', details: { problems } });
+    expect(await forced).toMatchObject({ code: 'CORE_STOP_INCOMPLETE' });
+    expect(released).toEqual(['first']);
+    expect(service.status.state).toBe('stopped');
+    expect(clock.sleepers).toBe(0);
+    expect(await logged.promise).toContain('not everything could be released');
+  });
+
+  test('or as long as the release asks for', async () => {
+    const clock = fakeClock();
+    const { service } = scripted(
+      { onStart: (run) => run.defer(() => new Promise(() => {}), { timeoutMs: 100 }) },
+      { clock },
+    );
+    await service.start();
+    const stop = failureOf(service.stop());
+    await clock.advance(100);
+    expect(await stop).toMatchObject({ details: { problems: ['a release took longer than 0.1 s'] } });
+  });
+
+  test('and a release that fails is no reason to stay down at a restart', async () => {
+    const { service } = scripted({ onStart: (run) => run.defer(() => Promise.reject(broken('no'))) });
+    await service.start();
+    await service.restart();
+    expect(service).toMatchObject({ starts: 2, status: { state: 'running' } });
+  });
+
+  test('and a start that was abandoned does not fail unheard', async () => {
+    const clock = fakeClock();
+    const warned: string[] = [];
+    const log: Logger = { ...silentLogger, warn: (message) => warned.push(message) };
+    const stuck = Promise.withResolvers<void>();
+    const { service } = scripted({ onStart: () => stuck.promise }, { clock, log });
+    const start = failureOf(service.start());
+    const stop = service.stop();
+    await clock.advance(5_000);
+    await stop;
+    expect(await start).toMatchObject({ code: 'CORE_START_ABORTED' });
+    stuck.reject(broken('too late'));
+    await clock.advance(0);
+    expect(warned).toEqual(['scripted: its start does not heed the signal', 'scripted: its abandoned start failed']);
   });
 });

@@ -89,6 +89,19 @@ describe('starting and stopping', () => {
     expect(service.live).toBe(0);
   });
 
+  test('whoever joins a start can leave it, and that goes on', async () => {
+    const acquired = Promise.withResolvers<void>();
+    const { service } = scripted({ onStart: () => acquired.promise });
+    const start = service.start();
+    const controller = new AbortController();
+    const joined = failureOf(service.start({ signal: controller.signal }));
+    controller.abort();
+    expect(await joined).toMatchObject({ code: 'CORE_START_ABORTED' });
+    acquired.resolve();
+    await start;
+    expect(service.status.state).toBe('running');
+  });
+
   test('a signal that fires after the start changes nothing', async () => {
     const controller = new AbortController();
     const { service } = scripted();
