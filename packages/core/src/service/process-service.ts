@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ProcessExitedError, ProcMissingError, UnkillableError } from '../errors/core-errors.ts';
 import { lastLines } from '../files/last-lines.ts';
@@ -109,8 +109,11 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     const { layout, temporaryRoot, survive } = this.context;
     if (!survive) run.defer(takeAlong(() => this.#treeOf(run), temporaryRoot ? layout.root : undefined));
     if (temporaryRoot) {
-      // After a failure its log is worth more than a tidy folder.
-      run.defer(({ state }) => state !== 'failed' && rm(layout.root, { recursive: true, force: true }));
+      run.defer(async ({ state }) => {
+        // After a failure its last words are worth more than a tidy folder.
+        if (state === 'failed' && (await isWritten(this.logFile))) return;
+        await rm(layout.root, { recursive: true, force: true });
+      });
     }
     await mkdir(layout.run, { recursive: true, mode: 0o700 });
     await mkdir(join(layout.instance(this.id), 'logs'), { recursive: true });
@@ -176,6 +179,12 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     await expectPortsFree(instance, ports, { clock, ms: portReleaseMs, hurry: force });
   }
 }
+
+const isWritten = (file: string) =>
+  stat(file).then(
+    ({ size }) => size > 0,
+    () => false, // there never was one
+  );
 
 const ended = (signal: AbortSignal) =>
   new Promise<void>((resolve) => {

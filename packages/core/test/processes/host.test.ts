@@ -107,4 +107,11 @@ describe('a service of a script', () => {
     await service.stop();
     expect(readFileSync(service.logFile, 'utf8')).toContain('why');
   });
+
+  test('keeps no temporary folder without a word in it', async () => {
+    const context = standaloneContext({ kind: 'program' });
+    const service = new Program({ spec: { file: '/nowhere/to/be/found' } }, context);
+    expect(await failureOf(service.start())).toMatchObject({ code: 'CORE_PROCESS_SPAWN' });
+    expect(existsSync(context.layout.root)).toBe(false);
+  });
 });
