@@ -35,11 +35,21 @@ export const PortInUseError = defineError<{
       : `stop process ${pid} or choose another port`,
 });
 
-export const GpuOutOfRangeError = defineError<{ gpus: readonly number[]; count: number }>({
+export const GpuOutOfRangeError = defineError<{
+  gpus: readonly number[];
+  /** Indexes of those that are there, ascending. */
+  known: readonly number[];
+  /** What went wrong while they were looked for. */
+  problem?: string | undefined;
+}>({
   code: 'CORE_GPU_OUT_OF_RANGE',
-  message: ({ gpus, count }) =>
-    `no such GPU: ${gpus.join(', ')}; this machine has ${count === 1 ? 'one GPU: 0' : `${count} GPUs: 0 to ${count - 1}`}`,
-  hint: 'name only GPUs that `mgpu doctor` lists',
+  message: ({ gpus, known, problem }) => {
+    const isGapless = known.every((index, position) => index === position);
+    const indexes = isGapless && known.length > 1 ? `0 to ${known.length - 1}` : known.join(', ');
+    const count = known.length === 1 ? 'one GPU' : `${known.length} GPUs`;
+    return `no such GPU: ${gpus.join(', ')}; this machine has ${count}: ${indexes}${problem ? `; ${problem}` : ''}`;
+  },
+  hint: ({ problem }) => (problem ? 'cure nvidia-smi first' : 'name only GPUs that `mgpu doctor` lists'),
 });
 
 export const GpuQueryError = defineError<{ program: string; problem: string; output?: string }>({

@@ -9,7 +9,7 @@ import {
   StartAbortedError,
   StopIncompleteError,
 } from '../errors/core-errors.ts';
-import { reportError } from '../errors/mgpu-error.ts';
+import { type MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Layout } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
@@ -27,6 +27,8 @@ export interface OrchestratorOptions {
   readonly definitions: readonly AnyServiceDefinition[];
   readonly config: MachineConfig;
   readonly gpus: readonly Gpu[];
+  /** What had been wrong with finding them: told when one that the configuration names is not there. */
+  readonly gpuProblem?: MgpuError | undefined;
   readonly layout: Layout;
   readonly machineId: string;
   /** UUID of this daemon's life; default: a new one. */
@@ -80,7 +82,7 @@ export class Orchestrator implements AsyncDisposable {
     this.daemonRun = options.daemonRun ?? randomUUID();
     this.#events = new Emitter((event, error) => log.error(`a listener of the machine's ${event} failed`, { error }));
     this.#trace = options.trace ?? this.#newTrace();
-    this.#plan = planMachine(options.definitions, options.config, options.gpus);
+    this.#plan = planMachine(options.definitions, options.config, { gpus: options.gpus, problem: options.gpuProblem });
     const { view, instances } = createInstances(this.#plan, { ...options, log, clock, statuses: () => this.status() });
     this.view = view;
     this.#instances = instances;

@@ -64,7 +64,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
   protected override async onStart(run: Run): Promise<void> {
     const { context, id } = this;
     await this.#prepareFolders(run);
-    this.#gpu = await identifyGpu(context.gpu, run.signal);
+    this.#gpu = await identifyGpu(context.gpu, { signal: run.signal, env: context.env });
     const { clock } = context;
     // Before anything is prepared: a leftover may still write what the new run is going to read.
     const hasSwept = await sweepLeftover(context, run.signal);

@@ -92,6 +92,7 @@ export function workshop() {
 
 export interface MachineOptions {
   readonly gpus?: readonly Gpu[];
+  readonly gpuProblem?: MgpuError;
   readonly services?: Readonly<Record<string, unknown>>;
   readonly restartPolicy?: RestartPolicy;
   readonly clock?: Clock;

@@ -1,4 +1,4 @@
-import { defineService } from '@mgpu/core';
+import { defineService, MgpuError, mockGpus } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { machine, workshop } from './machine.ts';
@@ -50,6 +50,12 @@ describe('a machine is planned before anything starts', () => {
     expect(failure(() => machine([define('worker', { scope: 'gpu' })], { services }))).toMatchObject({
       code: 'CORE_GPU_OUT_OF_RANGE',
       message: 'no such GPU: 7; this machine has 2 GPUs: 0 to 1',
+    });
+    const gpuProblem = new MgpuError('nvidia-smi failed', { code: 'TEST_DRIVER' });
+    const gpus = mockGpus(1);
+    expect(failure(() => machine([define('worker', { scope: 'gpu' })], { services, gpus, gpuProblem }))).toMatchObject({
+      message: 'no such GPU: 7; this machine has one GPU: 0; nvidia-smi failed',
+      cause: gpuProblem,
     });
   });
 
