@@ -1,5 +1,4 @@
 export { abortable, type Clock, deadline, systemClock } from './clock.ts';
-export { describeIssues, suggest } from './config/describe-issues.ts';
 export {
   booleanFromText,
   type EnvironmentBinding,
@@ -23,7 +22,6 @@ export {
   type InstallContext,
   type ServiceDefinition,
   type ServiceSchema,
-  type Supervision,
 } from './definition/define-service.ts';
 export { Emitter } from './emitter.ts';
 export * as coreErrors from './errors/core-errors.ts';

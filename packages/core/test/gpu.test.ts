@@ -238,7 +238,7 @@ describe('the environment of a GPU', () => {
   });
 
   test.each(['cpu', 'mock'] as const)('shows nothing in mode %s', (mode) => {
-    expect(gpuEnvironment({ index: 0, mode, uuid: 'GPU-1', name: 'x', memoryMiB: 1 }).CUDA_VISIBLE_DEVICES).toBe('');
+    expect(gpuEnvironment({ index: 0, mode, name: 'x', memoryMiB: 1 }).CUDA_VISIBLE_DEVICES).toBe('');
   });
 
   test('of stand-ins is the same at every boot', () => {

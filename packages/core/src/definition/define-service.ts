@@ -19,14 +19,6 @@ export interface Dependency {
   readonly when: 'started' | 'ready' | 'completed';
 }
 
-/** Restart policy as data, for whoever applies one (`@mgpu/watchdog`). Milliseconds and counts. */
-export interface Supervision {
-  readonly restart: 'always' | 'on-failure' | 'never';
-  readonly attempts?: number;
-  readonly windowMs?: number;
-  readonly stableAfterMs?: number;
-}
-
 /** How the value of an environment variable becomes configuration. */
 export interface EnvironmentVariable {
   /** Key below the service, e.g. `basePort`; with a leading `/` from the root: `/machine/root`. */
@@ -65,7 +57,6 @@ export interface ServiceDefinition<S extends ServiceSchema = ServiceSchema> {
   /** Whether its failure stops the boot. */
   readonly critical: boolean;
   readonly dependsOn?: readonly Dependency[];
-  readonly supervision?: Supervision;
   readonly connector?: ConnectorDefinition;
   /** Once per kind and boot, idempotent; its phase is `<phase> setup`. */
   install?(context: InstallContext, config: z.output<S>): Promise<void>;

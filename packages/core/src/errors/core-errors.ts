@@ -59,9 +59,9 @@ export const GpuQueryError = defineError<{ program: string; problem: string; out
   hint: 'run it by hand; a driver that does not answer needs a reboot of the machine',
 });
 
-export const ServiceKindUnknownError = defineError<{ kind: string; known: readonly string[] }>({
+export const InstanceUnknownError = defineError<{ instance: string; known: readonly string[] }>({
   code: 'CORE_SERVICE_UNKNOWN',
-  message: ({ kind, known }) => `no instance or service is called "${kind}"; there are: ${known.join(', ') || 'none'}`,
+  message: ({ instance, known }) => `no instance is called "${instance}"; there are: ${known.join(', ') || 'none'}`,
   hint: 'check the spelling, or enable the service in the configuration',
 });
 

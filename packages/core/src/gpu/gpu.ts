@@ -2,15 +2,14 @@
 export type Gpu = GpuFacts &
   (
     | {
-        /** `nvidia`: a real one. `mock`: simulated, engines are simulators. */
-        readonly mode: 'nvidia' | 'mock';
+        readonly mode: 'nvidia';
         /** Stable name, e.g. `GPU-5f3c…`. */
         readonly uuid: string;
       }
     | {
-        /** None there, engines run on the CPU. */
-        readonly mode: 'cpu';
-        readonly uuid?: undefined;
+        /** `cpu`: engines run on the CPU. `mock`: simulated, engines are simulators. */
+        readonly mode: 'cpu' | 'mock';
+        readonly uuid?: string;
       }
   );
 
