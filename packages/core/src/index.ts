@@ -4,7 +4,6 @@ export {
   type EnvironmentBinding,
   environmentBindings,
   numberFromText,
-  wordsFromText,
 } from './config/environment.ts';
 export { type LoadConfigOptions, type LoadedConfig, loadConfig } from './config/load-config.ts';
 export {
@@ -13,6 +12,7 @@ export {
   gpuSelectionSchema,
   type MachineConfig,
 } from './config/machine-config.ts';
+export { wordsFromText } from './config/shell-words.ts';
 export {
   type AnyServiceDefinition,
   type Dependency,

@@ -107,6 +107,8 @@ describe('a definition', () => {
 
   test.each([
     ['of another contract', { api: 2 }, 'is made for version 2 of the service contract; this core knows version 1'],
+    ['called like a command', { kind: 'status' }, "has a kind that is a command or a folder of the machine's own"],
+    ['called like a folder', { kind: 'state' }, "has a kind that is a command or a folder of the machine's own"],
     ['with an odd kind', { kind: 'Not Kebab' }, 'has a kind that is not kebab-case'],
     ['without "enabled"', { schema: z.strictObject({}) }, 'has a schema without the key "enabled"'],
   ])('%s is refused', (_, wrong, problem) => {
