@@ -43,7 +43,7 @@ export interface OrchestratorOptions {
 export interface MachineEvents {
   /** A phase began or ended. */
   phase: BootPhase;
-  /** An instance's state, health or plan changed. */
+  /** An instance's state, health, or what is wanted of it changed. */
   instance: InstanceStatus;
   /** A boot ended, whichever way: of everything, or of what was missing. */
   boot: BootReport;
