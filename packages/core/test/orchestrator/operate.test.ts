@@ -155,7 +155,14 @@ describe('starting what is missing', () => {
     await failureOf(orchestrator.start());
     await orchestrator.startMissing();
     expect(statesOf(orchestrator)).toEqual({ engine: 'running', other: 'running' });
-    expect(journal.indexOf('start engine')).toBeGreaterThan(journal.indexOf('installed engine'));
+    for (const id of ['engine', 'other']) {
+      expect(journal.filter((each) => each.startsWith('install')).filter((each) => each.endsWith(` ${id}`))).toEqual([
+        `install ${id}`,
+        `install ${id}`,
+        `installed ${id}`,
+      ]);
+      expect(journal.indexOf(`start ${id}`)).toBeGreaterThan(journal.indexOf(`installed ${id}`));
+    }
   });
 
   test('waits for the boot under way', async () => {
