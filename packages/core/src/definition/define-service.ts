@@ -29,7 +29,7 @@ export interface EnvironmentVariable {
    * Default: the text as it is. Undefined says nothing; what it throws is told as the problem of the key. `soFar` is the
    * configuration before it was checked: the file and the variables that came earlier.
    */
-  readonly parse?: (text: string, soFar: unknown) => unknown;
+  readonly parse?: (text: string, soFar?: unknown) => unknown;
 }
 
 /** Something that is wrong, or could be better, on this machine. */

@@ -123,7 +123,8 @@ export class Orchestrator implements AsyncDisposable {
   /**
    * Installs and starts whatever neither runs nor has completed, after a boot under way. What fails is no reason to stop
    * the rest, it says so in its status. Resolves with the report of this boot, or of the last one when nothing was
-   * missing; rejects with what the boot under way fails with, or with `CORE_START_ABORTED` when it was cancelled.
+   * missing; rejects with what the boot under way fails with, or with `CORE_START_ABORTED` when a stop cancels it or is
+   * under way.
    */
   startMissing(): Promise<BootReport> {
     return this.#boot('missing');
@@ -203,8 +204,8 @@ export class Orchestrator implements AsyncDisposable {
 
   async #startMissing(cancel: AbortController, former?: Promise<unknown>): Promise<BootReport> {
     await former;
-    await this.#stopping?.done.catch(() => {}); // told to whoever asked for it
     cancel.signal.throwIfAborted();
+    if (this.#stopping) throw new StartAbortedError({ instance: 'machine' });
     const instances = this.#plan.instances.filter(({ id }) => !this.#isThere(id));
     if (instances.length === 0) return this.#trace.report();
     const definitions = this.#plan.definitions.filter((each) =>

@@ -96,6 +96,7 @@ describe('stopping a machine', () => {
     const stop = orchestrator.stop();
     expect(await failureOf(orchestrator.startInstance('a'))).toMatchObject({ code: 'CORE_START_ABORTED' });
     expect(await failureOf(orchestrator.restart('a'))).toMatchObject({ code: 'CORE_START_ABORTED' });
+    expect(await failureOf(orchestrator.startMissing())).toMatchObject({ code: 'CORE_START_ABORTED' });
     release.resolve();
     await stop;
     expect(statesOf(orchestrator)).toEqual({ a: 'stopped', b: 'stopped' });
