@@ -78,7 +78,13 @@ function copyOf(value: object, inner: (value: unknown) => unknown): unknown {
 /** What an error says of itself, its hidden parts included; the stack stays where it is. */
 function plain(error: Error): object {
   const { name, message, cause } = error;
-  const parts = { name, message, ...error, cause, errors: error instanceof AggregateError ? error.errors : undefined };
+  const parts = {
+    name,
+    message,
+    ...(error as object),
+    cause,
+    errors: error instanceof AggregateError ? error.errors : undefined,
+  };
   return Object.fromEntries(Object.entries(parts).filter(([, part]) => part !== undefined));
 }
 
