@@ -176,6 +176,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       definitions,
       config,
       gpus,
+      gpuProblem: problem,
       layout,
       env,
       log,

@@ -1,11 +1,9 @@
 export { abortable, type Clock, deadline, systemClock } from './clock.ts';
-export { describeIssues, suggest } from './config/describe-issues.ts';
 export {
   booleanFromText,
   type EnvironmentBinding,
   environmentBindings,
   numberFromText,
-  wordsFromText,
 } from './config/environment.ts';
 export { type LoadConfigOptions, type LoadedConfig, loadConfig } from './config/load-config.ts';
 export {
@@ -14,6 +12,7 @@ export {
   gpuSelectionSchema,
   type MachineConfig,
 } from './config/machine-config.ts';
+export { wordsFromText } from './config/shell-words.ts';
 export {
   type AnyServiceDefinition,
   type Dependency,
@@ -23,7 +22,6 @@ export {
   type InstallContext,
   type ServiceDefinition,
   type ServiceSchema,
-  type Supervision,
 } from './definition/define-service.ts';
 export { Emitter } from './emitter.ts';
 export * as coreErrors from './errors/core-errors.ts';

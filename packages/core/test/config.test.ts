@@ -32,12 +32,13 @@ const painter = defineService({
     auth: z
       .strictObject({ apiKey: z.string().min(8).optional(), tokens: z.array(z.string()).default([]) })
       .prefault({}),
+    presets: z.array(z.strictObject({ sampler: z.string() })).default([]),
+    styles: z.record(z.string(), z.strictObject({ prompt: z.string() })).default({}),
   }),
   env: {
     PAINTER_PORT: { key: 'basePort', summary: 'Port of GPU 0', parse: numberFromText },
     PAINTER_ARGS: { key: 'args', summary: 'More arguments', parse: wordsFromText },
     PAINTER_KEY: { key: 'auth.apiKey', summary: 'Key' },
-    PAINTER_DEBUG: { key: '/logging/level', summary: 'Log level' },
   },
   create,
 });
@@ -66,7 +67,17 @@ describe('the configuration', () => {
     expect(config).toEqual({
       machine: { id: 'auto', root: 'auto', gpu: { count: 'auto', mode: 'auto' } },
       logging: { level: 'info', maxSizeMiB: 20, maxDays: 14 },
-      services: { painter: { enabled: true, basePort: 8188, args: [], gpus: 'all', auth: { tokens: [] } } },
+      services: {
+        painter: {
+          enabled: true,
+          basePort: 8188,
+          args: [],
+          gpus: 'all',
+          auth: { tokens: [] },
+          presets: [],
+          styles: {},
+        },
+      },
       plugins: [],
     });
   });
@@ -75,6 +86,8 @@ describe('the configuration', () => {
     ['mgpu.config.yaml', 'services:\n  painter: { basePort: 9000 }\n'],
     ['mgpu.config.yml', 'logging:\nservices:\n  painter: { basePort: 9000 }\n'],
     ['mgpu.config.yml', 'services: { painter: { basePort: 9000 } }'],
+    ['mgpu.config.yaml', 'machine:\n  gpu:\nplugins:\nservices:\n  painter: { basePort: 9000, args: , auth: }\n'],
+    ['mgpu.config.json', '{ "$schema": "./schema.json", "services": { "painter": { "basePort": 9000 } } }'],
     ['mgpu.config.json', '{\n\t"services": { "painter": { "basePort": 9000 } }\n}'],
     ['mgpu.config.ts', 'const basePort: number = 9000;\nexport default { services: { painter: { basePort } } };'],
   ])('is read from %s', async (name, text) => {
@@ -140,11 +153,15 @@ describe('a configuration that is not valid', () => {
   });
 
   test('names unknown keys with a suggestion', async () => {
-    const text = 'services: { painter: { baseport: 9000 }, watchdgo: {} }\nmachin: {}';
-    expect(await problemsOf(load('mgpu.config.yaml', text))).toEqual([
-      'services.painter.baseport: unknown key (value 9000); did you mean "basePort"?',
-      'services.watchdgo: unknown key (value {}); known are painter',
+    const block = '{ BASEPORT: 9000, presets: [{ sampler: a, smpler: x }], styles: { noir: { prompt: b, promt: y } } }';
+    const text = `services: { painter: ${block}, watchdgo: {} }\nmachin: {}`;
+    const problems = await problemsOf(load('mgpu.config.yaml', text));
+    expect(problems.toSorted()).toEqual([
       'machin: unknown key (value {}); did you mean "machine"?',
+      'services.painter.BASEPORT: unknown key (value 9000); did you mean "basePort"?',
+      'services.painter.presets.0.smpler: unknown key (value "x"); did you mean "sampler"?',
+      'services.painter.styles.noir.promt: unknown key (value "y"); did you mean "prompt"?',
+      'services.watchdgo: unknown key (value {}); known are painter',
     ]);
   });
 
@@ -154,6 +171,27 @@ describe('a configuration that is not valid', () => {
     ['a key twice', 'machine: {}\nmachine: {}', 'Map keys must be unique'],
   ])('that is %s says so', async (_, text, problem) => {
     expect((await problemsOf(load('mgpu.config.yaml', text))).join()).toContain(problem);
+  });
+
+  test.each([
+    ['machine: foo', { ROOT: '/here' }, 'machine: ', '"foo"'],
+    ['machine: { gpu: foo }', { TEST_GPUS: '2' }, 'machine.gpu: ', '"foo"'],
+    ['services: [painter]', { PAINTER_ARGS: '--fast' }, 'services: ', '["painter"]'],
+    ['services: { painter: { basePort: } }', {}, 'services.painter.basePort: ', 'null'],
+    ['services: { painter: { gpus: 0 } }', {}, 'gpus: must be "all" or a list of indexes such as [0, 1]', '0'],
+    ['machine: { gpu: { count: all } }', {}, 'count: must be "auto" or a whole number from 1 to 64', '"all"'],
+  ])('that has %s is refused, whatever the variables say', async (text, env, path, value) => {
+    const overrides = { machine: { id: 'given' } };
+    for (const options of [{ env }, { env, overrides }]) {
+      const [problem] = await problemsOf(load('mgpu.config.yaml', text, options));
+      expect(problem).toContain(path);
+      expect(problem).toContain(`got ${value}`);
+    }
+  });
+
+  test('that is a module without a default export says so', async () => {
+    const [problem] = await problemsOf(load('mgpu.config.ts', 'export const config = { machine: {} };'));
+    expect(problem).toBe('it exports nothing by default; write `export default { … }`');
   });
 
   test('that is a module which throws, or exports what is no data, says so', async () => {
@@ -176,10 +214,10 @@ describe('a configuration that is not valid', () => {
 describe('environment variables', () => {
   const gpuOf = async (env: Record<string, string>) => (await load(undefined, '', { env })).config.machine.gpu;
 
-  test('set the keys they are bound to, below the service or from the root', async () => {
-    const env = { PAINTER_PORT: '9000', PAINTER_ARGS: '--a --b=c\\ d', PAINTER_DEBUG: 'debug' };
+  test('set the keys they are bound to', async () => {
+    const env = { PAINTER_PORT: '9000', PAINTER_ARGS: `--a --b=c\\ d "e f"='g "h'`, LOG_LEVEL: 'debug' };
     const { config } = await load(undefined, '', { env });
-    expect(config.services.painter).toMatchObject({ basePort: 9000, args: ['--a', '--b=c d'] });
+    expect(config.services.painter).toMatchObject({ basePort: 9000, args: ['--a', '--b=c d', 'e f=g "h'] });
     expect(config.logging.level).toBe('debug');
   });
 
@@ -195,6 +233,21 @@ describe('environment variables', () => {
       { count: 3, mode: 'mock' },
     ],
     [{ MOCK_GPU: 'false' }, { count: 'auto', mode: 'auto' }],
+    [
+      { MOCK_GPU: '0', MOCK_GPU_NUM: '2' },
+      { count: 'auto', mode: 'auto' },
+    ],
+    [{ MOCK_GPU_NUM: '2' }, { count: 'auto', mode: 'auto' }],
+    [
+      { NUM_GPUS: '4', MOCK_GPU: '1' },
+      { count: 4, mode: 'mock' },
+    ],
+    [{ GPU_MODE: 'mock' }, { count: 'auto', mode: 'mock' }],
+    [{ GPU_MODE: 'actual' }, { count: 'auto', mode: 'auto' }],
+    [
+      { MOCK_GPU: '0', TEST_GPUS: '2', MOCK_GPU_NUM: '5' },
+      { count: 2, mode: 'mock' },
+    ],
     [{ TEST_GPUS: '2' }, { count: 2, mode: 'mock' }],
     [{ TEST_GPUS: '0' }, { count: 'auto', mode: 'auto' }],
     [
@@ -206,6 +259,39 @@ describe('environment variables', () => {
   });
 
   test.each([
+    ['mock', { MOCK_GPU: '0' }, 'auto'],
+    ['mock', { GPU_MODE: 'actual' }, 'auto'],
+    ['cpu', { MOCK_GPU: '0' }, 'cpu'],
+    ['nvidia', { MOCK_GPU: '1' }, 'mock'],
+  ])('win over the file: mode %s with %o', async (mode, env, wanted) => {
+    const { config } = await load('mgpu.config.yaml', `machine: { gpu: { mode: ${mode} } }`, { env });
+    expect(config.machine.gpu.mode).toBe(wanted);
+  });
+
+  test('say how many simulated GPUs where the file asks for simulated ones', async () => {
+    const text = 'machine: { gpu: { mode: mock } }';
+    const { config } = await load('mgpu.config.yaml', text, { env: { MOCK_GPU_NUM: '3' } });
+    expect(config.machine.gpu).toEqual({ count: 3, mode: 'mock' });
+  });
+
+  test('of the predecessors about the machine and its log keep their meaning', async () => {
+    const env = { CONTAINER_NAME: 'box', LOG_LEVEL: 'WARN', LOG_MAX_SIZE: '512k', LOG_MAX_FILES: '7d' };
+    const { machine, logging } = (await load(undefined, '', { env })).config;
+    expect(machine.id).toBe('box');
+    expect(logging).toEqual({ level: 'warn', maxSizeMiB: 0.5, maxDays: 7 });
+    const named = { ...env, MACHINE_ID: 'mine', MACHINE_LOG_LEVEL: 'debug', LOG_MAX_SIZE: '1g', LOG_MAX_FILES: '3' };
+    const { config } = await load(undefined, '', { env: named });
+    expect(config.machine.id).toBe('mine');
+    expect(config.logging).toEqual({ level: 'warn', maxSizeMiB: 1_024, maxDays: 3 });
+  });
+
+  test.each([
+    [
+      { PAINTER_ARGS: '--title "my' },
+      'services.painter.args',
+      'left open; close the quote, or put the apostrophe into quotes, got "--title \\"my" from environment variable PAINTER_ARGS',
+    ],
+    [{ LOG_MAX_SIZE: 'big' }, 'logging.maxSizeMiB', '"big" from environment variable LOG_MAX_SIZE'],
     [{ PAINTER_PORT: 'many' }, 'services.painter.basePort', '"many" from environment variable PAINTER_PORT'],
     [{ NUM_GPUS: 'all' }, 'machine.gpu.count', '"all" from environment variable NUM_GPUS'],
     [{ MOCK_GPU: 'perhaps' }, 'machine.gpu.mode', '"perhaps" from environment variable MOCK_GPU'],
@@ -226,8 +312,7 @@ describe('environment variables', () => {
   test('are listed with the keys they set, the machine first', () => {
     const bindings = environmentBindings([painter]);
     expect(bindings[0]).toMatchObject({ name: 'ROOT', path: ['machine', 'root'] });
-    expect(bindings.at(-2)).toMatchObject({ name: 'PAINTER_KEY', path: ['services', 'painter', 'auth', 'apiKey'] });
-    expect(bindings.at(-1)).toMatchObject({ name: 'PAINTER_DEBUG', path: ['logging', 'level'] });
+    expect(bindings.at(-1)).toMatchObject({ name: 'PAINTER_KEY', path: ['services', 'painter', 'auth', 'apiKey'] });
   });
 });
 

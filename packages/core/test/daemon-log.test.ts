@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDaemonLog, MgpuError } from '@mgpu/core';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { fixture, temporaryFolder } from './support.ts';
 
 const files = (dir: string) => readdirSync(dir).filter((name) => /^mgpu-.*\.log/.test(name));
@@ -36,11 +36,10 @@ describe('the log of the daemon', () => {
     const dir = temporaryFolder();
     const { log, close } = createDaemonLog({ dir });
     const error = new MgpuError('no', { code: 'TEST_NO', details: { n: 1 }, cause: new TypeError('why') });
-    log.error('it failed', { error });
+    log.error('it failed', { error, nested: { error }, all: [error] });
     await close();
-    expect(lines(dir)[0]).toMatchObject({
-      error: { code: 'TEST_NO', message: 'no', details: { n: 1 }, cause: { message: 'why' } },
-    });
+    const told = { code: 'TEST_NO', message: 'no', details: { n: 1 }, cause: { message: 'why' } };
+    expect(lines(dir)[0]).toMatchObject({ error: told, nested: { error: told }, all: [told] });
   });
 
   test('never has a secret', async () => {
@@ -87,6 +86,26 @@ describe('the log of the daemon', () => {
     ).toEqual(Array.from({ length: 100 }, (_, n) => n));
   });
 
+  test('begins a file a day, and keeps those of so many days', async () => {
+    // The library itself looks at the date.
+    vi.useFakeTimers({ toFake: ['Date'], now: new Date(2026, 0, 1, 12) });
+    onTestFinished(() => void vi.useRealTimers());
+    const dir = temporaryFolder();
+    const { log, close } = createDaemonLog({ dir, maxDays: 3 });
+    for (let day = 1; day <= 6; day++) {
+      vi.setSystemTime(new Date(2026, 0, day, 12));
+      log.info(`day ${day}`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await close();
+    expect(files(dir).toSorted()).toEqual([4, 5, 6].map((day) => `mgpu-2026-01-0${day}.log`));
+    expect(
+      lines(dir)
+        .map(({ message }) => message)
+        .toSorted(),
+    ).toEqual(['day 4', 'day 5', 'day 6']);
+  });
+
   test('can be closed twice, and what comes later is dropped', async () => {
     const dir = temporaryFolder();
     const { log, close } = createDaemonLog({ dir });
@@ -98,10 +117,12 @@ describe('the log of the daemon', () => {
     expect(lines(dir).map(({ message }) => message)).toEqual(['before']);
   });
 
-  test('without a folder and console says nothing and costs nothing', async () => {
-    const { log, close } = createDaemonLog();
-    log.error('unheard');
-    await close();
+  test('without a folder and console says and writes nothing', () => {
+    const cwd = temporaryFolder();
+    const { file, args } = fixture('logs-to-nothing.mjs');
+    const { status, stdout, stderr } = spawnSync(file, args, { cwd, encoding: 'utf8' });
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
+    expect(readdirSync(cwd)).toEqual([]);
   });
 
   test('survives that its folder is removed', async () => {
@@ -111,10 +132,12 @@ describe('the log of the daemon', () => {
     await new Promise((resolve) => setImmediate(resolve));
     rmSync(join(dir, 'logs'), { recursive: true });
     for (let n = 0; n < 30; n++) {
-      log.info('x'.repeat(1_000));
+      log.info('x'.repeat(1_000), { n });
       await new Promise((resolve) => setImmediate(resolve));
     }
     await close();
+    // What went into the removed file is lost; the next one is written again.
+    expect(lines(join(dir, 'logs')).map(({ n }) => n)).toContain(29);
   });
 
   test('says once on standard error that it cannot be written, and the program goes on', () => {

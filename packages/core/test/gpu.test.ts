@@ -1,6 +1,14 @@
-import { chmodSync, readFileSync, symlinkSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GpuMonitor, type GpuMonitorEvents, gpuEnvironment, mockGpus } from '@mgpu/core';
+import {
+  GpuMonitor,
+  type GpuMonitorEvents,
+  type GpuPreference,
+  gpuEnvironment,
+  mockGpus,
+  type ServiceContext,
+  silentLogger,
+} from '@mgpu/core';
 import { fakeClock, record } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
 import {
@@ -18,6 +26,16 @@ import {
 const scripts = { hang: 'hangs.sh', any: 'nvidia-smi.mjs' };
 for (const name of Object.values(scripts)) chmodSync(join(import.meta.dirname, 'fixtures', name), 0o755);
 
+/** Whether anything still runs whose command line names this program. */
+const isRunning = (program: string) =>
+  readdirSync('/proc').some((name) => {
+    try {
+      return readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(program);
+    } catch {
+      return false; // no process, or gone meanwhile
+    }
+  });
+
 /** A stand-in for nvidia-smi that behaves as its name says. */
 function nvidiaSmi(behaviour: string): string {
   const path = join(temporaryFolder(), behaviour);
@@ -25,11 +43,8 @@ function nvidiaSmi(behaviour: string): string {
   return path;
 }
 
-const inventory = (
-  behaviour: string,
-  { count = 'auto', mode = 'auto' }: Partial<Parameters<GpuMonitor['inventory']>[0]> = {},
-  timeoutMs = 10_000,
-) => new GpuMonitor({ program: nvidiaSmi(behaviour), timeoutMs }).inventory({ count, mode });
+const inventory = (behaviour: string, { count = 'auto', mode = 'auto' }: Partial<GpuPreference> = {}) =>
+  new GpuMonitor({ program: nvidiaSmi(behaviour) }).inventory({ count, mode });
 
 describe('the GPUs of a machine', () => {
   test('are counted in the order of their PCI bus, not as they are listed', async () => {
@@ -82,9 +97,8 @@ describe('the GPUs of a machine', () => {
   });
 
   test.each([
-    ['garbage', 'printed a line that describes no GPU: Segmentation fault (core dumped)'],
-    ['half', 'printed a line that describes no GPU: 1, GPU-bbbb, NVIDIA Ge'],
-    ['cut', 'printed a line that describes no GPU'],
+    ['garbage', 'printed a line that describes no working GPU: Segmentation fault (core dumped)'],
+    ['cut', 'printed a line that describes no working GPU'],
     ['twice', 'named the same UUID twice'],
     ['bus', 'named the same PCI bus id twice'],
     ['lost', 'failed with exit code 15: Unable to determine the device handle for GPU0000:01:00.0: GPU is lost.'],
@@ -97,6 +111,53 @@ describe('the GPUs of a machine', () => {
     expect(await failureOf(inventory(behaviour, { mode: 'nvidia' }))).toMatchObject({ code: 'CORE_GPU_QUERY' });
   });
 
+  test.each<[string, number[], string]>([
+    ['sick', [0, 2], 'printed a line that describes no working GPU: 1, GPU-bbbb, '],
+    ['reset', [0], 'printed a line that describes no working GPU: [GPU requires reset]'],
+    ['warning', [0], 'failed with exit code 14: WARNING: infoROM is corrupted at gpu 0000:01:00.0'],
+    ['half', [0], 'printed a line that describes no working GPU: 1, GPU-bbbb, NVIDIA Ge'],
+  ])('that can be believed are used, with their numbers, when nvidia-smi says %s', async (behaviour, used, text) => {
+    for (const wanted of [{}, { mode: 'nvidia' }, { count: 3 }] as const) {
+      const { gpus, problem } = await inventory(behaviour, wanted);
+      expect(gpus.map(({ index, mode }) => `${mode} ${index}`)).toEqual(used.map((index) => `nvidia ${index}`));
+      expect(problem?.message).toContain(text);
+    }
+  });
+
+  test.each(['none', 'lost'])('are one CPU, however many were wanted, when nvidia-smi says %s', async (behaviour) => {
+    const { gpus, problem } = await inventory(behaviour, { count: 8 });
+    expect(gpus).toMatchObject([{ index: 0, mode: 'cpu' }]);
+    expect(problem).toMatchObject({ code: 'CORE_GPU_QUERY' });
+  });
+
+  test('are looked for until the signal fires', async () => {
+    const program = nvidiaSmi('hang');
+    const controller = new AbortController();
+    const looking = failureOf(
+      new GpuMonitor({ program }).inventory({ count: 'auto', mode: 'auto' }, { signal: controller.signal }),
+    );
+    await readPid(`${program}.pid`);
+    controller.abort(new TypeError('enough'));
+    expect(await looking).toMatchObject({ message: 'enough' });
+    await eventually(() => !isRunning(program), 'its end');
+  });
+
+  test('may take long, which the log tells meanwhile', async () => {
+    const program = nvidiaSmi('hang');
+    const clock = fakeClock();
+    const warned = Promise.withResolvers<string>();
+    const log = { ...silentLogger, warn: (text: string) => warned.resolve(text) };
+    const controller = new AbortController();
+    const looking = new GpuMonitor({ program, clock, log }).inventory(
+      { count: 'auto', mode: 'auto' },
+      { signal: controller.signal },
+    );
+    await clock.advance(5_000);
+    expect(await warned.promise).toContain('is slow to list the GPUs: waiting up to 30 s');
+    controller.abort();
+    await failureOf(looking);
+  });
+
   test('do not keep the machine waiting when nvidia-smi hangs, deaf to SIGTERM', async () => {
     const program = nvidiaSmi('hang');
     const { gpus, problem } = await new GpuMonitor({ program, timeoutMs: 500 }).inventory({
@@ -105,8 +166,7 @@ describe('the GPUs of a machine', () => {
     });
     expect(gpus).toMatchObject([{ mode: 'cpu' }]);
     expect(problem?.message).toContain('did not answer within 500 ms and was killed');
-    const pid = await readPid(`${program}.pid`);
-    await eventually(() => !isAlive(pid), 'its end');
+    await eventually(() => !isRunning(program), 'its end');
   });
 
   test('are not guessed when nvidia-smi may not be run', async () => {
@@ -114,13 +174,17 @@ describe('the GPUs of a machine', () => {
     symlinkSync('/etc/passwd', program);
     const { problem } = await new GpuMonitor({ program }).inventory({ count: 'auto', mode: 'auto' });
     expect(problem?.message).toContain('could not be started (EACCES)');
+    const broken = join(temporaryFolder(), 'nvidia-smi');
+    writeFileSync(broken, '#!/nowhere/python\n', { mode: 0o755 });
+    const found = await new GpuMonitor({ program: broken }).inventory({ count: 'auto', mode: 'auto' });
+    expect(found.problem?.message).toContain('could not be started (ENOENT)');
   });
 });
 
 describe('watching the GPUs', () => {
   test('samples now and after each interval until its signal fires', async () => {
     const clock = fakeClock();
-    const monitor = new GpuMonitor({ program: nvidiaSmi('two'), clock, intervalMs: 10_000 });
+    const monitor = new GpuMonitor({ program: nvidiaSmi('two'), clock, intervalMs: 10_000, timeoutMs: 60_000 });
     using samples = record<GpuMonitorEvents['sample']>(monitor as never, 'sample');
     const controller = new AbortController();
     const watching = monitor.watch(controller.signal);
@@ -141,7 +205,7 @@ describe('watching the GPUs', () => {
 
   test('tells problems and goes on', async () => {
     const clock = fakeClock();
-    const monitor = new GpuMonitor({ program: nvidiaSmi('lost'), clock });
+    const monitor = new GpuMonitor({ program: nvidiaSmi('lost'), clock, timeoutMs: 60_000 });
     using problems = record<GpuMonitorEvents['problem']>(monitor as never, 'problem');
     const controller = new AbortController();
     const watching = monitor.watch(controller.signal);
@@ -171,13 +235,10 @@ describe('the environment of a GPU', () => {
   test('names a real one by its UUID, and lets programs count in bus order', () => {
     const gpu = { index: 3, mode: 'nvidia', uuid: 'GPU-5f3c', name: 'x', memoryMiB: 1 } as const;
     expect(gpuEnvironment(gpu)).toEqual({ CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: 'GPU-5f3c' });
-    const { uuid, ...nameless } = gpu;
-    expect(uuid).toBeDefined();
-    expect(gpuEnvironment(nameless).CUDA_VISIBLE_DEVICES).toBe('3');
   });
 
   test.each(['cpu', 'mock'] as const)('shows nothing in mode %s', (mode) => {
-    expect(gpuEnvironment({ index: 0, mode, uuid: 'GPU-1', name: 'x', memoryMiB: 1 }).CUDA_VISIBLE_DEVICES).toBe('');
+    expect(gpuEnvironment({ index: 0, mode, name: 'x', memoryMiB: 1 }).CUDA_VISIBLE_DEVICES).toBe('');
   });
 
   test('of stand-ins is the same at every boot', () => {
@@ -190,21 +251,38 @@ describe('the environment of a GPU', () => {
 });
 
 describe('a service on a GPU that is named by its index', () => {
+  /** Its context's PATH has this nvidia-smi and nothing else. */
+  function contextWith(behaviour?: string): ServiceContext {
+    const bin = temporaryFolder();
+    if (behaviour !== undefined) {
+      const script = `#!/bin/sh\nexec '${process.execPath}' '${nvidiaSmi(behaviour)}' "$@"\n`;
+      writeFileSync(join(bin, 'nvidia-smi'), script, { mode: 0o755 });
+    }
+    return { ...program({ spec: fixture('stays.mjs') }).context, env: { PATH: bin } };
+  }
+
   test('runs on the CPU where there is no GPU', async () => {
-    const { context } = program({ spec: fixture('stays.mjs') });
-    await using service = new Program({ spec: fixture('stays.mjs'), probes: whenUp }, { ...context, gpu: 0 });
+    const context = { ...contextWith(), gpu: 0 };
+    await using service = new Program({ spec: fixture('stays.mjs'), probes: whenUp }, context);
     await service.start();
     expect(service.gpu).toMatchObject({ mode: 'cpu' });
     expect(service.status).toMatchObject({ gpu: 0, state: 'running' });
     expect(readFileSync(`/proc/${service.pid}/environ`, 'utf8')).toContain('CUDA_VISIBLE_DEVICES=\0');
   });
 
-  test('does not start where there is no such GPU', async () => {
-    const { context } = program({ spec: fixture('stays.mjs') });
-    const service = new Program({ spec: fixture('stays.mjs') }, { ...context, gpu: 7 });
-    expect(await failureOf(service.start())).toMatchObject({
-      code: 'CORE_GPU_OUT_OF_RANGE',
-      message: 'no such GPU: 7; this machine has one GPU: 0',
-    });
+  test('runs on that one', async () => {
+    const context = { ...contextWith('two'), gpu: 1 };
+    await using service = new Program({ spec: fixture('stays.mjs'), probes: whenUp }, context);
+    await service.start();
+    expect(readFileSync(`/proc/${service.pid}/environ`, 'utf8')).toContain('CUDA_VISIBLE_DEVICES=GPU-bbbb\0');
+  });
+
+  test.each([
+    [undefined, 'no such GPU: 7; this machine has one GPU: 0'],
+    ['sick', 'no such GPU: 7; this machine has 2 GPUs: 0, 2; '],
+  ])('does not start where there is no such GPU (nvidia-smi: %s)', async (behaviour, text) => {
+    const service = new Program({ spec: fixture('stays.mjs') }, { ...contextWith(behaviour), gpu: 7 });
+    const error = await failureOf(service.start());
+    expect(error).toMatchObject({ code: 'CORE_GPU_OUT_OF_RANGE', message: expect.stringContaining(text) });
   });
 });

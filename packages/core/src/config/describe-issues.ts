@@ -1,20 +1,18 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { isSecretKey, redact, redacted } from '../logs/redact.ts';
-
-interface JsonSchemaNode {
-  readonly properties?: Readonly<Record<string, JsonSchemaNode>>;
-}
+import { childSchema, type JsonSchemaNode, knownKeys } from './json-schema.ts';
 
 /** Each problem in one clause: path, what is wrong, the value seen, a suggestion, and which variable it came from. */
 export function describeIssues(
   issues: readonly z.core.$ZodIssue[],
-  context: { input: unknown; jsonSchema: unknown; origins?: ReadonlyMap<string, string> },
+  context: { input: unknown; jsonSchema: JsonSchemaNode; origins?: ReadonlyMap<string, string> },
 ): string[] {
   return issues.flatMap((issue) => {
     const path = issue.path.map(String);
     if (issue.code === 'unrecognized_keys') {
-      const known = Object.keys(walkSchema(context.jsonSchema as JsonSchemaNode, path)?.properties ?? {});
+      const node = path.reduce<JsonSchemaNode>((at, key) => childSchema(at, key) ?? {}, context.jsonSchema);
+      const known = knownKeys(node);
       return issue.keys.map((key) => {
         const value = show([...path, key], context.input);
         return `${[...path, key].join('.')}: unknown key (value ${value})${suggest(key, known)}`;
@@ -30,11 +28,11 @@ export function describeIssues(
 }
 
 /** `; did you mean "x"?`, or the known keys when nothing is near. */
-export function suggest(word: string, known: readonly string[]): string {
+function suggest(word: string, known: readonly string[]): string {
   if (known.length === 0) return '';
-  const near = closest(word, [...known]);
-  if (distance(word.toLowerCase(), near.toLowerCase()) <= Math.max(2, word.length / 3))
-    return `; did you mean "${near}"?`;
+  const lower = new Map(known.map((key) => [key.toLowerCase(), key]));
+  const near = closest(word.toLowerCase(), [...lower.keys()]);
+  if (distance(word.toLowerCase(), near) <= Math.max(2, word.length / 3)) return `; did you mean "${lower.get(near)}"?`;
   return `; known are ${known.join(', ')}`;
 }
 
@@ -43,10 +41,6 @@ function show(path: readonly string[], input: unknown): string {
   const value = given !== undefined && path.some(isSecretKey) ? redacted : redact(given);
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}
-
-function walkSchema(node: JsonSchemaNode | undefined, path: readonly string[]): JsonSchemaNode | undefined {
-  return path.reduce<JsonSchemaNode | undefined>((at, key) => at?.properties?.[key], node);
 }
 
 function walkInput(value: unknown, path: readonly string[]): unknown {

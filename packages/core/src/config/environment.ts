@@ -1,4 +1,3 @@
-import { parseCommandString } from 'execa';
 import type { AnyServiceDefinition, EnvironmentVariable } from '../definition/define-service.ts';
 
 /** Text as a number; left as it is when it is none, so that validation names it. */
@@ -11,30 +10,66 @@ export function booleanFromText(text: string): unknown {
   return text;
 }
 
-/** Words separated by spaces; a backslash keeps a space. No shell is involved. */
-export const wordsFromText = (text: string): unknown => parseCommandString(text);
+const levelFromText = (text: string) => text.trim().toLowerCase();
 
-/** Variables of the machine itself; services declare theirs in their definitions. */
+/** `20m`, as log rotation has it: k, m, g, or bytes without a unit. */
+function mebibytesFromText(text: string): unknown {
+  const [, number, unit = 'b'] = /^(\d+)\s*([kmg])?b?$/i.exec(text.trim()) ?? [];
+  const units: Readonly<Record<string, number>> = { b: 1 / 1_048_576, k: 1 / 1_024, m: 1, g: 1_024 };
+  return number === undefined ? text : Number(number) * (units[unit.toLowerCase()] ?? 1);
+}
+
+/** `14d`, or `14`. */
+const daysFromText = (text: string) => numberFromText(text.trim().replace(/d$/i, ''));
+
+const isMock = (soFar: unknown) =>
+  (soFar as { machine?: { gpu?: { mode?: unknown } } } | undefined)?.machine?.gpu?.mode === 'mock';
+
+/** Real GPUs are asked for: that matters where the file says otherwise. */
+const notMock = (soFar: unknown) => (isMock(soFar) ? 'auto' : undefined);
+
+/** Variables of the machine itself, a later one wins over an earlier one; services declare theirs in their definitions. */
 export const machineEnvironment: Readonly<Record<string, EnvironmentVariable>> = {
-  ROOT: { key: '/machine/root', summary: 'Folder for everything' },
-  MACHINE_ID: { key: '/machine/id', summary: 'Name of the machine' },
-  NUM_GPUS: { key: '/machine/gpu/count', summary: 'GPUs to use', parse: numberFromText },
+  ROOT: { key: 'machine.root', summary: 'Folder for everything' },
+  CONTAINER_NAME: { key: 'machine.id', summary: 'Name of the machine' },
+  MACHINE_ID: { key: 'machine.id', summary: 'Name of the machine; wins over CONTAINER_NAME' },
+  NUM_GPUS: { key: 'machine.gpu.count', summary: 'GPUs to use', parse: numberFromText },
+  GPU_MODE: {
+    key: 'machine.gpu.mode',
+    summary: 'mock: simulated GPUs and engines; actual: real ones',
+    parse: (text, soFar) => (text.trim() === 'actual' ? notMock(soFar) : text.trim()),
+  },
   MOCK_GPU: {
-    key: '/machine/gpu/mode',
-    summary: 'Simulated GPUs and engines when true',
-    parse: (text) => {
+    key: 'machine.gpu.mode',
+    summary: 'Simulated GPUs and engines when true, real ones when false',
+    parse: (text, soFar) => {
       const value = booleanFromText(text);
-      if (value === false) return undefined;
+      if (value === false) return notMock(soFar);
       return value === true ? 'mock' : text;
     },
   },
-  MOCK_GPU_NUM: { key: '/machine/gpu/count', summary: 'How many simulated GPUs', parse: numberFromText },
+  MOCK_GPU_NUM: {
+    key: 'machine.gpu.count',
+    summary: 'How many simulated GPUs; says nothing about real ones',
+    parse: (text, soFar) => (isMock(soFar) ? numberFromText(text) : undefined),
+  },
   TEST_GPUS: {
-    key: '/machine/gpu',
-    summary: 'That many simulated GPUs; 0 means none',
+    key: 'machine.gpu',
+    summary: 'That many simulated GPUs; 0 says nothing',
     parse: (text) => (text.trim() === '0' ? undefined : { mode: 'mock', count: numberFromText(text) }),
   },
-  LOG_LEVEL: { key: '/logging/level', summary: "Least severe level in the daemon's log" },
+  MACHINE_LOG_LEVEL: { key: 'logging.level', summary: "Least severe level in the daemon's log", parse: levelFromText },
+  LOG_LEVEL: {
+    key: 'logging.level',
+    summary: "Least severe level in the daemon's log; wins over MACHINE_LOG_LEVEL",
+    parse: levelFromText,
+  },
+  LOG_MAX_SIZE: {
+    key: 'logging.maxSizeMiB',
+    summary: 'Size at which a file of the day is cut, such as 20m',
+    parse: mebibytesFromText,
+  },
+  LOG_MAX_FILES: { key: 'logging.maxDays', summary: 'Days a file is kept, such as 14d', parse: daysFromText },
 };
 
 /** A variable and the path of the key it sets. */
@@ -45,18 +80,12 @@ export interface EnvironmentBinding extends EnvironmentVariable {
 
 /** Every variable that is understood, the machine's first. */
 export function environmentBindings(definitions: readonly AnyServiceDefinition[]): EnvironmentBinding[] {
-  const bind =
-    (kind: string | undefined) =>
-    ([name, variable]: [string, EnvironmentVariable]): EnvironmentBinding => ({
-      ...variable,
-      name,
-      path:
-        variable.key.startsWith('/') || kind === undefined
-          ? variable.key.split('/').filter(Boolean)
-          : ['services', kind, ...variable.key.split('.')],
-    });
+  const bind = (variables: Readonly<Record<string, EnvironmentVariable>>, below: readonly string[]) =>
+    Object.entries(variables).map(
+      ([name, variable]): EnvironmentBinding => ({ ...variable, name, path: [...below, ...variable.key.split('.')] }),
+    );
   return [
-    ...Object.entries(machineEnvironment).map(bind(undefined)),
-    ...definitions.flatMap(({ kind, env = {} }) => Object.entries(env).map(bind(kind))),
+    ...bind(machineEnvironment, []),
+    ...definitions.flatMap(({ kind, env = {} }) => bind(env, ['services', kind])),
   ];
 }

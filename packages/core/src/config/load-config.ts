@@ -7,6 +7,7 @@ import type { AnyServiceDefinition } from '../definition/define-service.ts';
 import { ConfigInvalidError, ConfigNotFoundError } from '../errors/core-errors.ts';
 import { describeIssues } from './describe-issues.ts';
 import { environmentBindings } from './environment.ts';
+import { childSchema, type JsonSchemaNode } from './json-schema.ts';
 import { composeConfigSchema, configJsonSchema, type MachineConfig } from './machine-config.ts';
 
 const fileNames = ['mgpu.config.yaml', 'mgpu.config.yml', 'mgpu.config.json', 'mgpu.config.ts'];
@@ -45,31 +46,37 @@ export async function loadConfig({
   overrides = {},
 }: LoadConfigOptions): Promise<LoadedConfig> {
   const path = file === undefined ? fileNames.map((name) => join(cwd, name)).find(existsSync) : resolve(cwd, file);
-  const tree: Tree = path === undefined ? {} : await readConfigFile(path);
-  const definitions = typeof known === 'function' ? await known(pluginNames(tree)) : known;
+  const content: Tree = path === undefined ? {} : await readConfigFile(path);
+  const definitions = typeof known === 'function' ? await known(pluginNames(content)) : known;
+  const jsonSchema = configJsonSchema(definitions) as JsonSchemaNode;
+  const tree = withoutEmptyBlocks(content, jsonSchema);
   const origins = new Map<string, string>();
-  const setOrigin = (keys: readonly string[], origin: string) => {
-    // Whoever came last is to blame: it moves to the end.
-    origins.delete(keys.join('.'));
-    origins.set(keys.join('.'), origin);
+  const problems: string[] = [];
+  const add = (values: Tree, origin: string) => {
+    merge(tree, values);
+    for (const leaf of leavesOf(values)) {
+      // Whoever came last is to blame: it moves to the end.
+      origins.delete(leaf.join('.'));
+      origins.set(leaf.join('.'), origin);
+    }
   };
-  for (const { name, path: keys, parse } of environmentBindings(definitions)) {
+  for (const { name, path: keys, parse = (text: string): unknown => text } of environmentBindings(definitions)) {
     const text = env[name];
     if (text === undefined || text === '') continue;
-    const value = parse ? parse(text) : text;
-    if (value === undefined) continue;
-    merge(tree, keys.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Tree);
-    setOrigin(keys, `environment variable ${name}`);
+    const origin = `environment variable ${name}`;
+    try {
+      const value = parse(text, tree);
+      if (value !== undefined) add(treeOf(keys, value), origin);
+    } catch (error) {
+      const issue = { code: 'custom' as const, path: [...keys], message: messageOf(error) };
+      const context = { input: treeOf(keys, text), jsonSchema, origins: new Map([[keys.join('.'), origin]]) };
+      problems.push(...describeIssues([issue], context));
+    }
   }
-  merge(tree, overrides);
-  for (const keys of leavesOf(overrides)) setOrigin(keys, 'the command line');
+  add(overrides, 'the command line');
   const parsed = composeConfigSchema(definitions).safeParse(tree);
-  if (parsed.success) return { config: parsed.data, definitions, file: path };
-  const problems = describeIssues(parsed.error.issues, {
-    input: tree,
-    jsonSchema: configJsonSchema(definitions),
-    origins,
-  });
+  if (parsed.success && problems.length === 0) return { config: parsed.data, definitions, file: path };
+  problems.push(...describeIssues(parsed.error?.issues ?? [], { input: tree, jsonSchema, origins }));
   throw new ConfigInvalidError({ source: path ?? 'defaults and environment', problems });
 }
 
@@ -78,27 +85,33 @@ async function readConfigFile(path: string): Promise<Tree> {
   if (!existsSync(path)) throw new ConfigNotFoundError({ path });
   let content: unknown;
   try {
-    if (extname(path) === '.ts') content = ((await import(pathToFileURL(path).href)) as { default: unknown }).default;
+    if (extname(path) === '.ts') content = await defaultExport(path);
     else content = parseYaml(await readFile(path, 'utf8'));
     // Our own copy: what is merged into it must not change the module it came from.
     content = structuredClone(content);
   } catch (cause) {
-    const problem = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
-    throw new ConfigInvalidError({ source: path, problems: [problem] }, { cause });
+    throw new ConfigInvalidError({ source: path, problems: [messageOf(cause)] }, { cause });
   }
-  if (content === null || content === undefined) return {};
-  if (isTree(content)) return withoutEmptyBlocks(content);
+  if (content === null) return {};
+  if (isTree(content)) return content;
   throw new ConfigInvalidError({ source: path, problems: ['it must be a mapping of keys to values'] });
 }
 
+async function defaultExport(path: string): Promise<unknown> {
+  const module: Record<string, unknown> = await import(pathToFileURL(path).href);
+  if (!('default' in module)) throw new TypeError('it exports nothing by default; write `export default { … }`');
+  return module.default;
+}
+
 /** In YAML a block whose keys are all commented out is null; what was meant is a block without keys. */
-function withoutEmptyBlocks({ services, ...rest }: Tree): Tree {
-  const filled = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
-  if (!isTree(services)) return services === null || services === undefined ? filled : { ...filled, services };
-  return {
-    ...filled,
-    services: Object.fromEntries(Object.entries(services).map(([kind, block]) => [kind, block ?? {}])),
-  };
+function withoutEmptyBlocks(tree: Tree, schema: JsonSchemaNode): Tree {
+  return Object.fromEntries(
+    Object.entries(tree).flatMap(([key, value]) => {
+      const child = childSchema(schema, key);
+      if (value === null && (child?.type === 'object' || child?.type === 'array')) return [];
+      return [[key, isTree(value) && child ? withoutEmptyBlocks(value, child) : value]];
+    }),
+  );
 }
 
 /** The names alone, before anything is known to check them with; the schema complains about what is no name. */
@@ -107,6 +120,11 @@ function pluginNames({ plugins }: Tree): string[] {
 }
 
 const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const treeOf = (keys: readonly string[], value: unknown) =>
+  keys.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Tree;
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
 
 function leavesOf(tree: Tree, path: readonly string[] = []): string[][] {
   return Object.entries(tree).flatMap(([key, value]) =>
@@ -118,6 +136,7 @@ function merge(into: Tree, from: Tree): void {
   for (const [key, value] of Object.entries(from)) {
     const present = into[key];
     if (isTree(present) && isTree(value)) merge(present, value);
-    else if (value !== undefined) into[key] = value;
+    // What stands where a mapping belongs stays, for the schema to refuse.
+    else if (value !== undefined && !(isTree(value) && present !== undefined)) into[key] = value;
   }
 }

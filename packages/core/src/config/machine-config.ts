@@ -4,7 +4,9 @@ import { logLevels } from '../logs/logger.ts';
 
 /** For a gpu-scoped service: which GPUs it runs on. Give it the key `gpus`. */
 export const gpuSelectionSchema = z
-  .union([z.literal('all'), z.array(z.number().int().nonnegative())])
+  .union([z.literal('all'), z.array(z.number().int().nonnegative())], {
+    error: 'must be "all" or a list of indexes such as [0, 1]; `enabled: false` is for none',
+  })
   .default('all')
   .describe('GPUs it runs on: "all" or a list of indexes');
 
@@ -22,7 +24,9 @@ const machineSchema = z.strictObject({
   gpu: z
     .strictObject({
       count: z
-        .union([z.literal('auto'), z.number().int().min(1).max(64)])
+        .union([z.literal('auto'), z.number().int().min(1).max(64)], {
+          error: 'must be "auto" or a whole number from 1 to 64',
+        })
         .default('auto')
         .describe('GPUs to use; "auto" is all there are'),
       mode: z
@@ -53,6 +57,7 @@ export function composeConfigSchema(definitions: readonly AnyServiceDefinition[]
     definitions.map(({ kind, schema, summary }) => [kind, schema.prefault({}).describe(summary)]),
   );
   return z.strictObject({
+    $schema: z.string().optional().describe('Where editors find the schema of this file'),
     machine: machineSchema.prefault({}).describe('The machine as a whole'),
     logging: loggingSchema.prefault({}).describe("The daemon's own log"),
     services: z.strictObject(services).prefault({}).describe('One block per service'),
@@ -61,9 +66,6 @@ export function composeConfigSchema(definitions: readonly AnyServiceDefinition[]
 }
 
 /** JSON Schema of the configuration file, for editors. */
-export function configJsonSchema(definitions: readonly AnyServiceDefinition[]): Record<string, unknown> {
-  return z.toJSONSchema(composeConfigSchema(definitions), { io: 'input', unrepresentable: 'any' }) as Record<
-    string,
-    unknown
-  >;
+export function configJsonSchema(definitions: readonly AnyServiceDefinition[]): z.core.JSONSchema.BaseSchema {
+  return z.toJSONSchema(composeConfigSchema(definitions), { io: 'input', unrepresentable: 'any' });
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { DefinitionInvalidError } from '../errors/core-errors.ts';
+import { layoutOf } from '../files/layout.ts';
 import type { ConnectorDefinition } from '../jobs/connector.ts';
 import type { BaseService } from '../service/base-service.ts';
 import type { ServiceContext } from '../service/context.ts';
@@ -19,21 +20,16 @@ export interface Dependency {
   readonly when: 'started' | 'ready' | 'completed';
 }
 
-/** Restart policy as data, for whoever applies one (`@mgpu/watchdog`). Milliseconds and counts. */
-export interface Supervision {
-  readonly restart: 'always' | 'on-failure' | 'never';
-  readonly attempts?: number;
-  readonly windowMs?: number;
-  readonly stableAfterMs?: number;
-}
-
 /** How the value of an environment variable becomes configuration. */
 export interface EnvironmentVariable {
-  /** Key below the service, e.g. `basePort`; with a leading `/` from the root: `/machine/root`. */
+  /** Key below the service, e.g. `basePort` or `auth.apiKey`. */
   readonly key: string;
   readonly summary: string;
-  /** Default: the text itself, to be coerced by the schema. */
-  readonly parse?: (text: string) => unknown;
+  /**
+   * Default: the text as it is. Undefined says nothing; what it throws is told as the problem of the key. `soFar` is the
+   * configuration before it was checked: the file and the variables that came earlier.
+   */
+  readonly parse?: (text: string, soFar?: unknown) => unknown;
 }
 
 /** Something that is wrong, or could be better, on this machine. */
@@ -65,7 +61,6 @@ export interface ServiceDefinition<S extends ServiceSchema = ServiceSchema> {
   /** Whether its failure stops the boot. */
   readonly critical: boolean;
   readonly dependsOn?: readonly Dependency[];
-  readonly supervision?: Supervision;
   readonly connector?: ConnectorDefinition;
   /** Once per kind and boot, idempotent; its phase is `<phase> setup`. */
   install?(context: InstallContext, config: z.output<S>): Promise<void>;
@@ -79,6 +74,11 @@ export interface ServiceDefinition<S extends ServiceSchema = ServiceSchema> {
 // biome-ignore lint/suspicious/noExplicitAny: the schema's type is invariant; each definition checks its own configuration
 export type AnyServiceDefinition = ServiceDefinition<any>;
 
+/** Folders of the machine's root, where an instance's own would lie, and commands, where the kind's would. */
+const { root: _root, instance: _instance, ...folders } = layoutOf('');
+const commands = ['up', 'down', 'status', 'run', 'doctor', 'demo', 'config', 'jobs', 'phases', 'plugins', 'help'];
+const reserved = new Set([...Object.keys(folders), ...commands]);
+
 const kebab = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 
 /** Checks and freezes a definition. Throws `CORE_DEFINITION_INVALID`. */
@@ -89,6 +89,7 @@ export function defineService<S extends ServiceSchema>(
   const refuse = (problem: string) => new DefinitionInvalidError({ kind, problem });
   if (api !== 1) throw refuse(`is made for version ${String(api)} of the service contract; this core knows version 1`);
   if (kind === anyConnector) throw refuse('has a kind that means something else in dependencies');
+  if (reserved.has(kind)) throw refuse("has a kind that is a command or a folder of the machine's own");
   if (!kebab.test(kind)) throw refuse('has a kind that is not kebab-case');
   if (!('enabled' in schema.shape)) throw refuse('has a schema without the key "enabled"');
   return Object.freeze({ ...definition });

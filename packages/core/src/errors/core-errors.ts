@@ -66,11 +66,21 @@ export const ProcMissingError = defineError<{ instance: string; platform: string
   hint: 'run it on Linux with /proc mounted',
 });
 
-export const GpuOutOfRangeError = defineError<{ gpus: readonly number[]; count: number }>({
+export const GpuOutOfRangeError = defineError<{
+  gpus: readonly number[];
+  /** Indexes of those that are there, ascending. */
+  known: readonly number[];
+  /** What went wrong while they were looked for. */
+  problem?: string | undefined;
+}>({
   code: 'CORE_GPU_OUT_OF_RANGE',
-  message: ({ gpus, count }) =>
-    `no such GPU: ${gpus.join(', ')}; this machine has ${count === 1 ? 'one GPU: 0' : `${count} GPUs: 0 to ${count - 1}`}`,
-  hint: 'name only GPUs that `mgpu doctor` lists',
+  message: ({ gpus, known, problem }) => {
+    const isGapless = known.every((index, position) => index === position);
+    const indexes = isGapless && known.length > 1 ? `0 to ${known.length - 1}` : known.join(', ');
+    const count = known.length === 1 ? 'one GPU' : `${known.length} GPUs`;
+    return `no such GPU: ${gpus.join(', ')}; this machine has ${count}: ${indexes}${problem ? `; ${problem}` : ''}`;
+  },
+  hint: ({ problem }) => (problem ? 'cure nvidia-smi first' : 'name only GPUs that `mgpu doctor` lists'),
 });
 
 export const GpuQueryError = defineError<{ program: string; problem: string; output?: string }>({
@@ -80,9 +90,9 @@ export const GpuQueryError = defineError<{ program: string; problem: string; out
   hint: 'run it by hand; a driver that does not answer needs a reboot of the machine',
 });
 
-export const ServiceKindUnknownError = defineError<{ kind: string; known: readonly string[] }>({
+export const InstanceUnknownError = defineError<{ instance: string; known: readonly string[] }>({
   code: 'CORE_SERVICE_UNKNOWN',
-  message: ({ kind, known }) => `no instance or service is called "${kind}"; there are: ${known.join(', ') || 'none'}`,
+  message: ({ instance, known }) => `no instance is called "${instance}"; there are: ${known.join(', ') || 'none'}`,
   hint: 'check the spelling, or enable the service in the configuration',
 });
 

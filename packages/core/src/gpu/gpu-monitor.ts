@@ -4,11 +4,11 @@ import { GpuQueryError } from '../errors/core-errors.ts';
 import { type MgpuError, toMgpuError } from '../errors/mgpu-error.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
 import { cpuGpu, type Gpu, mockGpus } from './gpu.ts';
-import { type GpuSample, type NvidiaSmiOptions, queryGpus, sampleGpus } from './nvidia-smi.ts';
+import { type Believed, type GpuSample, listMs, type NvidiaSmiOptions, queryGpus, sampleGpus } from './nvidia-smi.ts';
 
 /** What the configuration says about GPUs. */
 export interface GpuPreference {
-  /** How many to use, or `auto` for all there are. */
+  /** How many to use, or `auto` for all there are (in modes without real ones: one). */
   readonly count: number | 'auto';
   /** `auto` asks nvidia-smi and falls back to the CPU. */
   readonly mode: 'auto' | 'nvidia' | 'cpu' | 'mock';
@@ -17,11 +17,11 @@ export interface GpuPreference {
 /** What this machine has, and what was wrong while finding out. */
 export interface GpuInventory {
   readonly gpus: readonly Gpu[];
-  /** Set when nvidia-smi is there but could not be believed: the machine goes on, degraded. */
-  readonly problem?: MgpuError;
+  /** Set when nvidia-smi failed, or not all it said could be believed: the machine goes on with the rest, degraded. */
+  readonly problem?: MgpuError | undefined;
 }
 
-export interface GpuMonitorOptions extends NvidiaSmiOptions {
+export interface GpuMonitorOptions extends Omit<NvidiaSmiOptions, 'signal'> {
   readonly clock?: Clock;
   readonly log?: Logger;
   /** Milliseconds between samples. Default 10,000. */
@@ -30,11 +30,14 @@ export interface GpuMonitorOptions extends NvidiaSmiOptions {
 
 export interface GpuMonitorEvents {
   sample: { readonly at: number; readonly gpus: readonly GpuSample[] };
-  /** nvidia-smi hung or lied. Samples go on. */
+  /** nvidia-smi hung, failed or said something odd. Samples go on. */
   problem: { readonly at: number; readonly error: MgpuError };
 }
 
-/** The only one who asks nvidia-smi: one query in flight, killed after 5 s, and everyone else listens. */
+/** Milliseconds after which a list of GPUs counts as slow. */
+const slowMs = 5_000;
+
+/** Asks nvidia-smi for the whole machine, so that nobody else has to: one query in flight, and everyone listens. */
 export class GpuMonitor {
   readonly #options: GpuMonitorOptions;
   readonly #events: Emitter<GpuMonitorEvents>;
@@ -52,28 +55,49 @@ export class GpuMonitor {
   }
 
   /**
-   * The GPUs to use. In mode `auto` a machine without usable nvidia-smi runs on the CPU and says why; in mode `nvidia`
-   * that is an error, and so is a count above what is there (`CORE_GPU_QUERY`).
+   * The GPUs to use. In mode `auto` a machine without usable nvidia-smi runs on one virtual GPU, the CPU, and says why;
+   * in mode `nvidia` that is an error. A count above what is there is one, too (both `CORE_GPU_QUERY`), unless some of
+   * the GPUs could not be read: then it is those that can. Takes at most `timeoutMs`, warning the log after 5 s.
    */
-  async inventory({ count, mode }: GpuPreference): Promise<GpuInventory> {
-    if (mode === 'mock') return { gpus: mockGpus(count === 'auto' ? 1 : count) };
-    const virtual = Array.from({ length: count === 'auto' ? 1 : count }, (_, index) => cpuGpu(index));
-    if (mode === 'cpu') return { gpus: virtual };
-    const program = this.#options.program ?? 'nvidia-smi';
-    let found: Gpu[] | undefined;
+  async inventory({ count, mode }: GpuPreference, { signal }: { signal?: AbortSignal } = {}): Promise<GpuInventory> {
+    const wanted = count === 'auto' ? 1 : count;
+    if (mode === 'mock') return { gpus: mockGpus(wanted) };
+    if (mode === 'cpu') return { gpus: Array.from({ length: wanted }, (_, index) => cpuGpu(index)) };
+    const { program = 'nvidia-smi' } = this.#options;
+    const refusal = (problem: string) => new GpuQueryError({ program, problem });
+    let listed: Believed<Gpu> | undefined;
     try {
-      found = await queryGpus(this.#options);
+      listed = await this.#list(signal);
     } catch (error) {
+      signal?.throwIfAborted();
       if (mode === 'nvidia') throw error;
-      return { gpus: virtual, problem: toMgpuError(error, program) };
+      return { gpus: [cpuGpu()], problem: toMgpuError(error, program) };
     }
-    if (found === undefined || found.length === 0) {
-      if (mode === 'auto') return { gpus: virtual };
-      throw new GpuQueryError({ program, problem: found ? 'lists no GPU' : 'is not installed' });
+    const { rows: gpus = [], problem } = listed ?? {};
+    if (gpus.length === 0) {
+      const none = refusal(`${listed ? 'lists no GPU' : 'is not installed'} where the configuration wants ${wanted}`);
+      if (mode === 'nvidia') throw none;
+      // One is what the predecessors, too, counted on a machine without GPUs.
+      return { gpus: [cpuGpu()], ...(wanted > 1 ? { problem: none } : {}) };
     }
-    if (count === 'auto') return { gpus: found };
-    if (count <= found.length) return { gpus: found.slice(0, count) };
-    throw new GpuQueryError({ program, problem: `lists ${found.length} GPUs where the configuration wants ${count}` });
+    if (wanted > gpus.length && !problem)
+      throw refusal(`lists ${gpus.length} GPUs where the configuration wants ${wanted}`);
+    return { gpus: count === 'auto' ? gpus : gpus.slice(0, count), ...(problem ? { problem } : {}) };
+  }
+
+  async #list(signal: AbortSignal | undefined): Promise<Believed<Gpu> | undefined> {
+    const { clock = systemClock, log = silentLogger, program = 'nvidia-smi', timeoutMs = listMs } = this.#options;
+    const answered = new AbortController();
+    const text = `${program} is slow to list the GPUs: waiting up to ${timeoutMs / 1_000} s`;
+    clock.sleep(slowMs, { signal: answered.signal }).then(
+      () => log.warn(text, { hint: 'persistence mode makes it fast: nvidia-smi -pm 1' }),
+      () => {}, // answered
+    );
+    try {
+      return await queryGpus({ ...this.#options, timeoutMs, signal });
+    } finally {
+      answered.abort();
+    }
   }
 
   /** Samples until the signal fires. A failed query is reported and tried again at the next interval. */
@@ -81,8 +105,9 @@ export class GpuMonitor {
     const { clock = systemClock, intervalMs = 10_000 } = this.#options;
     while (!signal.aborted) {
       try {
-        const gpus = await sampleGpus({ ...this.#options, signal });
-        if (!signal.aborted) this.#events.emit('sample', { at: clock.now(), gpus });
+        const { rows: gpus, problem } = await sampleGpus({ ...this.#options, signal });
+        this.#events.emit('sample', { at: clock.now(), gpus });
+        if (problem) this.#events.emit('problem', { at: clock.now(), error: problem });
       } catch (error) {
         if (!signal.aborted) this.#events.emit('problem', { at: clock.now(), error: toMgpuError(error, 'nvidia-smi') });
       }

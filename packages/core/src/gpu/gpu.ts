@@ -1,11 +1,21 @@
 /** One GPU of the machine, or what stands in for it. */
-export interface Gpu {
-  /** Position in PCI bus order, counted from 0. */
+export type Gpu = GpuFacts &
+  (
+    | {
+        readonly mode: 'nvidia';
+        /** Stable name, e.g. `GPU-5f3c…`. */
+        readonly uuid: string;
+      }
+    | {
+        /** `cpu`: engines run on the CPU. `mock`: simulated, engines are simulators. */
+        readonly mode: 'cpu' | 'mock';
+        readonly uuid?: string;
+      }
+  );
+
+interface GpuFacts {
+  /** Position in PCI bus order, counted from 0; one that is sick keeps its place. */
   readonly index: number;
-  /** `nvidia`: a real one. `cpu`: none there, engines run on the CPU. `mock`: simulated, engines are simulators. */
-  readonly mode: 'nvidia' | 'cpu' | 'mock';
-  /** Stable name, e.g. `GPU-5f3c…`; undefined in CPU mode, or when only the count was given. */
-  readonly uuid?: string;
   readonly name: string;
   /** MiB; 0 when unknown. */
   readonly memoryMiB: number;
@@ -14,15 +24,14 @@ export interface Gpu {
 }
 
 /**
- * The environment that makes a process see exactly this GPU: by UUID, and for programs that count, in PCI bus order.
- * Without a real GPU nothing is visible.
+ * The environment that makes a process see exactly this GPU: by UUID, never by index; inside it counts in PCI bus
+ * order. Without a real GPU nothing is visible.
  */
 export function gpuEnvironment(gpu: Gpu): Readonly<Record<string, string>> {
-  const visible = gpu.mode === 'nvidia' ? (gpu.uuid ?? String(gpu.index)) : '';
-  return { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: visible };
+  return { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: gpu.mode === 'nvidia' ? gpu.uuid : '' };
 }
 
-/** The one virtual GPU of a machine that has none. */
+/** A virtual GPU: where there is none, or none is to be used. */
 export const cpuGpu = (index = 0): Gpu => ({ index, mode: 'cpu', name: 'CPU', memoryMiB: 0 });
 
 /** Simulated GPUs; their UUIDs are the same at every boot. */

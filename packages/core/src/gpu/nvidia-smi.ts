@@ -1,20 +1,31 @@
 import { z } from 'zod';
 import { GpuQueryError } from '../errors/core-errors.ts';
-import { runCommand } from '../process/run-command.ts';
+import type { MgpuError } from '../errors/mgpu-error.ts';
+import { findProgram } from '../process/find-program.ts';
+import { type CommandResult, runCommand } from '../process/run-command.ts';
 import type { Gpu } from './gpu.ts';
 
 const fields = ['index', 'uuid', 'name', 'memory.total', 'driver_version', 'pci.bus_id'] as const;
 const sampleFields = ['uuid', 'memory.used', 'utilization.gpu', 'temperature.gpu'] as const;
 
+/** Milliseconds to list the GPUs: where persistence mode is off, each query loads the driver. */
+export const listMs = 30_000;
+
+const uuidCell = z.string().regex(/^(GPU|MIG)-[0-9a-zA-Z-]+$/);
+const busIdCell = z.string().regex(/^[0-9A-Fa-f]+:[0-9A-Fa-f]+:[0-9A-Fa-f]+\.\d$/);
+
 const gpuRow = z.tuple([
   z.string().regex(/^\d+$/).transform(Number),
-  z.string().regex(/^(GPU|MIG)-[0-9a-zA-Z-]+$/),
+  uuidCell,
   z.string().min(1),
   // Chips that share the host's memory have none of their own to report.
   z.union([z.literal(['[N/A]', '[Not Supported]']).transform(() => 0), z.string().regex(/^\d+$/).transform(Number)]),
   z.string().min(1),
-  z.string().regex(/^[0-9A-Fa-f]+:[0-9A-Fa-f]+:[0-9A-Fa-f]+\.\d$/),
+  busIdCell,
 ]);
+
+const reading = z.string().transform((text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined));
+const sampleRow = z.tuple([uuidCell, reading, reading, reading]);
 
 /** One reading of a GPU; a value the driver does not offer is undefined. */
 export interface GpuSample {
@@ -27,79 +38,90 @@ export interface GpuSample {
 export interface NvidiaSmiOptions {
   /** Program, default `nvidia-smi` from PATH. */
   readonly program?: string;
-  /** Milliseconds before it is killed. Default 5,000. */
+  /** Environment it inherits. Default: ours. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds before it is killed. Default 30,000 for the list of GPUs, 5,000 for a sample. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What could be believed of an answer, and what was wrong with the rest. */
+export interface Believed<T> {
+  readonly rows: readonly T[];
+  readonly problem?: MgpuError;
+}
+
 /**
  * The GPUs as `nvidia-smi --query-gpu` lists them, in PCI bus order. Undefined when the program is not installed;
- * `CORE_GPU_QUERY` when it hangs, fails, or says something that cannot be true.
+ * `CORE_GPU_QUERY` when it hangs, fails, or says nothing that can be true.
  */
-export async function queryGpus(options: NvidiaSmiOptions = {}): Promise<Gpu[] | undefined> {
+export async function queryGpus(options: NvidiaSmiOptions = {}): Promise<Believed<Gpu> | undefined> {
   const { program = 'nvidia-smi' } = options;
-  const rows = await query(fields, options);
-  if (rows === undefined) return undefined;
-  const gpus = rows.map((row): Gpu => {
-    const parsed = gpuRow.safeParse(row);
-    if (!parsed.success)
-      throw new GpuQueryError({ program, problem: 'printed a line that describes no GPU', output: row.join(', ') });
-    const [index, uuid, name, memoryMiB, driver, pciBusId] = parsed.data;
-    return { index, mode: 'nvidia', uuid, name, memoryMiB, driver, pciBusId };
-  });
-  for (const [what, key] of [
-    ['UUID', 'uuid'],
-    ['PCI bus id', 'pciBusId'],
+  const answer = await query(fields, gpuRow, { timeoutMs: listMs, ...options });
+  if (answer === undefined) return undefined;
+  const { rows, odd, ...rest } = answer;
+  for (const [what, column] of [
+    ['UUID', 1],
+    ['PCI bus id', 5],
   ] as const) {
-    const seen = new Set(gpus.map((gpu) => gpu[key]));
-    if (seen.size < gpus.length) throw new GpuQueryError({ program, problem: `named the same ${what} twice` });
+    if (new Set(rows.map((row) => row[column])).size < rows.length)
+      throw new GpuQueryError({ program, problem: `named the same ${what} twice` });
   }
-  const sorted = gpus.toSorted((a, b) => busOrder(a).localeCompare(busOrder(b)));
-  return sorted.map((gpu, index) => ({ ...gpu, index }));
-}
-
-/** Memory, load and temperature by UUID. */
-export async function sampleGpus(options: NvidiaSmiOptions = {}): Promise<GpuSample[]> {
-  const rows = (await query(sampleFields, options)) ?? [];
-  const number = (text: string | undefined) =>
-    text !== undefined && /^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined;
-  return rows.map(([uuid = '', memory, load, heat]) => ({
-    uuid,
-    memoryUsedMiB: number(memory),
-    utilizationPercent: number(load),
-    temperatureC: number(heat),
-  }));
-}
-
-const busOrder = (gpu: Gpu) => (gpu.pciBusId ?? '').toUpperCase().padStart(16, '0');
-
-async function query(names: readonly string[], options: NvidiaSmiOptions): Promise<string[][] | undefined> {
-  const { program = 'nvidia-smi', timeoutMs = 5_000, signal } = options;
-  const result = await runCommand(program, [`--query-gpu=${names.join(',')}`, '--format=csv,noheader,nounits'], {
-    timeoutMs,
-    signal,
+  // A sick card keeps its place, so that the others keep their numbers, ports and folders.
+  const places = [...rows, ...odd]
+    .map((row) => busIdCell.safeParse(row[5]).data)
+    .filter((busId) => busId !== undefined)
+    .toSorted((a, b) => busOrder(a).localeCompare(busOrder(b)));
+  const gpus = rows.map(([, uuid, name, memoryMiB, driver, pciBusId]): Gpu => {
+    return { index: places.indexOf(pciBusId), mode: 'nvidia', uuid, name, memoryMiB, driver, pciBusId };
   });
-  if (result.spawnError === 'ENOENT') return undefined;
+  return { ...rest, rows: gpus.toSorted((a, b) => a.index - b.index) };
+}
+
+/** Memory, load and temperature by UUID; none when the program is not installed. Throws `CORE_GPU_QUERY`. */
+export async function sampleGpus(options: NvidiaSmiOptions = {}): Promise<Believed<GpuSample>> {
+  const answer = await query(sampleFields, sampleRow, { timeoutMs: 5_000, ...options });
+  if (answer === undefined) return { rows: [] };
+  const { rows, odd: _, ...rest } = answer;
+  const samples = rows.map(([uuid, memoryUsedMiB, utilizationPercent, temperatureC]): GpuSample => {
+    return { uuid, memoryUsedMiB, utilizationPercent, temperatureC };
+  });
+  return { ...rest, rows: samples };
+}
+
+const busOrder = (busId: string) => busId.toUpperCase().padStart(16, '0');
+
+async function query<T>(
+  names: readonly string[],
+  shape: z.ZodType<T, string[]>,
+  options: NvidiaSmiOptions & { readonly timeoutMs: number },
+): Promise<(Believed<T> & { readonly odd: readonly string[][] }) | undefined> {
+  const { program = 'nvidia-smi', env = process.env, timeoutMs, signal } = options;
+  const args = [`--query-gpu=${names.join(',')}`, '--format=csv,noheader,nounits'];
+  const found = await findProgram([program], env);
+  const result = await runCommand(found ?? program, args, { timeoutMs, env, signal });
+  signal?.throwIfAborted();
+  // The error alone does not tell: a script whose interpreter is missing gives the same one.
+  if (result.spawnError === 'ENOENT' && !found) return undefined;
   if (result.spawnError) throw new GpuQueryError({ program, problem: `could not be started (${result.spawnError})` });
   if (result.timedOut)
     throw new GpuQueryError({ program, problem: `did not answer within ${timeoutMs} ms and was killed` });
-  const said = (result.stdout || result.stderr).trim().split('\n')[0]?.slice(0, 200) ?? '';
-  if (!result.ok)
-    throw new GpuQueryError({
-      program,
-      problem: `failed with exit code ${result.exitCode ?? result.signal}`,
-      output: said,
-    });
-  const rows = result.stdout
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => line.split(',').map((cell) => cell.trim()));
-  const odd = rows.find((row) => row.length !== names.length);
-  if (odd)
-    throw new GpuQueryError({
-      program,
-      problem: 'printed a line that describes no GPU',
-      output: odd.join(', ').slice(0, 200),
-    });
-  return rows;
+  const rows: T[] = [];
+  const odd: string[][] = [];
+  for (const line of result.stdout.split('\n').filter((each) => each.trim() !== '')) {
+    const cells = line.split(',').map((cell) => cell.trim());
+    const parsed = shape.safeParse(cells);
+    if (parsed.success) rows.push(parsed.data);
+    else odd.push(cells);
+  }
+  const problem = problemOf(program, result, odd[0]?.join(', '));
+  if (problem && rows.length === 0) throw problem;
+  return { rows, odd, ...(problem ? { problem } : {}) };
+}
+
+function problemOf(program: string, { ok, exitCode, signal, stderr }: CommandResult, odd?: string) {
+  const output = (odd ?? stderr.trim().split('\n')[0] ?? '').slice(0, 200);
+  if (!ok) return new GpuQueryError({ program, problem: `failed with exit code ${exitCode ?? signal}`, output });
+  if (odd === undefined) return undefined;
+  return new GpuQueryError({ program, problem: 'printed a line that describes no working GPU', output });
 }

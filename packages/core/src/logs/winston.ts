@@ -1,6 +1,5 @@
 import winston from 'winston';
 import 'winston-daily-rotate-file';
-import { reportError } from '../errors/mgpu-error.ts';
 import type { LogFields, Logger, LogLevel } from './logger.ts';
 import { redact } from './redact.ts';
 
@@ -26,10 +25,6 @@ export interface DaemonLog {
 /** What the rotating file writes to. */
 type DailyFile = winston.transport & { readonly logStream: NodeJS.WritableStream };
 
-const errors = winston.format((info) => {
-  for (const [key, value] of Object.entries(info)) if (value instanceof Error) info[key] = reportError(value);
-  return info;
-});
 const redaction = winston.format((info) => Object.assign(info, redact({ ...info })));
 
 /** JSON lines with levels, daily and size rotation and redaction. A full disk or a vanished folder never throws. */
@@ -51,7 +46,7 @@ export function createDaemonLog(options: DaemonLogOptions = {}): DaemonLog {
   const root = winston.createLogger({
     level,
     levels: { error: 0, warn: 1, info: 2, debug: 3 },
-    format: winston.format.combine(errors(), redaction()),
+    format: redaction(),
     transports,
     silent: transports.length === 0,
   });

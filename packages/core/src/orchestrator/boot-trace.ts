@@ -1,18 +1,24 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
+import { StartAbortedError } from '../errors/core-errors.ts';
 import { type ErrorReport, reportError } from '../errors/mgpu-error.ts';
 import { writeFileAtomically } from '../files/atomic.ts';
+
+/** How many boots are kept. */
+const keptBoots = 50;
 
 export type BootOutcome = 'running' | 'ok' | 'failed' | 'skipped' | 'cancelled';
 
 /** One step of a phase. Times in milliseconds from the beginning of the boot. */
 export interface BootNode {
   readonly id: string;
+  /** Whether its failure stops the boot. */
+  readonly critical: boolean;
   readonly startedMs: number;
   readonly ms: number;
   readonly outcome: BootOutcome;
-  /** The dependency that was the last to be there. */
+  /** What was the last to be there: an instance, or an install step. */
   readonly waitedFor?: string;
   readonly error?: ErrorReport;
 }
@@ -20,7 +26,9 @@ export interface BootNode {
 /** A named part of the boot, for people to watch. */
 export interface BootPhase {
   readonly name: string;
+  /** Whether any of its steps is. */
   readonly critical: boolean;
+  /** The worst of its steps. */
   readonly outcome: BootOutcome;
   readonly startedMs: number;
   readonly ms: number;
@@ -34,15 +42,22 @@ export interface BootReport {
   /** ISO time. */
   readonly startedAt: string;
   readonly totalMs: number;
-  readonly outcome: BootOutcome;
+  /** `degraded`: something that is not critical failed. */
+  readonly outcome: BootOutcome | 'degraded';
   readonly phases: readonly BootPhase[];
 }
 
-interface OpenPhase {
+/** What the trace is told about a step. */
+interface StepFacts {
+  readonly critical?: boolean;
+  readonly waitedFor?: string | undefined;
+}
+
+interface Phase {
   readonly name: string;
   readonly critical: boolean;
   readonly startedMs: number;
-  expected: number;
+  readonly expected: number;
   readonly nodes: BootNode[];
 }
 
@@ -52,7 +67,7 @@ export class BootTrace {
   readonly #daemonRun: string;
   readonly #startedAt: number;
   readonly #origin: number;
-  readonly #phases = new Map<string, OpenPhase>();
+  readonly #phases = new Map<string, Phase>();
   readonly #onPhase: (phase: BootPhase) => void;
 
   constructor(options: { daemonRun: string; clock: Clock; onPhase?: (phase: BootPhase) => void }) {
@@ -65,97 +80,125 @@ export class BootTrace {
 
   /** How many steps a phase is going to have: it ends with the last of them. */
   expect(phase: string, critical: boolean, steps: number): void {
-    const open = this.#phases.get(phase);
-    if (open) open.expected += steps;
-    else this.#phases.set(phase, { name: phase, critical, startedMs: -1, expected: steps, nodes: [] });
+    const known = this.#phases.get(phase);
+    this.#phases.set(phase, {
+      name: phase,
+      critical: critical || known?.critical === true,
+      startedMs: known?.startedMs ?? -1,
+      expected: (known?.expected ?? 0) + steps,
+      nodes: known?.nodes ?? [],
+    });
   }
 
-  /** Runs one step and records its outcome; rethrows what it throws. */
-  async step<T>(phase: string, id: string, work: () => Promise<T>, waitedFor?: string): Promise<T> {
-    const open = this.#open(phase);
+  /** Runs one step and records its outcome; rethrows what it throws. Critical unless said otherwise. */
+  async step<T>(
+    phase: string,
+    id: string,
+    work: () => Promise<T>,
+    { critical = true, waitedFor }: StepFacts = {},
+  ): Promise<T> {
+    this.#begin(phase);
     const startedMs = this.#elapsed();
+    const end = (how: Pick<BootNode, 'outcome' | 'error'>) =>
+      this.#end(phase, {
+        id,
+        critical,
+        startedMs,
+        ms: round(this.#elapsed() - startedMs),
+        ...how,
+        ...(waitedFor === undefined ? {} : { waitedFor }),
+      });
     try {
       const result = await work();
-      this.#close(open, {
-        id,
-        startedMs,
-        ms: this.#elapsed() - startedMs,
-        outcome: 'ok',
-        ...(waitedFor ? { waitedFor } : {}),
-      });
+      end({ outcome: 'ok' });
       return result;
     } catch (error) {
-      const report = reportError(error);
-      const outcome = report.code === 'CORE_START_ABORTED' ? 'cancelled' : 'failed';
-      this.#close(open, {
-        id,
-        startedMs,
-        ms: this.#elapsed() - startedMs,
-        outcome,
-        error: report,
-        ...(waitedFor ? { waitedFor } : {}),
-      });
+      end({ outcome: error instanceof StartAbortedError ? 'cancelled' : 'failed', error: reportError(error) });
       throw error;
     }
   }
 
   /** Records a step that never ran. */
-  skip(phase: string, id: string, outcome: 'skipped' | 'cancelled', error: unknown): void {
-    const open = this.#open(phase);
-    this.#close(open, { id, startedMs: this.#elapsed(), ms: 0, outcome, error: reportError(error) });
+  skip(
+    phase: string,
+    id: string,
+    { critical, outcome, error }: { critical: boolean; outcome: 'skipped' | 'cancelled'; error: unknown },
+  ): void {
+    this.#begin(phase);
+    this.#end(phase, { id, critical, startedMs: this.#elapsed(), ms: 0, outcome, error: reportError(error) });
   }
 
   report(): BootReport {
     const phases = [...this.#phases.values()].filter(({ startedMs }) => startedMs >= 0).map(view);
-    const outcomes = phases.map(({ outcome }) => outcome);
-    const failed = phases.some(({ critical, outcome }) => critical && outcome === 'failed');
     return {
       v: 1,
       daemonRun: this.#daemonRun,
       startedAt: new Date(this.#startedAt).toISOString(),
       totalMs: Math.round(Math.max(0, ...phases.map(({ startedMs, ms }) => startedMs + ms))),
-      outcome: failed
-        ? 'failed'
-        : outcomes.includes('running')
-          ? 'running'
-          : outcomes.includes('cancelled')
-            ? 'cancelled'
-            : 'ok',
+      outcome: this.#outcome(),
       phases: phases.toSorted((a, b) => a.startedMs - b.startedMs),
     };
   }
 
-  /** Keeps the report under the machine's state folder; returns the path. */
+  /** Keeps the report under the machine's state folder, with those of the latest 50 boots; returns the path. */
   async save(stateDir: string): Promise<string> {
-    const path = join(stateDir, 'boots', `${this.#daemonRun}.json`);
-    await mkdir(dirname(path), { recursive: true });
+    const dir = join(stateDir, 'boots');
+    const path = join(dir, `${this.#daemonRun}.json`);
+    await mkdir(dir, { recursive: true });
     await writeFileAtomically(path, `${JSON.stringify(this.report(), null, 2)}\n`, 0o640);
+    await removeOldest(dir);
     return path;
   }
 
-  #elapsed(): number {
-    return Math.round((this.#clock.elapsed() - this.#origin) * 10) / 10;
+  #outcome(): BootReport['outcome'] {
+    const phases = [...this.#phases.values()];
+    const nodes = phases.flatMap((each) => each.nodes);
+    const has = (...outcomes: BootOutcome[]) => nodes.some(({ outcome }) => outcomes.includes(outcome));
+    const broken = nodes.filter(({ outcome }) => outcome === 'failed' || outcome === 'skipped');
+    if (broken.some(({ critical }) => critical)) return 'failed';
+    if (phases.some(isOpen)) return 'running';
+    if (has('cancelled')) return 'cancelled';
+    return broken.length > 0 ? 'degraded' : 'ok';
   }
 
-  #open(name: string): OpenPhase {
-    const known = this.#phases.get(name) ?? { name, critical: true, startedMs: -1, expected: 1, nodes: [] };
-    if (known.startedMs >= 0) return known;
-    const begun = { ...known, startedMs: this.#elapsed() };
+  #elapsed(): number {
+    return round(this.#clock.elapsed() - this.#origin);
+  }
+
+  #begin(name: string): void {
+    const known = this.#phases.get(name);
+    if (known && known.startedMs >= 0) return;
+    const begun = { name, critical: true, expected: 1, nodes: [], ...known, startedMs: this.#elapsed() };
     this.#phases.set(name, begun);
     this.#onPhase(view(begun));
-    return begun;
   }
 
-  #close(phase: OpenPhase, node: BootNode): void {
+  #end(name: string, node: BootNode): void {
+    const phase = this.#phases.get(name);
+    if (!phase) return;
     phase.nodes.push(node);
-    if (phase.nodes.length >= phase.expected) this.#onPhase(view(phase));
+    if (!isOpen(phase)) this.#onPhase(view(phase));
   }
 }
 
-function view({ name, critical, startedMs, expected, nodes }: OpenPhase): BootPhase {
-  const ms = Math.max(0, ...nodes.map((node) => node.startedMs + node.ms)) - startedMs;
-  const outcomes = nodes.map(({ outcome }) => outcome);
-  const worst = (['failed', 'cancelled', 'skipped', 'ok'] as const).find((each) => outcomes.includes(each)) ?? 'ok';
-  const outcome = nodes.length < expected ? 'running' : worst;
-  return { name, critical, outcome, startedMs, ms: Math.round(Math.max(0, ms) * 10) / 10, nodes: [...nodes] };
+const isOpen = ({ nodes, expected }: Phase) => nodes.length < expected;
+const round = (ms: number) => Math.round(ms * 10) / 10;
+
+function view(phase: Phase): BootPhase {
+  const { name, critical, startedMs, nodes } = phase;
+  const ms = Math.max(0, ...nodes.map((node) => node.startedMs + node.ms - startedMs));
+  const worst = (['failed', 'cancelled', 'skipped'] as const).find((each) =>
+    nodes.some(({ outcome }) => outcome === each),
+  );
+  const outcome = isOpen(phase) ? 'running' : (worst ?? 'ok');
+  return { name, critical, outcome, startedMs, ms: round(ms), nodes: [...nodes] };
+}
+
+async function removeOldest(dir: string): Promise<void> {
+  const names = (await readdir(dir)).filter((name) => name.endsWith('.json'));
+  const files = await Promise.all(
+    names.map(async (name) => ({ path: join(dir, name), at: (await stat(join(dir, name))).mtimeMs })),
+  );
+  const old = files.toSorted((a, b) => b.at - a.at).slice(keptBoots);
+  await Promise.all(old.map(({ path }) => rm(path, { force: true })));
 }

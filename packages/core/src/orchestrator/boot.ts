@@ -1,5 +1,5 @@
 import { abortable } from '../clock.ts';
-import type { InstallContext } from '../definition/define-service.ts';
+import type { AnyServiceDefinition, InstallContext } from '../definition/define-service.ts';
 import { DependencyFailedError, StartAbortedError } from '../errors/core-errors.ts';
 import { type MgpuError, reviveError } from '../errors/mgpu-error.ts';
 import type { BaseService } from '../service/base-service.ts';
@@ -16,22 +16,21 @@ export interface BootFailure {
 }
 
 export interface BootOptions {
+  /** What to install and start; what it depends on beyond that runs already. */
   readonly plan: MachinePlan;
   readonly supervised: ReadonlyMap<string, Supervised>;
   readonly trace: BootTrace;
-  /** Its signal cancels every step. */
+  /** What install steps get. Its signal cancels every step. */
   readonly install: InstallContext;
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Called at the first critical failure, to cancel the rest. */
-  readonly cancel: (reason: MgpuError) => void;
+  /** Called at each critical failure, to cancel the rest. Without it no failure is critical. */
+  readonly cancel?: (reason: MgpuError) => void;
 }
 
 interface Step {
   readonly node: string;
   readonly phase: string;
   readonly critical: boolean;
-  readonly work: () => Promise<void>;
-  readonly waitedFor?: string | undefined;
   /** True when the failure is somebody's wish: then it is none. */
   readonly isCalledOff: () => boolean;
 }
@@ -41,88 +40,143 @@ interface Step {
  * same time. Resolves when every step has settled, with the critical ones that failed.
  */
 export async function bootMachine(options: BootOptions): Promise<readonly BootFailure[]> {
-  const { plan, trace, install, settings, cancel } = options;
-  const { signal, log } = install;
-  const failures: BootFailure[] = [];
-  const failed = ({ node, critical, isCalledOff }: Omit<Step, 'work'>, error: unknown) => {
-    if (isCalledOff()) return;
-    if (!critical) return log.warn(`${node} failed, the boot goes on`, { error });
-    failures.push({ node, error });
-    cancel(new StartAbortedError({ instance: 'machine' }));
-  };
-  const run = async (step: Step) => {
-    const { phase, node, work, waitedFor } = step;
-    if (signal.aborted) return trace.skip(phase, node, 'cancelled', signal.reason);
-    try {
-      await trace.step(phase, node, work, waitedFor);
-    } catch (error) {
-      failed(step, error);
-      throw error;
-    }
-  };
-  for (const { definition } of plan.instances) trace.expect(definition.phase, definition.critical, 1);
-  for (const { install, phase, critical } of plan.definitions) if (install) trace.expect(`${phase} setup`, critical, 1);
+  return new Boot(options).run();
+}
 
-  const installs = new Map<string, Promise<void>>();
-  for (const definition of plan.definitions) {
-    if (!definition.install) continue;
-    const { kind, phase, critical } = definition;
-    const work = async () => definition.install?.({ ...install, log: log.child({ kind }) }, settings[kind]);
-    const isCalledOff = () => signal.aborted;
-    const done = run({ node: `${kind}:install`, phase: `${phase} setup`, critical, work, isCalledOff });
-    installs.set(kind, quiet(done)); // each instance of the kind hears of it below
+class Boot {
+  readonly #options: BootOptions;
+  readonly #signal: AbortSignal;
+  readonly #failures: BootFailure[] = [];
+  /** By kind. */
+  readonly #installs = new Map<string, Milestone>();
+  /** By instance: its turn has come. */
+  readonly #turns = new Map<string, Milestone>();
+  /** By instance: it is started. */
+  readonly #starts = new Map<string, Milestone>();
+
+  constructor(options: BootOptions) {
+    this.#options = options;
+    this.#signal = options.install.signal;
   }
 
-  const started = new Map(plan.instances.map(({ id }) => [id, Promise.withResolvers<void>()]));
-  const ready = new Map<string, Promise<void>>();
-  const settled = new Set<Promise<void> | undefined>();
-  const startOne = async ({ id, definition, dependsOn }: PlannedInstance, supervised: Supervised): Promise<void> => {
-    const { phase, critical, kind } = definition;
-    const isCalledOff = () => signal.aborted || !supervised.isWanted;
-    const step = { node: `${id}:start`, phase, critical, isCalledOff };
+  async run(): Promise<readonly BootFailure[]> {
+    const { plan, trace } = this.#options;
+    for (const { definition } of plan.instances) trace.expect(definition.phase, definition.critical, 1);
+    const installable = plan.definitions.filter(({ install }) => install !== undefined);
+    for (const each of installable) trace.expect(setupOf(each), each.critical, 1);
+    for (const each of installable)
+      this.#installs.set(each.kind, new Milestone(`${each.kind}:install`, this.#install(each)));
+    const instances = new Map(plan.instances.map((each) => [each.id, each]));
+    for (const id of topological(plan.graph)) {
+      const instance = instances.get(id);
+      const supervised = this.#options.supervised.get(id);
+      if (!instance || !supervised) continue;
+      const turn = this.#takeTurn(instance, supervised);
+      this.#turns.set(id, new Milestone(id, turn));
+      this.#starts.set(id, new Milestone(id, this.#start(instance, supervised, turn)));
+    }
+    await Promise.allSettled([...this.#installs.values(), ...this.#starts.values()].map(({ reached }) => reached));
+    return this.#failures;
+  }
+
+  async #install(definition: AnyServiceDefinition): Promise<void> {
+    const { install, settings } = this.#options;
+    const { kind, critical } = definition;
+    const isCalledOff = () => this.#signal.aborted;
+    await this.#run({ node: `${kind}:install`, phase: setupOf(definition), critical, isCalledOff }, async () => {
+      const context = { ...install, log: install.log.child({ kind }) };
+      // One that does not heed the signal must not keep the machine from stopping.
+      await abortable(Promise.resolve(definition.install?.(context, settings[kind])), this.#signal);
+    });
+  }
+
+  /** Waits for the install and the dependencies; resolves with the last one it had to wait for. */
+  async #takeTurn(instance: PlannedInstance, supervised: Supervised): Promise<string | undefined> {
+    const { id, definition, dependsOn } = instance;
     let waitedFor: string | undefined;
+    const reach = async (milestone: Milestone | undefined) => {
+      if (milestone?.isSettled === false) waitedFor = milestone.name;
+      await abortable(milestone?.reached ?? Promise.resolve(), this.#signal);
+    };
     try {
-      await abortable(installs.get(kind) ?? Promise.resolve(), signal);
+      await reach(this.#installs.get(definition.kind));
       for (const { id: dependency, when } of dependsOn) {
-        const there = when === 'started' ? started.get(dependency)?.promise : ready.get(dependency);
-        if (!settled.has(there)) waitedFor = dependency;
         try {
-          await abortable(there ?? Promise.resolve(), signal);
-          const service = options.supervised.get(dependency)?.instance.service;
-          if (when === 'completed' && service) await completion(service, signal);
+          await reach((when === 'started' ? this.#turns : this.#starts).get(dependency));
+          const service = this.#options.supervised.get(dependency)?.instance.service;
+          if (when === 'completed' && service) await completion(service, this.#signal);
         } catch (cause) {
-          throw signal.aborted ? cause : new DependencyFailedError({ node: id, dependency }, { cause });
+          throw this.#signal.aborted ? cause : new DependencyFailedError({ node: id, dependency }, { cause });
         }
       }
       // Somebody may have stopped it while it waited.
       if (!supervised.isWanted) throw new StartAbortedError({ instance: id });
+      return waitedFor;
     } catch (error) {
-      started.get(id)?.reject(error);
-      trace.skip(phase, step.node, isCalledOff() ? 'cancelled' : 'skipped', error);
-      supervised.block(isCalledOff() ? undefined : error);
-      failed(step, error);
+      const step = this.#startOf(instance, supervised);
+      const isCalledOff = step.isCalledOff();
+      this.#options.trace.skip(step.phase, step.node, {
+        critical: step.critical,
+        outcome: isCalledOff ? 'cancelled' : 'skipped',
+        error,
+      });
+      supervised.block(isCalledOff ? undefined : error);
+      this.#failed(step, error);
       throw error;
     }
-    started.get(id)?.resolve();
-    await run({ ...step, waitedFor, work: () => supervised.start({ signal }) });
-  };
-  const note = (done: Promise<void>) => {
-    const settle = () => void settled.add(done);
-    done.then(settle, settle);
-  };
-  for (const { promise } of started.values()) note(promise);
-  const instances = new Map(plan.instances.map((each) => [each.id, each]));
-  for (const id of topological(plan.graph)) {
-    const instance = instances.get(id);
-    const supervised = options.supervised.get(id);
-    if (!instance || !supervised) continue;
-    const done = startOne(instance, supervised);
-    note(done);
-    ready.set(id, done); // dependents and the report hear of a failure
   }
-  await Promise.allSettled([...installs.values(), ...ready.values()]);
-  return failures;
+
+  async #start(instance: PlannedInstance, supervised: Supervised, turn: Promise<string | undefined>): Promise<void> {
+    const waitedFor = await turn;
+    const work = () => supervised.start({ signal: this.#signal });
+    await this.#run(this.#startOf(instance, supervised), work, waitedFor);
+  }
+
+  #startOf({ id, definition: { phase, critical } }: PlannedInstance, supervised: Supervised): Step {
+    const isCalledOff = () => this.#signal.aborted || !supervised.isWanted;
+    return { node: `${id}:start`, phase, critical, isCalledOff };
+  }
+
+  async #run(step: Step, work: () => Promise<void>, waitedFor?: string): Promise<void> {
+    const { trace } = this.#options;
+    const { phase, node, critical } = step;
+    if (this.#signal.aborted)
+      return trace.skip(phase, node, { critical, outcome: 'cancelled', error: this.#signal.reason });
+    try {
+      await trace.step(phase, node, work, { critical, waitedFor });
+    } catch (error) {
+      this.#failed(step, error);
+      throw error;
+    }
+  }
+
+  #failed({ node, critical, isCalledOff }: Step, error: unknown): void {
+    const { cancel, install } = this.#options;
+    if (isCalledOff()) return;
+    if (critical && cancel) {
+      this.#failures.push({ node, error });
+      cancel(new StartAbortedError({ instance: 'machine' }));
+    } else install.log.warn(`${node} failed, the boot goes on`, { error });
+  }
 }
+
+/** Something that others wait for. */
+class Milestone {
+  readonly name: string;
+  readonly reached: Promise<unknown>;
+  isSettled = false;
+
+  constructor(name: string, reached: Promise<unknown>) {
+    this.name = name;
+    this.reached = reached;
+    const settle = () => {
+      this.isSettled = true;
+    };
+    reached.then(settle, settle); // whoever waits hears of a failure
+  }
+}
+
+const setupOf = ({ phase }: AnyServiceDefinition) => `${phase} setup`;
 
 /** Resolves when a service that is meant to end has done so; rejects when it came to another end. */
 async function completion(service: BaseService<object>, signal: AbortSignal): Promise<void> {
@@ -139,9 +193,4 @@ async function completion(service: BaseService<object>, signal: AbortSignal): Pr
   } finally {
     off();
   }
-}
-
-function quiet<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {}); // whoever needs it hears of its failure
-  return promise;
 }

@@ -3,22 +3,17 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { MachineConfig } from '../config/machine-config.ts';
 import type { AnyServiceDefinition } from '../definition/define-service.ts';
 import { Emitter } from '../emitter.ts';
-import {
-  BootFailedError,
-  ServiceKindUnknownError,
-  StartAbortedError,
-  StopIncompleteError,
-} from '../errors/core-errors.ts';
-import { reportError } from '../errors/mgpu-error.ts';
+import { BootFailedError, InstanceUnknownError, StartAbortedError } from '../errors/core-errors.ts';
+import { type MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Layout } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
 import type { MachineView } from '../service/context.ts';
 import type { StartOptions, StopOptions } from '../service/types.ts';
-import { bootMachine } from './boot.ts';
+import { type BootFailure, bootMachine } from './boot.ts';
 import { type BootPhase, type BootReport, BootTrace } from './boot-trace.ts';
-import { reverse, walk } from './graph.ts';
-import { createInstances, type Instance } from './instances.ts';
+import { createInstances } from './instances.ts';
+import { MachineStop } from './machine-stop.ts';
 import { type MachinePlan, planMachine } from './plan.ts';
 import { neverRestart, type RestartPolicy } from './restart-policy.ts';
 import { type InstanceStatus, Supervised } from './supervised.ts';
@@ -27,6 +22,8 @@ export interface OrchestratorOptions {
   readonly definitions: readonly AnyServiceDefinition[];
   readonly config: MachineConfig;
   readonly gpus: readonly Gpu[];
+  /** What had been wrong with finding them: told when one that the configuration names is not there. */
+  readonly gpuProblem?: MgpuError | undefined;
   readonly layout: Layout;
   readonly machineId: string;
   /** UUID of this daemon's life; default: a new one. */
@@ -46,10 +43,16 @@ export interface OrchestratorOptions {
 export interface MachineEvents {
   /** A phase began or ended. */
   phase: BootPhase;
-  /** An instance's state, health or plan changed. */
+  /** An instance's state, health, or what is wanted of it changed. */
   instance: InstanceStatus;
-  /** The boot ended, whichever way. */
+  /** A boot ended, whichever way: of everything, or of what was missing. */
   boot: BootReport;
+}
+
+interface BootUnderWay {
+  readonly scope: 'everything' | 'missing';
+  readonly cancel: AbortController;
+  readonly done: Promise<BootReport>;
 }
 
 /**
@@ -63,13 +66,13 @@ export class Orchestrator implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #options: OrchestratorOptions;
   readonly #plan: MachinePlan;
-  readonly #instances: ReadonlyMap<string, Instance>;
   readonly #supervised: ReadonlyMap<string, Supervised>;
   readonly #events: Emitter<MachineEvents>;
   #trace: BootTrace;
-  #boot: { readonly cancel: AbortController; readonly done: Promise<BootReport> } | undefined;
   #hasBooted = false;
-  #stopping: Promise<void> | undefined;
+  /** In the order of their coming; each waits for the one before. */
+  readonly #boots = new Set<BootUnderWay>();
+  #stopping: MachineStop | undefined;
 
   /** Plans and constructs; starts nothing. Throws what `planMachine` throws. */
   constructor(options: OrchestratorOptions) {
@@ -80,10 +83,9 @@ export class Orchestrator implements AsyncDisposable {
     this.daemonRun = options.daemonRun ?? randomUUID();
     this.#events = new Emitter((event, error) => log.error(`a listener of the machine's ${event} failed`, { error }));
     this.#trace = options.trace ?? this.#newTrace();
-    this.#plan = planMachine(options.definitions, options.config, options.gpus);
+    this.#plan = planMachine(options.definitions, options.config, { gpus: options.gpus, problem: options.gpuProblem });
     const { view, instances } = createInstances(this.#plan, { ...options, log, clock, statuses: () => this.status() });
     this.view = view;
-    this.#instances = instances;
     this.#supervised = new Map(
       [...instances.values()].map((instance) => [
         instance.id,
@@ -91,7 +93,7 @@ export class Orchestrator implements AsyncDisposable {
           clock,
           log,
           restartPolicy,
-          onChange: (status) => this.#events.emit('instance', status),
+          onChange: (status) => this.#onChange(status),
         }),
       ]),
     );
@@ -115,34 +117,23 @@ export class Orchestrator implements AsyncDisposable {
    * started so far being stopped by then. Callers at the same time share one boot.
    */
   start({ signal }: StartOptions = {}): Promise<BootReport> {
-    if (this.#boot && !this.#boot.cancel.signal.aborted) return this.#boot.done;
-    const cancel = new AbortController();
-    const boot = { cancel, done: this.#start(cancel, signal, this.#boot?.done) };
-    this.#boot = boot;
-    const over = () => {
-      if (this.#boot === boot) this.#boot = undefined;
-    };
-    boot.done.then(over, over);
-    return boot.done;
+    return this.#boot('everything', signal);
   }
 
-  /** Ends everything in reverse order. Idempotent; cancels a boot under way. `force` hurries a stop under way. */
+  /**
+   * Installs and starts whatever neither runs nor has completed, after a boot under way. What fails is no reason to stop
+   * the rest, it says so in its status. Resolves with the report of this boot, or of the last one when nothing was
+   * missing; rejects with what the boot under way fails with, or with `CORE_START_ABORTED` when a stop cancels it or is
+   * under way.
+   */
+  startMissing(): Promise<BootReport> {
+    return this.#boot('missing');
+  }
+
+  /** Ends everything in reverse order. Idempotent; cancels boots under way. `force` hurries a stop under way. */
   stop(options: StopOptions = {}): Promise<void> {
-    this.#boot?.cancel.abort(new StartAbortedError({ instance: 'machine' }));
-    for (const each of this.#supervised.values()) each.want('down');
-    if (options.force)
-      for (const { service } of this.#instances.values()) void service.stop({ force: true }).catch(() => {}); // reported by the stop below
-    this.#stopping ??= this.#stopAll(options).finally(() => {
-      this.#stopping = undefined;
-    });
-    return this.#stopping;
-  }
-
-  /** Starts whatever is not running, dependencies first. Resolves when everything was tried; what failed says so in its status. */
-  async startMissing(): Promise<void> {
-    await walk(this.#plan.graph, async (id) => {
-      await this.startInstance(id).catch((error: unknown) => this.#log.warn(`${id} could not be started`, { error }));
-    });
+    for (const { cancel } of this.#boots) cancel.abort(new StartAbortedError({ instance: 'machine' }));
+    return this.#stopAll(options);
   }
 
   async startInstance(id: string, options: StartOptions = {}): Promise<void> {
@@ -169,49 +160,104 @@ export class Orchestrator implements AsyncDisposable {
     return new BootTrace({ daemonRun: this.daemonRun, clock: this.#clock, onPhase });
   }
 
-  async #start(
-    cancel: AbortController,
-    signal: AbortSignal | undefined,
-    former: Promise<unknown> | undefined,
-  ): Promise<BootReport> {
+  #boot(scope: BootUnderWay['scope'], signal?: AbortSignal): Promise<BootReport> {
+    const former = [...this.#boots].at(-1);
+    if (former?.scope === scope && !former.cancel.signal.aborted) return former.done;
+    const cancel = new AbortController();
+    const isWhole = scope === 'everything';
+    const done = isWhole ? this.#start(cancel, signal, former?.done) : this.#startMissing(cancel, former?.done);
+    const boot = { scope, cancel, done };
+    this.#boots.add(boot);
+    const over = () => void this.#boots.delete(boot);
+    done.then(over, over);
+    return done;
+  }
+
+  async #start(cancel: AbortController, signal?: AbortSignal, former?: Promise<unknown>): Promise<BootReport> {
     await former?.catch(() => {}); // told to whoever asked for that boot
-    await this.#stopping?.catch(() => {}); // likewise
-    if (cancel.signal.aborted) throw new StartAbortedError({ instance: 'machine' });
-    if (this.#hasBooted) this.#trace = this.#newTrace();
-    this.#hasBooted = true;
-    for (const each of this.#supervised.values()) each.want('up');
-    const { layout, env, config } = this.#options;
-    const failures = await bootMachine({
-      plan: this.#plan,
-      supervised: this.#supervised,
-      trace: this.#trace,
-      settings: config.services,
-      cancel: (reason) => cancel.abort(reason),
-      install: {
-        layout,
-        env,
-        log: this.#log,
-        clock: this.#clock,
-        machine: this.view,
-        signal: signal ? AbortSignal.any([cancel.signal, signal]) : cancel.signal,
-      },
-    });
-    await this.#stopping?.catch(() => {}); // whoever asked for it hears of it
-    const isCancelled = failures.length === 0 && (cancel.signal.aborted || signal?.aborted === true);
+    await this.#stopping?.done.catch(() => {}); // likewise
+    const abort = () => cancel.abort(new StartAbortedError({ instance: 'machine' }));
+    if (signal?.aborted) abort();
+    cancel.signal.throwIfAborted();
+    signal?.addEventListener('abort', abort, { once: true });
+    const trace = this.#beginTrace();
+    const failures = await this.#bootPlan(this.#plan, { trace, cancel, isFailureFatal: true });
+    signal?.removeEventListener('abort', abort);
+    await this.#stopping?.done.catch(() => {}); // whoever asked for it hears of it
     if (failures.length > 0 || signal?.aborted) {
       // What cannot be stopped is in the log and in the statuses; the boot's own failure is what the caller has to hear.
-      await this.stop().catch((error: unknown) => this.#log.error('not everything was stopped', { error }));
+      await this.#stopAll({}).catch((error: unknown) => this.#log.error('not everything was stopped', { error }));
     }
-    const report = this.#trace.report();
+    const report = trace.report();
     this.#events.emit('boot', report);
-    if (isCancelled) throw new StartAbortedError({ instance: 'machine' });
     const [first] = failures;
-    if (!first) return report;
+    if (!first) {
+      cancel.signal.throwIfAborted();
+      return report;
+    }
     // One cause is enough: the rest was cancelled because of it.
     throw new BootFailedError(
       { failed: failures.map(({ node }) => node), first: reportError(first.error).message },
       { cause: first.error },
     );
+  }
+
+  async #startMissing(cancel: AbortController, former?: Promise<unknown>): Promise<BootReport> {
+    await former;
+    cancel.signal.throwIfAborted();
+    if (this.#stopping) throw new StartAbortedError({ instance: 'machine' });
+    const instances = this.#plan.instances.filter(({ id }) => !this.#isThere(id));
+    if (instances.length === 0) return this.#trace.report();
+    const definitions = this.#plan.definitions.filter((each) =>
+      instances.some(({ definition }) => definition === each),
+    );
+    const trace = this.#beginTrace();
+    await this.#bootPlan({ ...this.#plan, instances, definitions }, { trace, cancel, isFailureFatal: false });
+    const report = trace.report();
+    this.#events.emit('boot', report);
+    cancel.signal.throwIfAborted();
+    return report;
+  }
+
+  #bootPlan(
+    plan: MachinePlan,
+    { trace, cancel, isFailureFatal }: { trace: BootTrace; cancel: AbortController; isFailureFatal: boolean },
+  ): Promise<readonly BootFailure[]> {
+    for (const { id } of plan.instances) this.#find(id).want('up');
+    const { layout, env, config } = this.#options;
+    return bootMachine({
+      plan,
+      supervised: this.#supervised,
+      trace,
+      settings: config.services,
+      ...(isFailureFatal ? { cancel: (reason: MgpuError) => cancel.abort(reason) } : {}),
+      install: { layout, env, log: this.#log, clock: this.#clock, machine: this.view, signal: cancel.signal },
+    });
+  }
+
+  /** The first boot goes on with the trace that was there before it. */
+  #beginTrace(): BootTrace {
+    if (this.#hasBooted) this.#trace = this.#newTrace();
+    this.#hasBooted = true;
+    return this.#trace;
+  }
+
+  /** Whatever a failed dependency held back follows it once that has recovered. */
+  #onChange(status: InstanceStatus): void {
+    this.#events.emit('instance', status);
+    if (status.state !== 'running' && status.state !== 'completed') return;
+    for (const { id, dependsOn } of this.#plan.instances) {
+      if (!dependsOn.some((each) => each.id === status.id) || !this.#find(id).isHeldBack) continue;
+      if (!dependsOn.every((each) => this.#isThere(each.id, each.when))) continue;
+      this.#find(id)
+        .start()
+        .catch((error: unknown) => this.#log.warn(`${id} could not be started`, { instance: id, error }));
+    }
+  }
+
+  #isThere(id: string, when: 'started' | 'ready' | 'completed' = 'ready'): boolean {
+    const { state } = this.#find(id).status;
+    return state === 'completed' || (state === 'running' && when !== 'completed');
   }
 
   #want(id: string): Supervised {
@@ -223,20 +269,23 @@ export class Orchestrator implements AsyncDisposable {
 
   #find(id: string): Supervised {
     const found = this.#supervised.get(id);
-    if (!found) throw new ServiceKindUnknownError({ kind: id, known: [...this.#supervised.keys()] });
+    if (!found) throw new InstanceUnknownError({ instance: id, known: [...this.#supervised.keys()] });
     return found;
   }
 
-  async #stopAll(options: StopOptions): Promise<void> {
-    const problems: unknown[] = [];
-    await walk(reverse(this.#plan.graph), async (id) => {
-      await this.#instances
-        .get(id)
-        ?.service.stop(options)
-        .catch((error: unknown) => problems.push(error));
-    });
-    if (problems.length === 0) return;
-    const texts = problems.map((each) => reportError(each).message);
-    throw new StopIncompleteError({ instance: 'machine', problems: texts }, { cause: new AggregateError(problems) });
+  #stopAll(options: StopOptions): Promise<void> {
+    for (const each of this.#supervised.values()) each.want('down');
+    if (this.#stopping) {
+      if (options.force) this.#stopping.hurry();
+      return this.#stopping.done;
+    }
+    const services = new Map([...this.#supervised].map(([id, { instance }]) => [id, instance.service]));
+    const stopping = new MachineStop(services, this.#plan.graph, options);
+    this.#stopping = stopping;
+    const over = () => {
+      this.#stopping = undefined;
+    };
+    stopping.done.then(over, over);
+    return stopping.done;
   }
 }

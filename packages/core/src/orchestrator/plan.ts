@@ -2,6 +2,7 @@ import type { MachineConfig } from '../config/machine-config.ts';
 import { type AnyServiceDefinition, anyConnector } from '../definition/define-service.ts';
 import { DefinitionInvalidError, GpuOutOfRangeError, PortDuplicateError } from '../errors/core-errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { GpuInventory } from '../gpu/gpu-monitor.ts';
 import { instanceId } from '../service/context.ts';
 import { expectNoCycle } from './graph.ts';
 
@@ -24,12 +25,13 @@ export interface MachinePlan {
 
 /**
  * Which instances the configuration asks for and how they depend on each other. Throws `CORE_DEFINITION_INVALID`,
- * `CORE_GPU_OUT_OF_RANGE`, `CORE_PORT_DUPLICATE`, `CORE_DEPENDENCY_CYCLE`; starts nothing.
+ * `CORE_GPU_OUT_OF_RANGE` (with what had been wrong with the GPUs as its cause), `CORE_PORT_DUPLICATE`,
+ * `CORE_DEPENDENCY_CYCLE`; starts nothing.
  */
 export function planMachine(
   all: readonly AnyServiceDefinition[],
   config: MachineConfig,
-  gpus: readonly Gpu[],
+  inventory: GpuInventory,
 ): MachinePlan {
   const known = new Set(all.map(({ kind }) => kind));
   if (known.size < all.length) {
@@ -44,7 +46,7 @@ export function planMachine(
   const definitions = all.filter(({ kind }) => config.services[kind]?.enabled);
   const placed = definitions.flatMap((definition) => {
     if (definition.scope === 'machine') return [{ id: definition.kind, definition }];
-    return selectGpus(config.services[definition.kind]?.gpus, gpus).map((gpu) => ({
+    return selectGpus(config.services[definition.kind]?.gpus, inventory).map((gpu) => ({
       id: instanceId(definition.kind, gpu.index),
       definition,
       gpu,
@@ -55,7 +57,7 @@ export function planMachine(
   );
   const graph = new Map(instances.map(({ id, dependsOn }) => [id, dependsOn.map((each) => each.id)]));
   expectNoCycle(graph);
-  expectDistinctPorts(definitions, config, gpus);
+  expectDistinctPorts(definitions, config, inventory);
   return { definitions, instances, graph };
 }
 
@@ -76,23 +78,28 @@ function dependenciesOf(instance: Placed, placed: readonly Placed[]): PlannedIns
   );
 }
 
-function selectGpus(selection: unknown, gpus: readonly Gpu[]): readonly Gpu[] {
+function selectGpus(selection: unknown, { gpus, problem }: GpuInventory): readonly Gpu[] {
   if (!Array.isArray(selection)) return gpus;
   const wanted = new Set(selection as number[]);
   const missing = [...wanted].filter((index) => !gpus.some((gpu) => gpu.index === index));
-  if (missing.length > 0) throw new GpuOutOfRangeError({ gpus: missing, count: gpus.length });
+  if (missing.length > 0) {
+    const known = gpus.map(({ index }) => index);
+    throw new GpuOutOfRangeError({ gpus: missing, known, problem: problem?.message }, { cause: problem });
+  }
   return gpus.filter(({ index }) => wanted.has(index));
 }
 
 function expectDistinctPorts(
   definitions: readonly AnyServiceDefinition[],
   config: MachineConfig,
-  gpus: readonly Gpu[],
+  inventory: GpuInventory,
 ): void {
   const taken = new Map<number, string[]>();
   for (const { kind, scope, ports } of definitions) {
     const settings = config.services[kind];
-    const indexes = (scope === 'gpu' ? selectGpus(settings?.gpus, gpus) : gpus).map(({ index }) => index);
+    const indexes = (scope === 'gpu' ? selectGpus(settings?.gpus, inventory) : inventory.gpus).map(
+      ({ index }) => index,
+    );
     for (const { instance, port } of ports?.(settings, indexes) ?? [])
       taken.set(port, [...(taken.get(port) ?? []), instance]);
   }

@@ -1,17 +1,18 @@
-import type { Supervision } from '../definition/define-service.ts';
-import type { MgpuError } from '../errors/mgpu-error.ts';
+import type { ErrorReport } from '../errors/mgpu-error.ts';
 import type { LastExit } from '../service/types.ts';
 
-/** An end of an instance that nobody asked for. */
+/** An end of an instance that nobody asked for. Times are monotonic milliseconds (`Clock.elapsed`), for measuring. */
 export interface Failure {
   readonly instance: string;
   readonly kind: string;
   readonly gpu?: number;
-  readonly error: Pick<MgpuError, 'code' | 'message'>;
+  readonly error: ErrorReport;
+  /** How its process ended, where it had one. */
   readonly exit?: LastExit;
-  /** Whether the run had been ready before it ended. */
-  readonly everReady: boolean;
-  readonly supervision?: Supervision;
+  readonly startedAt: number;
+  /** When the run first was ready; undefined when it never was. */
+  readonly readyAt?: number;
+  readonly endedAt: number;
 }
 
 export interface RestartDecision {
@@ -22,10 +23,10 @@ export interface RestartDecision {
   readonly reason: string;
 }
 
-/** Decides when an instance is started again; the orchestrator only carries it out. */
+/** Decides when an instance is started again; the orchestrator only carries it out. One that throws restarts nothing. */
 export interface RestartPolicy {
-  /** `history`: times (milliseconds since the epoch) of the instance's earlier failures, oldest first, at most 100. */
-  decide(failure: Failure, history: readonly number[]): RestartDecision;
+  /** `history`: the instance's failures since somebody last asked for it, oldest first, at most 100. */
+  decide(failure: Failure, history: readonly Failure[]): RestartDecision;
 }
 
 export const neverRestart: RestartPolicy = {

@@ -1,9 +1,10 @@
 import type { Clock } from '../clock.ts';
+import { DependencyFailedError, StartAbortedError } from '../errors/core-errors.ts';
 import { type ErrorReport, reportError } from '../errors/mgpu-error.ts';
 import type { Logger } from '../logs/logger.ts';
 import type { ServiceStatus, StartOptions, StopOptions } from '../service/types.ts';
 import type { Instance } from './instances.ts';
-import type { RestartPolicy } from './restart-policy.ts';
+import type { Failure, RestartDecision, RestartPolicy } from './restart-policy.ts';
 
 /** A service's status with what the orchestrator adds. */
 export interface InstanceStatus extends ServiceStatus {
@@ -29,8 +30,11 @@ export class Supervised {
   readonly #options: SupervisedOptions;
   #desired: 'up' | 'down' = 'down';
   #attempt = 0;
-  #failures: number[] = [];
-  #everReady = false;
+  #failures: readonly Failure[] = [];
+  /** The present run, or the last one. */
+  #run: string | undefined;
+  #startedAt = 0;
+  #readyAt: number | undefined;
   #waiting:
     | { readonly state: 'blocked' | 'backoff'; readonly reason?: ErrorReport; readonly until?: string }
     | undefined;
@@ -67,9 +71,25 @@ export class Supervised {
     return this.#desired === 'up';
   }
 
-  /** Starts it as long as it is wanted. */
-  start({ signal }: StartOptions = {}): Promise<void> {
-    return this.instance.service.start({ signal: this.#whileWanted(signal) });
+  /** A dependency's failure keeps it from starting. */
+  get isHeldBack(): boolean {
+    const { state, reason } = this.status;
+    return (
+      state === 'blocked' && reason !== undefined && 'code' in reason && reason.code === DependencyFailedError.code
+    );
+  }
+
+  /** Starts it as long as it is wanted. A restart that cuts in is joined. */
+  async start({ signal }: StartOptions = {}): Promise<void> {
+    const { service } = this.instance;
+    for (;;) {
+      try {
+        return await service.start({ signal: this.#whileWanted(signal) });
+      } catch (error) {
+        const gaveWay = error instanceof StartAbortedError && service.status.state !== 'failed';
+        if (!gaveWay || !this.isWanted || signal?.aborted) throw error;
+      }
+    }
   }
 
   /** Stops it and starts it again if it still is wanted then. */
@@ -83,48 +103,63 @@ export class Supervised {
     this.#options.onChange(this.status);
   }
 
-  #onStatus({ state, health, reason, lastExit, gpu, id, kind }: ServiceStatus): void {
+  #onStatus(status: ServiceStatus): void {
+    const { state, health } = status;
+    const now = this.#options.clock.elapsed();
     if (state === 'starting') {
       // Whoever started it, a pending restart has nothing left to do.
       this.#timer?.abort();
       this.#waiting = undefined;
-      this.#everReady = false;
+      this.#run = status.run;
+      this.#startedAt = now;
+      this.#readyAt = undefined;
     }
-    if (state === 'running' && health === 'ready') this.#everReady = true;
-    if (state === 'failed' && this.#desired === 'up') {
-      const error =
-        reason && 'code' in reason ? reason : { code: 'CORE_UNEXPECTED', message: reason?.message ?? 'unknown' };
-      const { supervision } = this.instance.definition;
-      const decision = this.#options.restartPolicy.decide(
-        {
-          instance: id,
-          kind,
-          error,
-          everReady: this.#everReady,
-          ...(gpu === undefined ? {} : { gpu }),
-          ...(lastExit === undefined ? {} : { exit: lastExit }),
-          ...(supervision === undefined ? {} : { supervision }),
-        },
-        this.#failures,
-      );
-      this.#failures = [...this.#failures, this.#options.clock.now()].slice(-historyLength);
-      if (decision.restart) this.#restartIn(decision.delayMs, decision.reason);
-    }
+    if (state === 'running' && health === 'ready') this.#readyAt ??= now;
+    if (state === 'failed' && this.isWanted) this.#onFailure(this.#failureOf(status, now));
     this.#options.onChange(this.status);
+  }
+
+  #failureOf({ id, kind, gpu, reason, lastExit }: ServiceStatus, endedAt: number): Failure {
+    const error =
+      reason && 'code' in reason
+        ? reason
+        : { code: 'CORE_UNEXPECTED', message: reason?.message ?? 'unknown', retryable: false };
+    return {
+      instance: id,
+      kind,
+      error,
+      startedAt: this.#startedAt,
+      endedAt,
+      ...(this.#readyAt === undefined ? {} : { readyAt: this.#readyAt }),
+      ...(gpu === undefined ? {} : { gpu }),
+      ...(lastExit?.run === this.#run ? { exit: lastExit } : {}),
+    };
+  }
+
+  #onFailure(failure: Failure): void {
+    const { restartPolicy, log } = this.#options;
+    const history = this.#failures;
+    this.#failures = [...history, failure].slice(-historyLength);
+    try {
+      const decision = restartPolicy.decide(failure, history);
+      if (decision.restart) this.#restartIn(decision, failure.error);
+    } catch (error) {
+      log.error(`${failure.instance}: the restart policy failed, it is not restarted`, { error });
+    }
   }
 
   #whileWanted(signal: AbortSignal | undefined): AbortSignal {
     return signal ? AbortSignal.any([signal, this.#wanted.signal]) : this.#wanted.signal;
   }
 
-  #restartIn(delayMs: number, reason: string): void {
+  #restartIn({ delayMs, reason }: RestartDecision, cause: ErrorReport): void {
     const { clock, log } = this.#options;
     const timer = new AbortController();
     this.#timer = timer;
     this.#waiting = {
       state: 'backoff',
       until: new Date(clock.now() + delayMs).toISOString(),
-      reason: { code: 'CORE_RESTART', message: reason, retryable: true },
+      reason: { code: 'CORE_RESTART', message: `${cause.message}; ${reason}`, retryable: true, cause },
     };
     clock.sleep(delayMs, { signal: timer.signal }).then(
       async () => {

@@ -68,7 +68,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     const { context, id } = this;
     const { clock } = context;
     await this.#prepareFolders(run);
-    this.#gpu = await identifyGpu(context.gpu, run.signal);
+    this.#gpu = await identifyGpu(context.gpu, { signal: run.signal, env: context.env });
     run.defer(() => {
       this.#gpu = undefined;
     });

@@ -1,7 +1,9 @@
-import { type BootPhase, type BootReport, mockGpus } from '@mgpu/core';
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type BootPhase, type BootReport, BootTrace, mockGpus, type Run } from '@mgpu/core';
 import { fakeClock, record } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
-import { eventually, failureOf } from '../support.ts';
+import { eventually, failureOf, temporaryFolder } from '../support.ts';
 import { broken, machine, statesOf, untilCancelled, workshop } from './machine.ts';
 
 describe('a boot', () => {
@@ -111,7 +113,7 @@ describe('a boot', () => {
           startedMs: 0,
           ms: 100,
           ...ok,
-          nodes: [{ id: 'redis:start', startedMs: 0, ms: 100, ...ok }],
+          nodes: [{ id: 'redis:start', critical: true, startedMs: 0, ms: 100, ...ok }],
         },
         {
           name: 'Engines setup',
@@ -119,7 +121,7 @@ describe('a boot', () => {
           startedMs: 0,
           ms: 50,
           ...ok,
-          nodes: [{ id: 'engine:install', startedMs: 0, ms: 50, ...ok }],
+          nodes: [{ id: 'engine:install', critical: false, startedMs: 0, ms: 50, ...ok }],
         },
         {
           name: 'Engines',
@@ -128,8 +130,8 @@ describe('a boot', () => {
           ms: 200,
           ...ok,
           nodes: [
-            { id: 'engine_gpu0:start', startedMs: 50, ms: 10, ...ok },
-            { id: 'engine_gpu1:start', startedMs: 50, ms: 200, ...ok },
+            { id: 'engine_gpu0:start', startedMs: 50, ms: 10, waitedFor: 'engine:install', critical: false, ...ok },
+            { id: 'engine_gpu1:start', startedMs: 50, ms: 200, waitedFor: 'engine:install', critical: false, ...ok },
           ],
         },
         {
@@ -138,7 +140,7 @@ describe('a boot', () => {
           startedMs: 250,
           ms: 0,
           ...ok,
-          nodes: [{ id: 'worker:start', startedMs: 250, ms: 0, ...ok, waitedFor: 'engine_gpu1' }],
+          nodes: [{ id: 'worker:start', critical: true, startedMs: 250, ms: 0, ...ok, waitedFor: 'engine_gpu1' }],
         },
       ],
     });
@@ -154,6 +156,21 @@ describe('a boot', () => {
       ['Engines', 'running', 0],
       ['Engines', 'ok', 2],
     ]);
+  });
+
+  test('keeps the traces of the latest 50', async () => {
+    const stateDir = temporaryFolder();
+    mkdirSync(join(stateDir, 'boots'));
+    for (let n = 0; n < 60; n++) {
+      const file = join(stateDir, 'boots', `${n}.json`);
+      writeFileSync(file, '{}');
+      utimesSync(file, 1_000 + n, 1_000 + n);
+    }
+    const path = await new BootTrace({ daemonRun: 'this', clock: fakeClock() }).save(stateDir);
+    const kept = readdirSync(join(stateDir, 'boots'));
+    expect(kept).toHaveLength(50);
+    expect(kept).toEqual(expect.arrayContaining(['this.json', '59.json', '11.json']));
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ v: 1, daemonRun: 'this' });
   });
 
   test('is shared by those who ask at the same time, and done anew after a stop', async () => {
@@ -193,7 +210,7 @@ describe('a failure that is not critical', () => {
       message: 'site was not started because proxy failed',
       cause: { code: 'TEST_BROKEN', message: 'no certificate' },
     });
-    expect(report.outcome).toBe('ok');
+    expect(report.outcome).toBe('degraded');
     expect(report.phases.map(({ name, outcome }) => `${name} ${outcome}`).toSorted()).toEqual([
       'engine ok',
       'page skipped',
@@ -244,6 +261,57 @@ describe('a critical failure', () => {
     expect(journal.indexOf('end worker')).toBeLessThan(journal.indexOf('end redis'));
     expect(orchestrator.boot).toMatchObject({ outcome: 'failed' });
     expect(boots.events).toMatchObject([{ outcome: 'failed' }]);
+  });
+
+  test('is one of the boot in a phase that it shares with what is not critical', async () => {
+    const { define } = workshop();
+    const phase = 'Engines';
+    const orchestrator = machine([
+      define('extra', { phase, critical: false }),
+      define('engine', { phase, onStart: () => Promise.reject(broken()) }),
+    ]);
+    await failureOf(orchestrator.start());
+    expect(orchestrator.boot).toMatchObject({
+      outcome: 'failed',
+      phases: [{ name: phase, critical: true, outcome: 'failed' }],
+    });
+  });
+
+  test('may be that something it waits for failed, critical or not', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([
+      define('proxy', { critical: false, onStart: () => Promise.reject(broken()) }),
+      define('engine', { dependsOn: [{ on: 'proxy', when: 'ready' }] }),
+    ]);
+    expect(await failureOf(orchestrator.start())).toMatchObject({ details: { failed: ['engine:start'] } });
+    expect(orchestrator.boot.outcome).toBe('failed');
+  });
+
+  test('does not reach the boot that is asked for while it still unwinds', async () => {
+    const { define } = workshop();
+    const unwinding = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<void>();
+    let starts = 0;
+    const orchestrator = machine([
+      define('slow', {
+        onStart: (run) => {
+          if (starts > 0) return;
+          run.defer(() => {
+            unwinding.resolve();
+            return released.promise;
+          });
+          return untilCancelled(run);
+        },
+      }),
+      define('engine', { onStart: () => (++starts === 1 ? Promise.reject(broken()) : undefined) }),
+    ]);
+    const first = failureOf(orchestrator.start());
+    await unwinding.promise;
+    const second = orchestrator.start();
+    released.resolve();
+    expect(await first).toMatchObject({ code: 'CORE_BOOT_FAILED' });
+    expect(await second).toMatchObject({ outcome: 'ok' });
+    expect(statesOf(orchestrator)).toEqual({ slow: 'running', engine: 'running' });
   });
 
   test('of an install stops the boot, too', async () => {
@@ -310,6 +378,35 @@ describe('a boot that is cancelled', () => {
     const start = failureOf(orchestrator.start({ signal: AbortSignal.abort() }));
     expect(await start).toMatchObject({ code: 'CORE_START_ABORTED' });
     expect(journal).toEqual([]);
+  });
+
+  test('does not wait for an install that is deaf to its signal', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([define('engine', { install: () => new Promise(() => {}) })]);
+    const start = failureOf(orchestrator.start());
+    await eventually(() => journal.includes('install engine'));
+    await orchestrator.stop();
+    expect(await start).toMatchObject({ code: 'CORE_START_ABORTED' });
+    expect(orchestrator.boot.outcome).toBe('cancelled');
+  });
+
+  test('in one part by a restart of that part goes on with its new run', async () => {
+    const { define, journal } = workshop();
+    let starts = 0;
+    const ready = Promise.withResolvers<void>();
+    const onStart = (run: Run) => (++starts === 1 ? untilCancelled(run) : ready.promise);
+    const orchestrator = machine([
+      define('slow', { onStart }),
+      define('later', { dependsOn: [{ on: 'slow', when: 'ready' }] }),
+    ]);
+    const boot = orchestrator.start();
+    await eventually(() => journal.includes('start slow'));
+    const restart = orchestrator.restart('slow');
+    await eventually(() => starts === 2);
+    ready.resolve();
+    await restart;
+    expect(await boot).toMatchObject({ outcome: 'ok' });
+    expect(statesOf(orchestrator)).toEqual({ slow: 'running', later: 'running' });
   });
 
   test('in one part goes on with the others; what waited for that part is blocked', async () => {

@@ -7,6 +7,7 @@ import {
   type Endpoint,
   type Gpu,
   gpuSelectionSchema,
+  type Logger,
   layoutOf,
   MgpuError,
   mockGpus,
@@ -25,7 +26,7 @@ const schema = z.strictObject({ enabled: z.boolean().default(true), gpus: gpuSel
 
 /** What a part does, by instance. */
 export interface PartOptions
-  extends Partial<Pick<ServiceDefinition, 'scope' | 'critical' | 'dependsOn' | 'phase' | 'connector' | 'supervision'>> {
+  extends Partial<Pick<ServiceDefinition, 'scope' | 'critical' | 'dependsOn' | 'phase' | 'connector'>> {
   readonly onStart?: (run: Run, id: string) => Promise<void> | void;
   readonly install?: (signal: AbortSignal) => Promise<void>;
   readonly ports?: readonly { instance: string; port: number }[];
@@ -62,7 +63,7 @@ export function workshop() {
   }
 
   const define = (kind: string, options: PartOptions = {}): AnyServiceDefinition => {
-    const { scope = 'machine', critical = true, phase = kind, install, ports, connector, supervision } = options;
+    const { scope = 'machine', critical = true, phase = kind, install, ports, connector } = options;
     return defineService({
       api: 1,
       kind,
@@ -73,7 +74,6 @@ export function workshop() {
       schema,
       dependsOn: options.dependsOn ?? [],
       ...(connector ? { connector } : {}),
-      ...(supervision ? { supervision } : {}),
       ...(ports ? { ports: () => ports } : {}),
       ...(install
         ? {
@@ -92,9 +92,11 @@ export function workshop() {
 
 export interface MachineOptions {
   readonly gpus?: readonly Gpu[];
+  readonly gpuProblem?: MgpuError;
   readonly services?: Readonly<Record<string, unknown>>;
   readonly restartPolicy?: RestartPolicy;
   readonly clock?: Clock;
+  readonly log?: Logger;
 }
 
 export function machine(definitions: readonly AnyServiceDefinition[], options: MachineOptions = {}): Orchestrator {

@@ -1,8 +1,8 @@
-import type { InstanceStatus, Orchestrator, RestartPolicy, Run } from '@mgpu/core';
+import { type InstanceStatus, type Orchestrator, type RestartPolicy, type Run, silentLogger } from '@mgpu/core';
 import { fakeClock, record } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
-import { failureOf } from '../support.ts';
-import { broken, machine, statesOf, workshop } from './machine.ts';
+import { eventually, failureOf } from '../support.ts';
+import { broken, machine, statesOf, untilCancelled, workshop } from './machine.ts';
 
 describe('stopping a machine', () => {
   test('goes in reverse order, what is independent at the same time', async () => {
@@ -62,6 +62,32 @@ describe('stopping a machine', () => {
     expect(statesOf(orchestrator)).toEqual({ a: 'stopped' });
   });
 
+  test('tells what could not be released when it is hurried out of turn', async () => {
+    const { define, journal } = workshop();
+    const waiting = Promise.withResolvers<void>();
+    const patience = Promise.withResolvers<void>();
+    const orchestrator = machine([
+      define('redis', { onStart: (run) => run.defer(() => Promise.reject(broken('stuck'))) }),
+      define('engine', {
+        dependsOn: [{ on: 'redis', when: 'ready' }],
+        onStart: (run) =>
+          run.defer(() => {
+            waiting.resolve();
+            return patience.promise;
+          }),
+      }),
+    ]);
+    await orchestrator.start();
+    const stop = failureOf(orchestrator.stop());
+    await waiting.promise;
+    const hurried = failureOf(orchestrator.stop({ force: true }));
+    await eventually(() => statesOf(orchestrator).redis === 'stopped');
+    patience.resolve();
+    for (const each of [stop, hurried])
+      expect(await each).toMatchObject({ code: 'CORE_STOP_INCOMPLETE', message: expect.stringContaining('stuck') });
+    expect(journal.at(-1)).toBe('end engine');
+  });
+
   test('lets nobody start anything meanwhile', async () => {
     const { define } = workshop();
     const release = Promise.withResolvers<void>();
@@ -70,6 +96,7 @@ describe('stopping a machine', () => {
     const stop = orchestrator.stop();
     expect(await failureOf(orchestrator.startInstance('a'))).toMatchObject({ code: 'CORE_START_ABORTED' });
     expect(await failureOf(orchestrator.restart('a'))).toMatchObject({ code: 'CORE_START_ABORTED' });
+    expect(await failureOf(orchestrator.startMissing())).toMatchObject({ code: 'CORE_START_ABORTED' });
     release.resolve();
     await stop;
     expect(statesOf(orchestrator)).toEqual({ a: 'stopped', b: 'stopped' });
@@ -100,7 +127,7 @@ describe('one instance', () => {
     for (const ask of ['startInstance', 'stopInstance', 'restart'] as const)
       expect(await failureOf(orchestrator[ask]('c'))).toMatchObject({
         code: 'CORE_SERVICE_UNKNOWN',
-        message: 'no instance or service is called "c"; there are: a, b',
+        message: 'no instance is called "c"; there are: a, b',
       });
   });
 
@@ -120,6 +147,116 @@ describe('one instance', () => {
   });
 });
 
+describe('starting what is missing', () => {
+  test('installs it first, again when that had failed', async () => {
+    const { define, journal } = workshop();
+    let installs = 0;
+    const install = () => (++installs < 3 ? Promise.reject(broken('no space')) : Promise.resolve());
+    const orchestrator = machine([define('engine', { critical: false, install }), define('other', { install })]);
+    await failureOf(orchestrator.start());
+    await orchestrator.startMissing();
+    expect(statesOf(orchestrator)).toEqual({ engine: 'running', other: 'running' });
+    for (const id of ['engine', 'other']) {
+      expect(journal.filter((each) => each.startsWith('install')).filter((each) => each.endsWith(` ${id}`))).toEqual([
+        `install ${id}`,
+        `install ${id}`,
+        `installed ${id}`,
+      ]);
+      expect(journal.indexOf(`start ${id}`)).toBeGreaterThan(journal.indexOf(`installed ${id}`));
+    }
+  });
+
+  test('waits for the boot under way', async () => {
+    const { define, journal } = workshop();
+    const installed = Promise.withResolvers<void>();
+    const orchestrator = machine([define('engine', { install: () => installed.promise })]);
+    const boot = orchestrator.start();
+    const missing = orchestrator.startMissing();
+    await eventually(() => journal.includes('install engine'));
+    expect(journal).toEqual(['install engine']);
+    installed.resolve();
+    expect(await missing).toEqual(await boot);
+    expect(journal).toEqual(['install engine', 'installed engine', 'start engine', 'ready engine']);
+  });
+
+  test('leaves alone what runs, and what has completed', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([
+      define('sync', { onStart: (run) => run.complete() }),
+      define('engine', { dependsOn: [{ on: 'sync', when: 'completed' }] }),
+      define('other'),
+    ]);
+    await orchestrator.start();
+    await orchestrator.stopInstance('engine');
+    journal.length = 0;
+    await orchestrator.startMissing();
+    expect(journal).toEqual(['start engine', 'ready engine']);
+    expect(statesOf(orchestrator)).toEqual({ sync: 'completed', engine: 'running', other: 'running' });
+  });
+
+  test('starts nothing whose dependency fails, and stops nothing because of it', async () => {
+    const { define, journal } = workshop();
+    let isWell = true;
+    const orchestrator = machine([
+      define('redis', { onStart: () => (isWell ? undefined : Promise.reject(broken('no disk'))) }),
+      define('worker', { dependsOn: [{ on: 'redis', when: 'ready' }] }),
+      define('other'),
+    ]);
+    await orchestrator.start();
+    for (const id of ['worker', 'redis']) await orchestrator.stopInstance(id);
+    isWell = false;
+    journal.length = 0;
+    expect(await orchestrator.startMissing()).toMatchObject({ outcome: 'failed' });
+    expect(journal).toEqual(['start redis', 'end redis']);
+    expect(statesOf(orchestrator)).toEqual({ redis: 'failed', worker: 'blocked', other: 'running' });
+  });
+
+  test('is called off by a stop', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([define('engine', { onStart: untilCancelled })]);
+    const missing = failureOf(orchestrator.startMissing());
+    await eventually(() => statesOf(orchestrator).engine === 'starting');
+    await orchestrator.stop();
+    expect(await missing).toMatchObject({ code: 'CORE_START_ABORTED' });
+    expect(statesOf(orchestrator)).toEqual({ engine: 'stopped' });
+  });
+});
+
+describe('what a failed dependency held back', () => {
+  const chain = () => {
+    const { define, runs } = workshop();
+    let isWell = false;
+    const orchestrator = machine([
+      define('proxy', { critical: false, onStart: () => (isWell ? undefined : Promise.reject(broken())) }),
+      define('site', { critical: false, dependsOn: [{ on: 'proxy', when: 'ready' }] }),
+      define('page', { critical: false, dependsOn: [{ on: 'site', when: 'ready' }] }),
+    ]);
+    const cure = () => {
+      isWell = true;
+    };
+    return { orchestrator, runs, cure };
+  };
+
+  test('follows once that has recovered', async () => {
+    const { orchestrator, cure } = chain();
+    await orchestrator.start();
+    expect(statesOf(orchestrator)).toEqual({ proxy: 'failed', site: 'blocked', page: 'blocked' });
+    cure();
+    await orchestrator.startInstance('proxy');
+    await eventually(() => statesOf(orchestrator).page === 'running');
+    expect(statesOf(orchestrator)).toEqual({ proxy: 'running', site: 'running', page: 'running' });
+  });
+
+  test('does not when somebody has stopped it since', async () => {
+    const { orchestrator, cure } = chain();
+    await orchestrator.start();
+    await orchestrator.stopInstance('site');
+    cure();
+    await orchestrator.startInstance('proxy');
+    expect(statesOf(orchestrator)).toEqual({ proxy: 'running', site: 'stopped', page: 'blocked' });
+  });
+});
+
 describe('a failure after the boot', () => {
   const delays = [1_000, 2_000, 4_000];
   const backoff: RestartPolicy = {
@@ -132,16 +269,15 @@ describe('a failure after the boot', () => {
   function supervised(restartPolicy?: RestartPolicy) {
     const { define, runs, live } = workshop();
     const clock = fakeClock();
-    const orchestrator = machine([define('a', { supervision: { restart: 'always' } })], {
-      clock,
-      ...(restartPolicy ? { restartPolicy } : {}),
-    });
+    const logged: string[] = [];
+    const log = { ...silentLogger, error: (text: string) => void logged.push(text) };
+    const orchestrator = machine([define('a')], { clock, log, ...(restartPolicy ? { restartPolicy } : {}) });
     const status = () => orchestrator.status()[0] as InstanceStatus;
     const crash = async () => {
       runs.get('a')?.fail(broken('crash'));
       await clock.advance(0);
     };
-    return { orchestrator, clock, status, crash, live };
+    return { orchestrator, clock, status, crash, live, logged };
   }
 
   test('stays one when nobody brings a policy', async () => {
@@ -160,7 +296,7 @@ describe('a failure after the boot', () => {
       state: 'backoff',
       attempt: 0,
       until: '2026-01-01T00:00:01.000Z',
-      reason: { message: 'failure 1' },
+      reason: { code: 'CORE_RESTART', message: 'crash; failure 1', cause: { code: 'TEST_BROKEN', message: 'crash' } },
     });
     await clock.advance(999);
     expect(status().state).toBe('backoff');
@@ -185,27 +321,40 @@ describe('a failure after the boot', () => {
   });
 
   test('tells the policy everything that is known', async () => {
-    const asked: unknown[] = [];
-    const { orchestrator, crash } = supervised({
-      decide: (failure, history) => {
-        asked.push([failure, history]);
-        return { restart: false, delayMs: 0, reason: '' };
+    const asked: Parameters<RestartPolicy['decide']>[] = [];
+    const { orchestrator, clock, crash } = supervised({
+      decide: (...known) => {
+        asked.push(known);
+        return { restart: true, delayMs: 5, reason: 'again' };
+      },
+    });
+    await clock.advance(10);
+    await orchestrator.start();
+    await clock.advance(100);
+    await crash();
+    await clock.advance(25);
+    await crash();
+    const error = { code: 'TEST_BROKEN', message: 'crash', retryable: false };
+    const first = { instance: 'a', kind: 'a', error, startedAt: 10, readyAt: 10, endedAt: 110 };
+    expect(asked).toEqual([
+      [first, []],
+      [{ ...first, startedAt: 115, readyAt: 115, endedAt: 135 }, [first]],
+    ]);
+  });
+
+  test('is told, and not followed by a restart, when the policy itself fails', async () => {
+    const { orchestrator, clock, status, crash, logged } = supervised({
+      decide: () => {
+        throw broken('bad policy');
       },
     });
     await orchestrator.start();
+    using changes = record<InstanceStatus>(orchestrator as never, 'instance');
     await crash();
-    expect(asked).toMatchObject([
-      [
-        {
-          instance: 'a',
-          kind: 'a',
-          error: { code: 'TEST_BROKEN', message: 'crash' },
-          everReady: true,
-          supervision: { restart: 'always' },
-        },
-        [],
-      ],
-    ]);
+    expect(status()).toMatchObject({ state: 'failed', reason: { message: 'crash' } });
+    expect(changes.events.at(-1)).toMatchObject({ state: 'failed' });
+    expect(logged).toContain('a: the restart policy failed, it is not restarted');
+    expect(clock.sleepers).toBe(0);
   });
 
   test.each<[string, (orchestrator: Orchestrator) => Promise<void>]>([
@@ -230,7 +379,7 @@ describe('a failure after the boot', () => {
     expect(status()).toMatchObject({ state: 'running', attempt: 0 });
     expect(clock.sleepers).toBe(0);
     await crash();
-    expect(status()).toMatchObject({ state: 'backoff', reason: { message: 'failure 1' } });
+    expect(status()).toMatchObject({ state: 'backoff', reason: { message: 'crash; failure 1' } });
   });
 
   test('in a restart that was stopped is not counted', async () => {
@@ -272,13 +421,21 @@ describe('whoever watches a machine', () => {
 
   test('cannot break it', async () => {
     const { define } = workshop();
-    const orchestrator = machine([define('a')]);
-    for (const event of ['instance', 'phase', 'boot'] as const)
+    const told: unknown[] = [];
+    const log = { ...silentLogger, error: (text: string) => void told.push(text) };
+    const orchestrator = machine([define('a')], { log });
+    for (const event of ['instance', 'phase', 'boot'] as const) {
       orchestrator.on(event, () => {
         throw broken('a bad listener');
       });
-    await orchestrator.start();
+      orchestrator.on(event, () => told.push(event));
+    }
+    expect(await orchestrator.start()).toMatchObject({ outcome: 'ok' });
+    expect(statesOf(orchestrator)).toEqual({ a: 'running' });
+    for (const event of ['instance', 'phase', 'boot'])
+      expect(told).toEqual(expect.arrayContaining([event, `a listener of the machine's ${event} failed`]));
     await orchestrator.stop();
+    expect(statesOf(orchestrator)).toEqual({ a: 'stopped' });
   });
 });
 
@@ -299,17 +456,20 @@ test('any order of commands at once leaves at most one run an instance, and noth
       if (random(6) === 0) throw broken('by chance');
       run.defer(() => new Promise<void>((resolve) => setImmediate(resolve)));
     };
+    const install = () => (random(4) === 0 ? Promise.reject(broken('by chance')) : Promise.resolve());
     const orchestrator = machine(
       [
-        define('redis', { critical: false, onStart }),
-        define('engine', { critical: false, onStart, scope: 'gpu' }),
+        define('sync', { critical: false, onStart: (run, id) => onStart(run, id).then(() => run.complete()) }),
+        define('redis', { onStart }),
+        define('engine', { critical: false, onStart, scope: 'gpu', install }),
         define('worker', {
           critical: false,
           onStart,
           scope: 'gpu',
           dependsOn: [
+            { on: 'sync', when: 'completed' },
             { on: 'redis', when: 'ready' },
-            { on: 'engine', when: 'ready' },
+            { on: 'engine', when: 'started' },
           ],
         }),
       ],
@@ -319,9 +479,11 @@ test('any order of commands at once leaves at most one run an instance, and noth
     const commands: [string, (id: string) => Promise<unknown>][] = [
       ['start', () => orchestrator.start()],
       ['stop', () => orchestrator.stop()],
+      ['stop at once', () => orchestrator.stop({ force: true })],
       ['startMissing', () => orchestrator.startMissing()],
       ['startInstance', (id) => orchestrator.startInstance(id)],
       ['stopInstance', (id) => orchestrator.stopInstance(id)],
+      ['stopInstance at once', (id) => orchestrator.stopInstance(id, { force: true })],
       ['restart', (id) => orchestrator.restart(id)],
       ['crash', async (id) => runs.get(id)?.fail(broken('crash'))],
     ];

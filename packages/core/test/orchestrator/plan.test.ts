@@ -1,4 +1,4 @@
-import { defineService } from '@mgpu/core';
+import { defineService, MgpuError, mockGpus } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { machine, workshop } from './machine.ts';
@@ -51,6 +51,12 @@ describe('a machine is planned before anything starts', () => {
       code: 'CORE_GPU_OUT_OF_RANGE',
       message: 'no such GPU: 7; this machine has 2 GPUs: 0 to 1',
     });
+    const gpuProblem = new MgpuError('nvidia-smi failed', { code: 'TEST_DRIVER' });
+    const gpus = mockGpus(1);
+    expect(failure(() => machine([define('worker', { scope: 'gpu' })], { services, gpus, gpuProblem }))).toMatchObject({
+      message: 'no such GPU: 7; this machine has one GPU: 0; nvidia-smi failed',
+      cause: gpuProblem,
+    });
   });
 
   test('and refused when a port is given twice', () => {
@@ -101,6 +107,8 @@ describe('a definition', () => {
 
   test.each([
     ['of another contract', { api: 2 }, 'is made for version 2 of the service contract; this core knows version 1'],
+    ['called like a command', { kind: 'status' }, "has a kind that is a command or a folder of the machine's own"],
+    ['called like a folder', { kind: 'state' }, "has a kind that is a command or a folder of the machine's own"],
     ['with an odd kind', { kind: 'Not Kebab' }, 'has a kind that is not kebab-case'],
     ['without "enabled"', { schema: z.strictObject({}) }, 'has a schema without the key "enabled"'],
   ])('%s is refused', (_, wrong, problem) => {
