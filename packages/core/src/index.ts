@@ -25,6 +25,7 @@ export {
   type ServiceSchema,
   type Supervision,
 } from './definition/define-service.ts';
+export { findingOf } from './definition/finding.ts';
 export { Emitter } from './emitter.ts';
 export * as coreErrors from './errors/core-errors.ts';
 export { JobUnknownError, PortInUseError, ProgramMissingError, StartAbortedError } from './errors/core-errors.ts';
@@ -39,6 +40,8 @@ export {
 } from './errors/mgpu-error.ts';
 export { writeFileAtomically } from './files/atomic.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
+export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
+export { expectSocketPath, prepareSocket, socketPathOf, socketUrl } from './files/socket-path.ts';
 export { type VersionedFile, versionedFile } from './files/versioned.ts';
 export { type Gpu, gpuEnvironment, mockGpus } from './gpu/gpu.ts';
 export {
@@ -106,7 +109,7 @@ export { tcpProbe } from './probe/tcp-probe.ts';
 export { findProgram } from './process/find-program.ts';
 export { lastLines } from './process/last-lines.ts';
 export { leasePorts, type PortLease } from './process/port-lease.ts';
-export { expectPortsFree, isPortFree, type ListenAddress, portHolder } from './process/ports.ts';
+export { expectPortsFree, isPortFree, type ListenAddress, portHolder, socketHolder } from './process/ports.ts';
 export { bootId } from './process/process-table.ts';
 export { type RequiredProgram, requireProgram } from './process/require-program.ts';
 export { type CommandOptions, type CommandResult, runCommand } from './process/run-command.ts';
