@@ -50,32 +50,35 @@ export interface UsersFolder {
   readonly group: number | undefined;
 }
 
-/** Makes the folder, which members of the group may pass through but not read; it goes with the run. */
+/** Makes the folder, which members of the group may pass through but not read. It is empty, and goes with the run. */
 export async function prepareUsersFolder(
   run: Run,
   instance: string,
   { ownUsers, sharedUsers }: NginxFiles,
   group: number | undefined,
 ): Promise<UsersFolder> {
-  const path = group === undefined ? ownUsers : sharedUsers;
-  await makePrivateFolder(instance, path);
-  run.defer(() => rm(path, { recursive: true, force: true }));
-  await openTo(group, path, 0o710);
-  return { path, group };
+  const folder = { path: group === undefined ? ownUsers : sharedUsers, group };
+  await makePrivateFolder(instance, folder.path);
+  run.defer(() => rm(folder.path, { recursive: true, force: true }));
+  await openTo(group, folder.path, 0o710);
+  await keepUsers(folder, []);
+  return folder;
 }
 
-/** Writes the users of a configuration: mode 0600, or readable for the group. Returns their file. */
-export async function writeUsers(folder: UsersFolder, generation: string, lines: readonly string[]): Promise<string> {
-  const path = join(folder.path, generation);
+/** Where the users of a configuration lie. */
+export const usersFileOf = (folder: UsersFolder, generation: string): string => join(folder.path, generation);
+
+/** Writes the users of a configuration: mode 0600, or readable for the group. */
+export async function writeUsers(folder: UsersFolder, generation: string, lines: readonly string[]): Promise<void> {
+  const path = usersFileOf(folder, generation);
   await writeFileAtomically(path, `${lines.join('\n')}\n`);
   await openTo(folder.group, path, 0o640);
-  return path;
 }
 
 /** Removes the users of all configurations but these. */
 export async function keepUsers(folder: UsersFolder, generations: readonly string[]): Promise<void> {
   const old = (await readdir(folder.path)).filter((name) => !generations.includes(name));
-  for (const name of old) await rm(join(folder.path, name), { force: true });
+  for (const generation of old) await rm(usersFileOf(folder, generation), { force: true });
 }
 
 async function openTo(group: number | undefined, path: string, mode: number): Promise<void> {

@@ -7,7 +7,7 @@ import type { NginxConfig } from './config.ts';
 import type { NginxFiles } from './files.ts';
 import { render } from './render.ts';
 import { type ProxyRoute, planRoutes } from './routes.ts';
-import { readUsers, type UsersFolder, writeUsers } from './users.ts';
+import { readUsers, type UsersFolder, usersFileOf, writeUsers } from './users.ts';
 import type { WorkerUser } from './worker-user.ts';
 
 /** A configuration that nginx accepted, ready in `files.next`. */
@@ -40,9 +40,11 @@ export async function writeConfig(
   const routes = planRoutes(config, endpoints);
   for (const name of ['temp', 'logs']) await mkdir(join(folder, name), { recursive: true });
   const generation = randomUUID();
-  const usersFile = users && (await writeUsers(users, generation, await readUsers(instance, config)));
+  const lines = users && (await readUsers(instance, config));
+  const usersFile = users && usersFileOf(users, generation);
   const text = render({ ...config, routes, folder, statusSocket, generation, usersFile, workersAs: worker });
   await writeFileAtomically(next, text);
   await checkConfig(instance, program, next, { folder, env, signal });
+  if (users && lines) await writeUsers(users, generation, lines);
   return { routes, generation, usersFile };
 }

@@ -1,9 +1,20 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { type Clock, coreErrors, loadConfig, type ServiceStatus, systemClock } from '@mgpu/core';
+import {
+  type Clock,
+  composeConfigSchema,
+  coreErrors,
+  defineService,
+  loadConfig,
+  mockGpus,
+  Orchestrator,
+  type ServiceStatus,
+  systemClock,
+} from '@mgpu/core';
 import { leasePorts, record, serviceConformance, testContext } from '@mgpu/core/testing';
 import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { NginxService, nginx } from '../src/index.ts';
 import { ask, startRig, temporaryFolder } from './proxy.ts';
 import { openWebSocket, startUpstream } from './upstream.ts';
@@ -215,6 +226,33 @@ test('its ports are known before it starts: those of the engines there are', () 
   expect(nginx.ports?.(config, [0, 1, 2], all)).toEqual(
     [8000, 3188, 3190].map((port) => ({ instance: 'nginx', port })),
   );
+});
+
+test('a machine without Automatic1111 may use its ports for something else', () => {
+  using context = testContext({ kind: 'nginx' });
+  const { layout, env } = context;
+  const comfyui = defineService({
+    api: 1,
+    kind: 'comfyui',
+    summary: 'an engine on the ports that nginx keeps for Automatic1111',
+    scope: 'gpu',
+    phase: 'engines',
+    critical: false,
+    schema: z.strictObject({ enabled: z.boolean().default(true) }),
+    ports: (_, gpus) => gpus.map((gpu) => ({ instance: `comfyui_gpu${gpu}`, port: 2001 + gpu })),
+    create: (_, engineContext) => new NginxService({}, engineContext),
+  });
+  const definitions = [nginx, comfyui];
+  const plan = (services: object) => {
+    const config = composeConfigSchema(definitions).parse({ services });
+    return new Orchestrator({ definitions, gpus: mockGpus(2), config, layout, env, machineId: 'm', daemonRun: 'r' });
+  };
+  expect(
+    plan({})
+      .status()
+      .map(({ id }) => id),
+  ).toEqual(['nginx', 'comfyui_gpu0', 'comfyui_gpu1']);
+  expect(() => plan({ nginx: { port: 2002 } })).toThrow(expect.objectContaining({ code: 'CORE_PORT_DUPLICATE' }));
 });
 
 const engine = { instance: 'comfyui_gpu0', kind: 'comfyui', gpu: 0, url: new URL('http://127.0.0.1:1') };
