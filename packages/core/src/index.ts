@@ -41,7 +41,7 @@ export {
 export { writeFileAtomically } from './files/atomic.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
 export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
-export { expectSocketPath, prepareSocket, socketPathOf, socketUrl } from './files/socket-path.ts';
+export { expectSocketPath, instanceSocketPath, prepareSocket, socketUrl } from './files/socket-path.ts';
 export { type VersionedFile, versionedFile } from './files/versioned.ts';
 export { type Gpu, gpuEnvironment, mockGpus } from './gpu/gpu.ts';
 export {

@@ -4,12 +4,12 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  instanceSocketPath,
   layoutOf,
   makePrivateFolder,
   prepareSocket,
   privateFolderOf,
   socketHolder,
-  socketPathOf,
   socketUrl,
 } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
@@ -41,7 +41,7 @@ describe('the socket of an instance', () => {
     await using run = new AsyncDisposableStack();
     const path = await prepareSocket(run, layout, 'redis');
     expect(path).toBe(join(privateFolderOf(layout, 'redis'), 'redis.sock'));
-    expect(path).toBe(socketPathOf(layout, 'redis'));
+    expect(path).toBe(instanceSocketPath(layout, 'redis'));
     expect(statSync(join(path, '..')).mode & 0o777).toBe(0o700);
     await run.disposeAsync();
     expect(existsSync(join(path, '..'))).toBe(false);

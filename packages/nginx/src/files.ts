@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Layout, privateFolderOf, socketPathOf } from '@mgpu/core';
+import { instanceSocketPath, type Layout, privateFolderOf } from '@mgpu/core';
 
 /** Where everything of one nginx lies. */
 export interface NginxFiles {
@@ -21,7 +21,7 @@ export function filesOf(layout: Layout, id: string): NginxFiles {
     folder,
     config: join(folder, 'nginx.conf'),
     next: join(folder, 'nginx.next.conf'),
-    statusSocket: socketPathOf(layout, id),
+    statusSocket: instanceSocketPath(layout, id),
     ownUsers: join(layout.run, `${id}-users`),
     sharedUsers: privateFolderOf(layout, `${id}-users`),
   };

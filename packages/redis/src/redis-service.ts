@@ -2,13 +2,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Endpoint,
+  instanceSocketPath,
   type Probes,
   ProcessService,
   type ProcessSpec,
   prepareSocket,
   type Run,
   type ServiceContext,
-  socketPathOf,
   socketUrl,
   standaloneContext,
 } from '@mgpu/core';
@@ -41,7 +41,7 @@ export class RedisService extends ProcessService<Omit<RedisConfig, 'enabled' | '
 
   /** Absolute path of the socket. */
   get socketPath(): string {
-    return socketPathOf(this.context.layout, this.id);
+    return instanceSocketPath(this.context.layout, this.id);
   }
 
   override get endpoint(): Endpoint {

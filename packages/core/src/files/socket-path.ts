@@ -15,7 +15,7 @@ export function expectSocketPath(instance: string, path: string): void {
 }
 
 /** Where the socket of an instance lies: `run/<id>.sock`, or in a private folder below a root too deep for that. */
-export function socketPathOf(layout: Layout, id: string): string {
+export function instanceSocketPath(layout: Layout, id: string): string {
   const own = join(layout.run, `${id}.sock`);
   return Buffer.byteLength(own) <= longestBytes ? own : join(privateFolderOf(layout, id), `${id}.sock`);
 }
@@ -29,7 +29,7 @@ export async function prepareSocket(
   layout: Layout,
   id: string,
 ): Promise<string> {
-  const path = socketPathOf(layout, id);
+  const path = instanceSocketPath(layout, id);
   expectSocketPath(id, path);
   const folder = dirname(path);
   await makePrivateFolder(id, folder);
