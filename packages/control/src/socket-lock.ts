@@ -1,7 +1,7 @@
 import { link, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 
-/** Longest name made from a socket's own: `.` and eight characters. */
+/** A name beside the socket's own: nine characters longer. */
 export const besideOf = (socketPath: string, suffix: string) => `${socketPath}.${suffix.slice(-8)}`;
 
 /**

@@ -2,11 +2,13 @@ import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import { link } from 'node:fs/promises';
 import { createServer, request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { ControlClient, type MachineEvent } from '@mgpu/control';
 import { MgpuError } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
-import { report, SmallMachine, startControl, startFixture, temporaryFolder } from './support.ts';
+import { SmallMachine, startControl, startFixture, temporaryFolder } from './support.ts';
 
 function raw(
   socketPath: string,
@@ -201,17 +203,16 @@ describe('the client', () => {
 
   test('is answered in the envelope also while the daemon closes', async () => {
     await using control = await startControl();
-    const up = Promise.withResolvers<typeof report>();
-    const asked = Promise.withResolvers<void>();
-    control.machine.up = () => {
-      asked.resolve();
-      return up.promise;
-    };
-    const answer = control.client.up();
-    await asked.promise;
+    const [idle, late] = [connect(control.socketPath), connect(control.socketPath)];
+    await Promise.all([once(idle, 'connect'), once(late, 'connect')]);
+    const question = 'GET /v1/status HTTP/1.1\r\nhost: mgpu\r\n';
+    late.write(question);
+    idle.write(`${question}\r\n`);
+    await once(idle, 'data'); // by now the other's beginning has been read too
     const stopped = control.service.stop();
-    up.resolve(report);
-    expect(await answer).toEqual(report);
+    await once(idle.resume(), 'close'); // it is closing
+    late.write('connection: close\r\n\r\n');
+    expect(await text(late)).toMatch(/^HTTP\/1.1 200 .*"kind":"Status"/s);
     await stopped;
   });
 
