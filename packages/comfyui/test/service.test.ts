@@ -258,7 +258,7 @@ test('the configuration refuses what would mix up instances, and says so', () =>
   const { error } = comfyuiSchema.safeParse({ args: ['--port', '9000'] });
   expect(error?.issues[0]?.message).toMatch(/mgpu itself gives .*--port/);
   expect(comfyuiSchema.safeParse({ args: ['--output-directory=/x'] }).success).toBe(false);
-  expect(comfyui.ports?.(comfyuiSchema.parse({}), [0, 2])).toEqual([
+  expect(comfyui.ports?.(comfyuiSchema.parse({}), [0, 2], [])).toEqual([
     { instance: 'comfyui_gpu0', port: 8188 },
     { instance: 'comfyui_gpu2', port: 8190 },
   ]);

@@ -1,20 +1,25 @@
 import {
   type BootReport,
   type ErrorReport,
+  expectSocketPath,
   type JobEvent,
   type JobQueue,
   type JobRequest,
   type JobStatus,
+  MgpuError,
   reviveError,
 } from '@mgpu/core';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
-import { Agent, type Dispatcher, request } from 'undici';
+import { Agent, type Dispatcher, errors, request } from 'undici';
 import type { Envelope, MachineEvent, MachineStatus } from './contract.ts';
-import { ConnectionLostError, DaemonNotRunningError } from './errors.ts';
+import { daemonProcess } from './daemon-process.ts';
+import { ConnectionLostError, DaemonNotRunningError, ForbiddenError, NotAnsweringError } from './errors.ts';
 
 export interface ControlClientOptions {
   /** Path of the daemon's socket: `<root>/run/mgpu.sock`. */
   readonly socketPath: string;
+  /** Milliseconds until an answer has to begin; `up` and `down` may take as long as the machine does. Default 10,000. */
+  readonly answerTimeoutMs?: number;
 }
 
 interface Signalled {
@@ -23,16 +28,19 @@ interface Signalled {
 
 /**
  * The typed client of the control socket; the CLI uses nothing else. Errors of the daemon arrive as they were thrown
- * there; `CONTROL_NOT_RUNNING` when nobody listens, `CONTROL_CONNECTION_LOST` when the daemon went away in between.
+ * there; `CONTROL_NOT_RUNNING` when nobody listens, `CONTROL_FORBIDDEN` when another user's daemon does,
+ * `CONTROL_NOT_ANSWERING` when the daemon hangs, `CONTROL_CONNECTION_LOST` when it went away in between, and
+ * `CORE_SOCKET_PATH` for a path that no socket can have.
  */
 export class ControlClient implements JobQueue, AsyncDisposable {
   readonly #socketPath: string;
+  readonly #answerTimeoutMs: number;
   readonly #agent: Agent;
 
-  constructor({ socketPath }: ControlClientOptions) {
+  constructor({ socketPath, answerTimeoutMs = 10_000 }: ControlClientOptions) {
     this.#socketPath = socketPath;
-    // No limit on waiting for an answer: `up` and `down` take as long as the machine does.
-    this.#agent = new Agent({ connect: { socketPath }, headersTimeout: 0, bodyTimeout: 0 });
+    this.#answerTimeoutMs = answerTimeoutMs;
+    this.#agent = new Agent({ connect: { socketPath }, bodyTimeout: 0 });
   }
 
   status(options: Signalled = {}): Promise<MachineStatus> {
@@ -41,15 +49,15 @@ export class ControlClient implements JobQueue, AsyncDisposable {
 
   /** Starts what is not running; resolves when everything was tried. */
   up(options: Signalled = {}): Promise<BootReport> {
-    return this.#call<BootReport>('POST', '/v1/up', 'starting', {}, options);
+    return this.#call<BootReport>('POST', '/v1/up', 'starting', {}, { ...options, takesLong: true });
   }
 
   /** Resolves when every instance is gone. */
   async down({ force = false, ...options }: { force?: boolean } & Signalled = {}): Promise<void> {
-    await this.#call('POST', '/v1/down', 'stopping', { force }, options);
+    await this.#call('POST', '/v1/down', 'stopping', { force }, { ...options, takesLong: true });
   }
 
-  /** A snapshot, then everything that happens, until the signal fires or the daemon ends. */
+  /** A snapshot, then everything that happens. Ends without an error when the signal fires or the daemon ends. */
   events(options: Signalled = {}): AsyncIterable<MachineEvent> {
     return this.#stream<MachineEvent>('/v1/events', options);
   }
@@ -67,6 +75,7 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     await this.#call('DELETE', `/v1/jobs/${encodeURIComponent(id)}`, 'cancelling a job', undefined, options);
   }
 
+  /** From the job's present state to `ended`. Ends without an error when the signal fires. */
   async *watch(id: string, options: Signalled = {}): AsyncGenerator<JobEvent> {
     for await (const event of this.#stream<JobEvent | { event: 'error'; error: ErrorReport }>(
       `/v1/jobs/${encodeURIComponent(id)}/events`,
@@ -93,66 +102,78 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     path: string,
     doing: string,
     body: unknown,
-    { signal }: Signalled,
+    options: Signalled & { takesLong?: boolean },
   ): Promise<D> {
-    const response = await this.#request(method, path, doing, body, signal);
-    let text: string;
     try {
-      text = await response.body.text();
+      const response = await this.#request(method, path, body, options);
+      return this.#unwrap<D>(await response.body.text(), doing);
     } catch (cause) {
-      throw this.#failure(cause, doing, signal);
+      throw this.#failure(cause, doing, options.signal);
     }
-    return unwrap<D>(response.statusCode, text);
   }
 
   async *#stream<T extends { event: string }>(path: string, { signal }: Signalled): AsyncGenerator<T> {
     const doing = 'its events were read';
-    const response = await this.#request('GET', path, doing, undefined, signal);
-    if (response.statusCode !== 200) {
-      unwrap(response.statusCode, await response.body.text());
-      return;
-    }
     try {
+      const response = await this.#request('GET', path, undefined, { signal });
+      if (response.statusCode !== 200) {
+        this.#unwrap(await response.body.text(), doing);
+        return;
+      }
+      using _body = { [Symbol.dispose]: () => response.body.destroy() };
       const bytes = ReadableStream.from<Uint8Array>(response.body);
       const messages = bytes.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
       for await (const { data } of messages) yield JSON.parse(data) as T;
     } catch (cause) {
       if (!signal?.aborted) throw this.#failure(cause, doing, signal);
-    } finally {
-      response.body.destroy();
     }
   }
 
   async #request(
     method: Dispatcher.HttpMethod,
     path: string,
-    doing: string,
     body: unknown,
-    signal: AbortSignal | undefined,
+    { signal, takesLong = false }: { signal?: AbortSignal | undefined; takesLong?: boolean },
   ) {
-    try {
-      return await request(`http://mgpu${path}`, {
-        method,
-        dispatcher: this.#agent,
-        ...(signal === undefined ? {} : { signal }),
-        ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-      });
-    } catch (cause) {
-      throw this.#failure(cause, doing, signal);
-    }
+    expectSocketPath('control', this.#socketPath);
+    return await request(`http://mgpu${path}`, {
+      method,
+      dispatcher: this.#agent,
+      headersTimeout: takesLong ? 0 : this.#answerTimeoutMs,
+      ...(signal === undefined ? {} : { signal }),
+      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    });
+  }
+
+  #unwrap<D>(text: string, doing: string): D {
+    const answer = asEnvelope(text);
+    if (!answer) throw new ConnectionLostError({ socketPath: this.#socketPath, doing });
+    if (answer.kind === 'Error') throw reviveError(answer.data as ErrorReport);
+    return answer.data as D;
   }
 
   #failure(cause: unknown, doing: string, signal: AbortSignal | undefined): unknown {
     if (signal?.aborted) return signal.reason;
+    if (cause instanceof MgpuError) return cause;
     const code = (cause as NodeJS.ErrnoException).code ?? '';
     const socketPath = this.#socketPath;
     if (code === 'ENOENT' || code === 'ECONNREFUSED') return new DaemonNotRunningError({ socketPath });
+    if (code === 'EACCES' || code === 'EPERM') return new ForbiddenError({ socketPath, problem: code });
+    // EAGAIN: more connections wait to be taken than the system keeps.
+    if (cause instanceof errors.HeadersTimeoutError || code === 'EAGAIN') {
+      const pid = daemonProcess(socketPath);
+      return new NotAnsweringError({ socketPath, doing, waitedMs: this.#answerTimeoutMs, pid }, { cause });
+    }
     return new ConnectionLostError({ socketPath, doing }, { cause });
   }
 }
 
-function unwrap<D>(status: number, text: string): D {
-  const { kind, data } = JSON.parse(text) as Envelope;
-  if (status >= 400 || kind === 'Error') throw reviveError(data as ErrorReport);
-  return data as D;
+/** Undefined for what no daemon of ours says: the end of one that was cut off, or another server's page. */
+function asEnvelope(text: string): Envelope | undefined {
+  try {
+    const answer = JSON.parse(text) as Partial<Envelope> | null;
+    return typeof answer?.kind === 'string' && 'data' in answer ? (answer as Envelope) : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -3,17 +3,20 @@ import { dirname } from 'node:path';
 import {
   BaseService,
   type Endpoint,
+  expectSocketPath,
   httpProbe,
   type Probes,
   type Run,
   type ServiceContext,
+  socketUrl,
   standaloneContext,
 } from '@mgpu/core';
 import { ControlClient } from './client.ts';
 import type { MachineControl } from './contract.ts';
+import { daemonProcess } from './daemon-process.ts';
 import { DaemonRunningError } from './errors.ts';
 import { createControlServer } from './server.ts';
-import { claimName, expectSocketPath } from './socket-lock.ts';
+import { besideOf, claimName, identityOf, releaseName } from './socket-lock.ts';
 
 export interface ControlOptions {
   /** Absolute path of the Unix socket; it becomes mode 0600 and is the lock of the machine's root. */
@@ -21,6 +24,7 @@ export interface ControlOptions {
 }
 
 const closeMs = 2_000;
+const pidTimeoutMs = 2_000;
 
 /**
  * Listens on the daemon's Unix socket. Holding the socket is holding the root: a second one on the same path fails with
@@ -39,7 +43,7 @@ export class ControlService extends BaseService<ControlOptions> {
   }
 
   override get endpoint(): Endpoint {
-    return { instance: this.id, kind: this.kind, url: new URL(`unix://${this.config.socketPath}`) };
+    return { instance: this.id, kind: this.kind, url: socketUrl(this.config.socketPath) };
   }
 
   protected override probes(): Probes {
@@ -49,10 +53,9 @@ export class ControlService extends BaseService<ControlOptions> {
 
   protected override async onStart(run: Run): Promise<void> {
     const { socketPath } = this.config;
-    const boundPath = `${socketPath}.${run.id.slice(0, 8)}`;
-    expectSocketPath(`${boundPath}.old`);
+    const boundPath = besideOf(socketPath, run.id);
+    expectSocketPath(this.id, boundPath);
     await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
-    await rm(boundPath, { force: true });
     const server = createControlServer(this.#control);
     run.defer(async () => {
       const closed = new AbortController();
@@ -67,18 +70,20 @@ export class ControlService extends BaseService<ControlOptions> {
     run.defer(() => rm(boundPath, { force: true }));
     await server.listen({ path: boundPath });
     await chmod(boundPath, 0o600);
+    const own = await identityOf(boundPath);
     if (!(await claimName(boundPath, socketPath))) {
-      throw new DaemonRunningError({ socketPath, pid: await pidBehind(socketPath) });
+      throw new DaemonRunningError({ socketPath, pid: await pidBehind(socketPath, boundPath) });
     }
-    run.defer(() => rm(socketPath, { force: true }));
+    run.defer(() => releaseName(socketPath, own));
     await rm(boundPath, { force: true });
   }
 }
 
-async function pidBehind(socketPath: string): Promise<number | undefined> {
-  await using client = new ControlClient({ socketPath });
+/** Of whoever listens there, as it says itself; of one that says nothing, as the system says. */
+async function pidBehind(socketPath: string, ourBoundPath: string): Promise<number | undefined> {
+  await using client = new ControlClient({ socketPath, answerTimeoutMs: pidTimeoutMs });
   return await client.status().then(
     ({ daemon }) => daemon.pid,
-    () => undefined, // it listens but does not answer: still a living holder
+    () => daemonProcess(socketPath, { exceptBoundTo: ourBoundPath }),
   );
 }

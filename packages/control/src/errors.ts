@@ -13,11 +13,23 @@ export const DaemonRunningError = defineError<{ socketPath: string; pid: number 
   hint: 'use it, stop it with `mgpu down`, or choose another root with --root',
 });
 
-export const SocketPathError = defineError<{ socketPath: string; bytes: number; limit: number }>({
-  code: 'CONTROL_SOCKET_PATH',
-  message: ({ socketPath, bytes, limit }) =>
-    `the path of the control socket is too long for the system (${bytes} bytes, at most ${limit}): ${socketPath}`,
-  hint: 'choose a shorter machine.root',
+export const NotAnsweringError = defineError<{
+  socketPath: string;
+  doing: string;
+  waitedMs: number;
+  pid: number | undefined;
+}>({
+  code: 'CONTROL_NOT_ANSWERING',
+  message: ({ socketPath, doing, waitedMs, pid }) =>
+    `the daemon at ${socketPath}${pid === undefined ? '' : ` (process ${pid})`} did not answer within ${waitedMs} ms while ${doing}`,
+  hint: ({ pid }) =>
+    `look into logs/ under the root; if it stays silent, end ${pid === undefined ? 'its process' : `it with \`kill -9 ${pid}\``} and start it again`,
+});
+
+export const ForbiddenError = defineError<{ socketPath: string; problem: string }>({
+  code: 'CONTROL_FORBIDDEN',
+  message: ({ socketPath, problem }) => `the daemon at ${socketPath} is closed to this user (${problem})`,
+  hint: 'be the user that started it, or root',
 });
 
 export const RequestInvalidError = defineError<{ problems: readonly string[] }>({

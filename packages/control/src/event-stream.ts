@@ -36,8 +36,10 @@ export class EventStream {
     return this.#response.write(`event: ${event.event}\ndata: ${JSON.stringify(event)}\n\n`);
   }
 
+  /** At once when the reader has left already. */
   onClose(listener: () => void): void {
-    this.#response.once('close', listener);
+    if (this.#response.destroyed) listener();
+    else this.#response.once('close', listener);
   }
 
   end(): void {

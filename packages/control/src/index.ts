@@ -9,5 +9,4 @@ export {
   type MachineStatus,
 } from './contract.ts';
 export { type ControlOptions, ControlService } from './control-service.ts';
-export * as controlErrors from './errors.ts';
 export { DaemonNotRunningError, DaemonRunningError, JobsUnavailableError } from './errors.ts';

@@ -2,7 +2,7 @@ import { coreErrors, jobRequestSchema, MgpuError, reportError, toMgpuError } fro
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { envelope, type MachineControl } from './contract.ts';
-import { DaemonRunningError, JobsUnavailableError, RequestInvalidError } from './errors.ts';
+import { JobsUnavailableError, RequestInvalidError } from './errors.ts';
 import { EventStream } from './event-stream.ts';
 
 const downSchema = z.strictObject({ force: z.boolean().default(false) });
@@ -11,13 +11,13 @@ const maxBodyBytes = 16 * 1024 * 1024;
 const statusCodes: Readonly<Record<string, number>> = {
   [RequestInvalidError.code]: 400,
   [coreErrors.JobUnknownError.code]: 404,
-  [DaemonRunningError.code]: 409,
   [JobsUnavailableError.code]: 503,
 };
 
 /** The daemon's API as a server that listens nowhere yet. Every answer is an envelope; errors have kind `Error`. */
 export function createControlServer(control: MachineControl): FastifyInstance {
-  const server = Fastify({ bodyLimit: maxBodyBytes, forceCloseConnections: 'idle' });
+  // Fastify's own answer while it closes would be no envelope.
+  const server = Fastify({ bodyLimit: maxBodyBytes, forceCloseConnections: 'idle', return503OnClosing: false });
 
   const streams = new Set<EventStream>();
   // Streams never end by themselves; every other answer is still given before the server closes.

@@ -1,43 +1,64 @@
-import { link, rename, rm, stat } from 'node:fs/promises';
+import { link, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { SocketPathError } from './errors.ts';
 
-/** Longest path a Unix socket can have (`sun_path` without its final zero; 104 on macOS, 108 on Linux). */
-const maxPathBytes = process.platform === 'darwin' ? 103 : 107;
+/** A name beside the socket's own: nine characters longer. */
+export const besideOf = (socketPath: string, suffix: string) => `${socketPath}.${suffix.slice(-8)}`;
 
-/** Throws `CONTROL_SOCKET_PATH` when the system could not bind this path (or the temporary one beside it). */
-export function expectSocketPath(socketPath: string): void {
-  const bytes = Buffer.byteLength(socketPath);
-  if (bytes > maxPathBytes) throw new SocketPathError({ socketPath, bytes, limit: maxPathBytes });
+/**
+ * Gives a listening socket its public name, or returns false when a living daemon holds that name or is just taking it.
+ * The name of a dead one is removed first.
+ */
+export async function claimName(boundPath: string, socketPath: string): Promise<boolean> {
+  while (!(await linkNew(boundPath, socketPath))) {
+    if (!(await removeDead(socketPath, boundPath, socketPath))) return false;
+  }
+  return true;
+}
+
+/** Removes the name of one's own socket; one that somebody else's has by now stays. */
+export async function releaseName(socketPath: string, own: string | undefined): Promise<void> {
+  if (own !== undefined && (await identityOf(socketPath)) === own) await rm(socketPath, { force: true });
+}
+
+/** Tells a socket from every other that ever had the same name; undefined when there is none. */
+export async function identityOf(path: string): Promise<string | undefined> {
+  return stat(path, { bigint: true }).then(
+    ({ ino, mtimeNs }) => (ino + mtimeNs).toString(36),
+    () => undefined, // its owner removed it just now
+  );
+}
+
+/**
+ * Removes `name` if its socket is dead; false when a living one has it or is removing it. A name cannot be removed on the
+ * condition that it still means the same socket. So whoever wants to remove it first takes a turn: a name made from the
+ * dead socket's identity, which only one can link. Nobody without the turn removes the dead one, and once that is gone
+ * its identity never comes back: whoever gets the turn too late sees another one and leaves it. The turn leads to a
+ * listening socket itself, so that of one who died in it is removed in the same way.
+ */
+async function removeDead(name: string, boundPath: string, socketPath: string): Promise<boolean> {
+  const dead = await identityOf(name);
+  if (dead === undefined) return true;
+  if (await isListening(name)) return false;
+  const turn = besideOf(socketPath, dead);
+  if (!(await linkNew(boundPath, turn))) return removeDead(turn, boundPath, socketPath);
+  try {
+    if ((await identityOf(name)) === dead) await rm(name);
+  } finally {
+    await rm(turn, { force: true });
+  }
+  return true;
 }
 
 /** True when somebody accepts connections there, and when that cannot be told: only a refusal proves a dead one. */
-export function isListening(socketPath: string): Promise<boolean> {
+function isListening(path: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(socketPath);
+    const socket = connect(path);
     socket.once('connect', () => {
       socket.destroy();
       resolve(true);
     });
     socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'));
   });
-}
-
-/**
- * Gives a listening socket its public name, or returns false when a living daemon holds that name. The name of a dead one
- * is taken over: it is moved aside first and looked at there, so that of two newcomers neither removes the other's.
- */
-export async function claimName(boundPath: string, socketPath: string): Promise<boolean> {
-  for (;;) {
-    if (await linkNew(boundPath, socketPath)) return true;
-    const dead = await inodeOf(socketPath);
-    if (dead === undefined) continue;
-    if (await isListening(socketPath)) return false;
-    const aside = `${boundPath}.old`;
-    if (!(await moved(socketPath, aside))) continue;
-    if ((await inodeOf(aside)) !== dead) await linkNew(aside, socketPath);
-    await rm(aside, { force: true });
-  }
 }
 
 /** False when there is something of that name already. */
@@ -49,18 +70,4 @@ async function linkNew(from: string, to: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
-}
-
-async function moved(from: string, to: string): Promise<boolean> {
-  return rename(from, to).then(
-    () => true,
-    () => false, // its owner removed it just now
-  );
-}
-
-async function inodeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(
-    ({ ino }) => ino,
-    () => undefined, // its owner removed it just now
-  );
 }

@@ -1,18 +1,24 @@
-import { request as httpRequest } from 'node:http';
+import { once } from 'node:events';
+import { chmodSync } from 'node:fs';
+import { link } from 'node:fs/promises';
+import { createServer, request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { ControlClient, type MachineEvent } from '@mgpu/control';
 import { MgpuError } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
-import { SmallMachine, startControl, temporaryFolder } from './support.ts';
+import { SmallMachine, startControl, startFixture, temporaryFolder } from './support.ts';
 
 function raw(
   socketPath: string,
   method: string,
   path: string,
   body?: string,
+  more: Record<string, string | number> = {},
 ): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const headers = { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...more };
     const request = httpRequest({ socketPath, method, path, headers }, (response) => {
       let text = '';
       response.on('data', (chunk) => (text += chunk));
@@ -21,6 +27,12 @@ function raw(
     request.on('error', reject);
     request.end(body);
   });
+}
+
+async function allOf<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
 }
 
 describe('answers', () => {
@@ -46,12 +58,9 @@ describe('answers', () => {
     await using control = await startControl();
     const broken = await raw(control.socketPath, 'POST', '/v1/jobs', '{');
     expect(broken.status).toBe(400);
-    const large = await raw(
-      control.socketPath,
-      'POST',
-      '/v1/jobs',
-      JSON.stringify({ type: 'comfyui', input: 'x'.repeat(17 * 1024 * 1024) }),
-    ).catch(() => ({ status: 400 }));
+    // The length is enough: who is refused by it need not send the rest.
+    const length = { 'content-length': 17 * 1024 * 1024, connection: 'close' };
+    const large = await raw(control.socketPath, 'POST', '/v1/jobs', '{', length);
     expect(large.status).toBe(400);
     expect(await control.client.status()).toMatchObject({ machineId: 'small' });
   });
@@ -104,10 +113,10 @@ describe('the client', () => {
       } else break;
     }
     expect(seen).toEqual(['snapshot', 'phase']);
-    await expect.poll(() => control.machine.listeners.size).toBe(0);
+    await control.machine.left;
   });
 
-  test('stops listening by its signal', async () => {
+  test('stops listening by its signal without an error, whenever that fires', async () => {
     await using control = await startControl();
     const leave = new AbortController();
     const seen: string[] = [];
@@ -115,7 +124,36 @@ describe('the client', () => {
       seen.push(event);
       leave.abort();
     }
+    for await (const { event } of control.client.events({ signal: leave.signal })) seen.push(event);
     expect(seen).toEqual(['snapshot']);
+    await expect(control.client.status({ signal: leave.signal })).rejects.toThrow(leave.signal.reason);
+  });
+
+  test('that has left before its stream begins is not kept as a listener', async () => {
+    await using control = await startControl();
+    const { queue } = control.machine;
+    const looked = Promise.withResolvers<void>();
+    const found = Promise.withResolvers<void>();
+    const gone = Promise.withResolvers<void>();
+    queue.get = async () => {
+      looked.resolve();
+      await found.promise;
+      return { id: '1', type: 'comfyui', state: 'active', createdAt: '' };
+    };
+    queue.watch = async function* (_, { signal } = {}) {
+      signal?.addEventListener('abort', () => gone.resolve());
+      if (signal?.aborted) gone.resolve();
+      await gone.promise;
+      yield { event: 'state', state: 'active' };
+    };
+    const request = httpRequest({ socketPath: control.socketPath, path: '/v1/jobs/1/events' });
+    request.on('error', () => {}); // it is cut on purpose
+    request.end();
+    await looked.promise;
+    request.destroy();
+    await control.client.status(); // the daemon has seen that the other one left
+    found.resolve();
+    await gone.promise;
   });
 
   test('that never reads is dropped before it fills the memory', async () => {
@@ -133,12 +171,72 @@ describe('the client', () => {
     response.destroy();
   });
 
-  test('says so when the daemon ends while it watches', async () => {
+  test.each([
+    ['asked', 'POST /v1/up', (client: ControlClient) => client.up()],
+    ['watched', 'GET /v1/events', (client: ControlClient) => allOf(client.events())],
+  ])('says so when the daemon dies while it is %s', async (_, question, ask) => {
+    using folder = temporaryFolder();
+    const socketPath = join(folder.path, 'mgpu.sock');
+    await using client = new ControlClient({ socketPath });
+    await using daemon = await startFixture('silent-daemon.mjs', socketPath);
+    const lost = expect(ask(client)).rejects.toMatchObject({ code: 'CONTROL_CONNECTION_LOST', retryable: true });
+    await daemon.said(question);
+    await daemon[Symbol.asyncDispose]();
+    await lost;
+  });
+
+  test('says so when the daemon hangs, with its process', async () => {
+    using folder = temporaryFolder();
+    const socketPath = join(folder.path, 'mgpu.sock');
+    await using daemon = await startFixture('holds-a-socket.mjs', `${socketPath}.bound`);
+    await link(`${socketPath}.bound`, socketPath);
+    await using client = new ControlClient({ socketPath, answerTimeoutMs: 100 });
+    await expect(client.status()).rejects.toMatchObject({
+      code: 'CONTROL_NOT_ANSWERING',
+      message: expect.stringContaining(`process ${daemon.pid}`),
+      hint: expect.stringContaining(`kill -9 ${daemon.pid}`),
+    });
+    await expect(client.events()[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      code: 'CONTROL_NOT_ANSWERING',
+    });
+  });
+
+  test('is answered in the envelope also while the daemon closes', async () => {
     await using control = await startControl();
-    const watching = (async () => {
-      for await (const _ of control.client.events()) void control.service.stop();
-    })();
-    await watching.catch((error: unknown) => expect(error).toMatchObject({ code: 'CONTROL_CONNECTION_LOST' }));
+    const [idle, late] = [connect(control.socketPath), connect(control.socketPath)];
+    await Promise.all([once(idle, 'connect'), once(late, 'connect')]);
+    const question = 'GET /v1/status HTTP/1.1\r\nhost: mgpu\r\n';
+    late.write(question);
+    idle.write(`${question}\r\n`);
+    await once(idle, 'data'); // by now the other's beginning has been read too
+    const stopped = control.service.stop();
+    await once(idle.resume(), 'close'); // it is closing
+    late.write('connection: close\r\n\r\n');
+    expect(await text(late)).toMatch(/^HTTP\/1.1 200 .*"kind":"Status"/s);
+    await stopped;
+  });
+
+  test('takes what is no envelope for a lost connection', async () => {
+    using folder = temporaryFolder();
+    const socketPath = join(folder.path, 'mgpu.sock');
+    const server = createServer((_, response) => response.writeHead(503).end('{"message":"closing"}'));
+    await once(server.listen(socketPath), 'listening');
+    await using client = new ControlClient({ socketPath });
+    await expect(client.status()).rejects.toMatchObject({ code: 'CONTROL_CONNECTION_LOST' });
+    server.closeAllConnections();
+    server.close();
+  });
+
+  test('tells a path that no socket can have from a daemon that is not there', async () => {
+    using folder = temporaryFolder();
+    await using far = new ControlClient({ socketPath: join(folder.path, 'x'.repeat(100)) });
+    await expect(far.status()).rejects.toMatchObject({ code: 'CORE_SOCKET_PATH' });
+  });
+
+  test.skipIf(process.getuid?.() === 0)('of another user is told so', async () => {
+    await using control = await startControl();
+    chmodSync(control.socketPath, 0);
+    await expect(control.client.status()).rejects.toMatchObject({ code: 'CONTROL_FORBIDDEN' });
   });
 });
 

@@ -1,14 +1,15 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, statSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { link, mkdir, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { ControlClient, ControlService } from '@mgpu/control';
 import { defineService } from '@mgpu/core';
 import { serviceConformance, testContext } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { SmallMachine, startControl, temporaryFolder } from './support.ts';
+import { besideOf, identityOf } from '../src/socket-lock.ts';
+import { SmallMachine, startControl, startFixture, temporaryFolder } from './support.ts';
 
 serviceConformance({
   definition: defineService({
@@ -44,25 +45,64 @@ describe('the socket', () => {
     expect(await control.client.status()).toMatchObject({ machineId: 'small' });
   });
 
-  test('of two daemons that start at once goes to exactly one', async () => {
+  test('of several daemons that start at once goes to exactly one, however often, over a dead one too', async () => {
+    using folder = temporaryFolder();
     using context = testContext({ kind: 'control' });
-    const socketPath = join(context.layout.run, 'mgpu.sock');
-    const services = [1, 2].map(
-      (n) => new ControlService({ socketPath }, new SmallMachine(), { ...context, id: `control${n}` }),
-    );
-    const outcomes = await Promise.allSettled(services.map((each) => each.start()));
-    expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
-    await Promise.all(services.map((each) => each.stop()));
+    const socketPath = join(folder.path, 'mgpu.sock');
+    for (let round = 0; round < 24; round++) {
+      if (round % 6 > 0) await leaveDeadSocket(socketPath);
+      const services = Array.from({ length: 6 }, () => new ControlService({ socketPath }, new SmallMachine(), context));
+      const outcomes = await Promise.allSettled(services.map((each) => each.start()));
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+      const refused = outcomes.filter((each) => each.status === 'rejected').map(({ reason }) => reason as unknown);
+      for (const reason of refused) expect(reason).toMatchObject({ code: 'CONTROL_ALREADY_RUNNING' });
+      await using client = new ControlClient({ socketPath });
+      expect(await client.status()).toMatchObject({ machineId: 'small' });
+      await Promise.all(services.map((each) => each.stop()));
+      expect(readdirSync(folder.path)).toEqual([]);
+    }
+  });
+
+  test('is taken over also when whoever was taking it over died doing so', async () => {
+    using folder = temporaryFolder();
+    using context = testContext({ kind: 'control' });
+    const socketPath = join(folder.path, 'mgpu.sock');
+    await leaveDeadSocket(socketPath);
+    await leaveDeadSocket(besideOf(socketPath, (await identityOf(socketPath)) ?? ''));
+    await using service = new ControlService({ socketPath }, new SmallMachine(), context);
+    await service.start();
+    await using client = new ControlClient({ socketPath });
+    expect(await client.status()).toMatchObject({ machineId: 'small' });
+    expect(readdirSync(folder.path)).toEqual(['mgpu.sock']);
+  });
+
+  test('of another daemon is left alone by one that stops', async () => {
+    await using control = await startControl();
+    await rm(control.socketPath); // by hand, by somebody who thought it dead
+    await using other = new ControlService({ socketPath: control.socketPath }, new SmallMachine(), control.context);
+    await other.start();
+    await control.service.stop();
+    expect(await control.client.status()).toMatchObject({ machineId: 'small' });
+  });
+
+  test('that is held by a daemon that hangs is refused in bounded time, and its process named', async () => {
+    using folder = temporaryFolder();
+    using context = testContext({ kind: 'control' });
+    const socketPath = join(folder.path, 'mgpu.sock');
+    await using daemon = await startFixture('holds-a-socket.mjs', `${socketPath}.bound`);
+    await link(`${socketPath}.bound`, socketPath);
+    const second = new ControlService({ socketPath }, new SmallMachine(), context);
+    await expect(second.start()).rejects.toMatchObject({
+      code: 'CONTROL_ALREADY_RUNNING',
+      details: { pid: daemon.pid },
+    });
   });
 
   test('of a killed daemon is taken over', async () => {
     using context = testContext({ kind: 'control' });
     const socketPath = join(context.layout.run, 'mgpu.sock');
     await mkdir(context.layout.run, { recursive: true });
-    const holder = spawn(process.execPath, [join(import.meta.dirname, 'fixtures/holds-a-socket.mjs'), socketPath]);
-    await once(holder.stdout, 'data');
-    holder.kill('SIGKILL');
-    await once(holder, 'exit');
+    await (await startFixture('holds-a-socket.mjs', socketPath))[Symbol.asyncDispose]();
     expect(existsSync(socketPath)).toBe(true);
     await using service = new ControlService({ socketPath }, new SmallMachine(), context);
     await service.start();
@@ -83,8 +123,22 @@ describe('the socket', () => {
     const socketPath = join(folder.path, 'x'.repeat(100), 'mgpu.sock');
     const service = new ControlService({ socketPath }, new SmallMachine(), context);
     await expect(service.start()).rejects.toMatchObject({
-      code: 'CONTROL_SOCKET_PATH',
-      hint: 'choose a shorter machine.root',
+      code: 'CORE_SOCKET_PATH',
+      hint: expect.stringContaining('a shorter machine.root'),
     });
   });
+
+  test('is named in the endpoint whatever characters its path has', () => {
+    const service = new ControlService({ socketPath: '/a #b/mgpu.sock' }, new SmallMachine());
+    expect(service.endpoint.url.href).toBe('unix:///a%20%23b/mgpu.sock');
+  });
 });
+
+/** The name of a server that is gone: only the name it was bound to went with it. */
+async function leaveDeadSocket(path: string): Promise<void> {
+  const server = createServer().listen(`${path}.bound`);
+  await once(server, 'listening');
+  await link(`${path}.bound`, path);
+  server.close();
+  await once(server, 'close');
+}

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +26,7 @@ export const report = {
 export class SmallMachine implements MachineControl {
   readonly listeners = new Set<(event: MachineEvent) => void>();
   readonly downs: { force: boolean }[] = [];
+  readonly #left = Promise.withResolvers<void>();
   queue: JobQueue = new SmallQueue();
 
   status(): MachineStatus {
@@ -50,7 +53,15 @@ export class SmallMachine implements MachineControl {
 
   subscribe(listener: (event: MachineEvent) => void) {
     this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size === 0) this.#left.resolve();
+    };
+  }
+
+  /** Resolves when the last listener has gone. */
+  get left(): Promise<void> {
+    return this.#left.promise;
   }
 
   jobs() {
@@ -103,6 +114,34 @@ export async function startControl(machine = new SmallMachine()) {
       await client.close();
       await service.stop();
       context[Symbol.dispose]();
+    },
+  };
+}
+
+/** A program of its own that says when it is ready; killed when disposed. */
+export async function startFixture(name: string, ...args: string[]) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'fixtures', name), ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  const ended = exited.then(() => {
+    throw new Error(`${name} ended early`);
+  });
+  ended.catch(() => {}); // of interest only to who waits
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const said = async (words: string) => {
+    while (!output.includes(words)) await Promise.race([once(child.stdout, 'data'), ended]);
+  };
+  await said('listening');
+  return {
+    pid: child.pid,
+    said,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await exited;
     },
   };
 }

@@ -23,6 +23,7 @@ export {
   type ServiceDefinition,
   type ServiceSchema,
 } from './definition/define-service.ts';
+export { findingOf } from './definition/finding.ts';
 export { Emitter } from './emitter.ts';
 export * as coreErrors from './errors/core-errors.ts';
 export { JobUnknownError, StartAbortedError } from './errors/core-errors.ts';
@@ -38,6 +39,8 @@ export {
 export { writeFileAtomically } from './files/atomic.ts';
 export { lastLines } from './files/last-lines.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
+export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
+export { expectSocketPath, instanceSocketPath, prepareSocket, socketUrl } from './files/socket-path.ts';
 export { type VersionedFile, versionedFile } from './files/versioned.ts';
 export { type Gpu, gpuEnvironment, mockGpus } from './gpu/gpu.ts';
 export {
@@ -104,7 +107,7 @@ export {
 export { tcpProbe } from './probe/tcp-probe.ts';
 export { findProgram } from './process/find-program.ts';
 export { leasePorts, type PortLease } from './process/port-lease.ts';
-export { expectPortsFree, isPortFree, type ListenAddress, portHolder } from './process/ports.ts';
+export { expectPortsFree, isPortFree, type ListenAddress, portHolder, socketHolder } from './process/ports.ts';
 export { bootId } from './process/process-table.ts';
 export { type RequiredProgram, requireProgram } from './process/require-program.ts';
 export { type CommandOptions, type CommandResult, runCommand } from './process/run-command.ts';

@@ -1,7 +1,8 @@
 import { readFile, rename, stat } from 'node:fs/promises';
-import { type Clock, deadline, lastLines, writeFileAtomically } from '@mgpu/core';
+import { deadline, lastLines, writeFileAtomically } from '@mgpu/core';
 import { ReloadFailedError } from './errors.ts';
 import type { NginxFiles } from './files.ts';
+import type { LiveRun } from './live-config.ts';
 import { statusProbe } from './status-socket.ts';
 
 const patienceMs = 10_000;
@@ -9,13 +10,9 @@ const pauseMs = 20;
 
 export interface ApplyOptions {
   readonly instance: string;
-  /** Of nginx's master. */
-  readonly pid: number;
   readonly files: NginxFiles;
+  readonly run: LiveRun;
   readonly generation: string;
-  readonly logFile: string;
-  readonly clock: Clock;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -23,27 +20,29 @@ export interface ApplyOptions {
  * and `NGINX_RELOAD_FAILED` thrown: nginx keeps what it had when it cannot use what it got.
  */
 export async function applyConfig(options: ApplyOptions): Promise<void> {
-  const { instance, pid, files, logFile, signal } = options;
+  const { instance, files, run } = options;
   const former = await readFile(files.config, 'utf8');
-  const { size } = await stat(logFile);
+  const { size } = await stat(run.logFile);
   await rename(files.next, files.config);
   try {
-    process.kill(pid, 'SIGHUP');
+    run.hangUp();
     await untilServed(options);
   } catch (cause) {
     await writeFileAtomically(files.config, former);
-    signal?.throwIfAborted();
-    const said = await lastLines(logFile, { from: size, count: 3 });
+    run.signal.throwIfAborted();
+    // It may have taken the new one after all, only too late.
+    run.hangUp();
+    const said = await lastLines(run.logFile, { from: size, count: 3 });
     throw new ReloadFailedError({ instance, waitedMs: patienceMs, lastLines: said }, { cause });
   }
 }
 
-async function untilServed({ files, generation, clock, signal }: ApplyOptions): Promise<void> {
+async function untilServed({ files, generation, run }: ApplyOptions): Promise<void> {
   const tooLate = () => new DOMException(`not in use after ${patienceMs} ms`, 'TimeoutError');
-  using limit = deadline(clock, patienceMs, tooLate, signal);
+  using limit = deadline(run.clock, patienceMs, tooLate, run.signal);
   const probe = statusProbe(files.statusSocket, () => generation);
   while ((await probe.attempt({ signal: limit.signal })).outcome !== 'ok') {
     limit.signal.throwIfAborted();
-    await clock.sleep(pauseMs, { signal: limit.signal });
+    await run.clock.sleep(pauseMs, { signal: limit.signal });
   }
 }

@@ -1,10 +1,8 @@
 import { runCommand } from '@mgpu/core';
+import { nginxArguments } from './command-line.ts';
 import { ConfigRejectedError } from './errors.ts';
 
 const timeoutMs = 10_000;
-
-/** The arguments that make nginx use this configuration and nothing of the system's. */
-export const nginxArguments = (config: string, folder: string) => ['-c', config, '-p', folder, '-e', 'stderr'];
 
 /** Lets nginx read a configuration without using it. Throws `NGINX_CONFIG_REJECTED` with its own words. */
 export async function checkConfig(
@@ -24,7 +22,7 @@ export async function checkConfig(
 }
 
 /** nginx's complaints without level and time, the last word ("test failed") left out. */
-export function complaintsIn(stderr: string): string {
+function complaintsIn(stderr: string): string {
   return stderr
     .split('\n')
     .filter((line) => !/\btest failed$|^\s*$/.test(line))

@@ -38,7 +38,7 @@ export const nginxSchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('htpasswd file with the users that may come in; read at start and reload'),
+    .describe('htpasswd file with the users that may come in; read at every start (and reload, a call of the library)'),
   credentials: z
     .string()
     .min(1)
@@ -57,7 +57,7 @@ export const nginxSchema = z.strictObject({
     .int()
     .positive()
     .default(86_400_000)
-    .describe('Milliseconds a request or websocket may be silent before it is cut'),
+    .describe('Milliseconds a client, an engine or a websocket may be silent before it is cut'),
   drainMs: z
     .number()
     .int()

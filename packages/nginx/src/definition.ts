@@ -23,23 +23,13 @@ export const nginx = defineService({
     expectProtected('nginx', config);
     await locateProgram(config.program, env);
   },
-  create: ({ program, authFile, credentials, user, ...config }, context) =>
-    new NginxService(
-      {
-        ...config,
-        ...(program === undefined ? {} : { program }),
-        ...(authFile === undefined ? {} : { authFile }),
-        ...(credentials === undefined ? {} : { credentials }),
-        ...(user === undefined ? {} : { user }),
-      },
-      context,
-    ),
-  ports: ({ port, upstreams }, gpus) => [
+  create: (config, context) => new NginxService(config, context),
+  ports: ({ port, upstreams }, _gpus, all) => [
     { instance: 'nginx', port },
-    ...Object.values(upstreams)
-      .filter(({ enabled }) => enabled)
-      .flatMap(({ basePort }) => (basePort === undefined ? [] : gpus.map((gpu) => basePort + gpu)))
-      .map((each) => ({ instance: 'nginx', port: each })),
+    ...all.flatMap(({ kind, gpu = 0 }) => {
+      const { enabled, basePort } = upstreams[kind] ?? {};
+      return enabled && basePort !== undefined ? [{ instance: 'nginx', port: basePort + gpu }] : [];
+    }),
   ],
   doctor: (config, { env }) => diagnose(config, env),
 });

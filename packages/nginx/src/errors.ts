@@ -3,7 +3,7 @@ import { defineError } from '@mgpu/core';
 export const ConfigRejectedError = defineError<{ instance: string; complaint: string; config: string }>({
   code: 'NGINX_CONFIG_REJECTED',
   message: ({ instance, complaint }) => `${instance}: nginx refuses its configuration: ${complaint}`,
-  hint: ({ config }) => `the refused configuration is kept in ${config}; what was serving goes on serving`,
+  hint: ({ config }) => `cure what nginx complains of; the refused configuration is kept in ${config}`,
 });
 
 export const ReloadFailedError = defineError<{ instance: string; waitedMs: number; lastLines: readonly string[] }>({
@@ -37,7 +37,7 @@ export const AuthUnreadableError = defineError<{ instance: string; path: string;
   code: 'NGINX_AUTH_UNREADABLE',
   message: ({ instance, path, status }) =>
     `${instance}: nginx's workers cannot read ${path} (a request with a password is answered ${status})`,
-  hint: 'let TMPDIR be a folder that every user may enter, or set services.nginx.user to an account that can',
+  hint: 'restart it if the file has vanished; else let TMPDIR be a folder that every user may enter, or set services.nginx.user to an account that can',
 });
 
 export const ValueRefusedError = defineError<{ what: string; value: string; problem: string }>({
@@ -45,10 +45,4 @@ export const ValueRefusedError = defineError<{ what: string; value: string; prob
   message: ({ what, value, problem }) =>
     `${what} ${JSON.stringify(value)} cannot stand in nginx's configuration: ${problem}`,
   hint: 'change that value',
-});
-
-export const SocketPathError = defineError<{ instance: string; path: string; problem: string }>({
-  code: 'NGINX_SOCKET_PATH',
-  message: ({ instance, path, problem }) => `${instance}: ${path} cannot hold its status socket: ${problem}`,
-  hint: 'choose a shorter machine.root, or point TMPDIR at a short folder that is yours alone',
 });

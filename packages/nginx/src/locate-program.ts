@@ -3,6 +3,7 @@ import { type RequiredProgram, requireProgram } from '@mgpu/core';
 const program: RequiredProgram = {
   title: 'nginx',
   names: ['nginx'],
+  key: 'services.nginx.program',
   packages: {
     'apt-get': 'nginx-light',
     apk: 'nginx',
@@ -15,6 +16,6 @@ const program: RequiredProgram = {
   otherwise: 'https://nginx.org/en/docs/install.html, or set services.nginx.enabled to false',
 };
 
-/** The server to run: the configured one, else the first that is installed. Throws `CORE_PROGRAM_MISSING`. */
+/** The server to run. Throws `CORE_PROGRAM_PATH` or `CORE_PROGRAM_MISSING`. */
 export const locateProgram = (configured: string | undefined, env: Readonly<Record<string, string | undefined>>) =>
-  requireProgram(configured === undefined ? program : { ...program, names: [configured] }, env);
+  requireProgram(program, configured, env);

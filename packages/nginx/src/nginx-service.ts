@@ -1,26 +1,27 @@
-import { rename, rm } from 'node:fs/promises';
 import {
   allOfProbe,
   type Endpoint,
-  expectPortsFree,
   type Probes,
   ProcessService,
   type ProcessSpec,
+  prepareSocket,
   type Run,
   type ServiceContext,
   standaloneContext,
 } from '@mgpu/core';
 import type { z } from 'zod';
-import { applyConfig } from './apply-config.ts';
-import { nginxArguments } from './check-config.ts';
+import { nginxArguments } from './command-line.ts';
 import { type NginxConfig, nginxSchema } from './config.ts';
 import { NotRunningError } from './errors.ts';
-import { filesOf, type NginxFiles, removeTraces } from './files.ts';
+import { filesOf, type NginxFiles } from './files.ts';
+import { LiveConfig } from './live-config.ts';
 import { locateProgram } from './locate-program.ts';
-import { type ProxyRoute, portsOf } from './routes.ts';
 import { authProbe, statusProbe } from './status-socket.ts';
-import { expectProtected } from './users.ts';
-import { type WrittenConfig, writeConfig } from './write-config.ts';
+import { asksForPassword, expectProtected, prepareUsersFolder } from './users.ts';
+import { findWorkerUser } from './worker-user.ts';
+
+/** nginx takes the variable of its own name for a list of sockets it inherits. */
+const notInherited = { NGINX: undefined };
 
 /** Options of a proxy used alone; every key has a default. */
 export type NginxOptions = z.input<typeof nginxSchema> & {
@@ -37,9 +38,8 @@ export type NginxOptions = z.input<typeof nginxSchema> & {
  */
 export class NginxService extends ProcessService<NginxConfig> {
   readonly #given: readonly Endpoint[] | undefined;
-  #program = 'nginx';
-  #current: WrittenConfig = { routes: [], generation: '' };
-  #reloading: Promise<unknown> = Promise.resolve();
+  /** Of the present run. */
+  #live: LiveConfig | undefined;
 
   constructor({ dir, endpoints, ...config }: NginxOptions = {}, context?: ServiceContext) {
     const alone = () => standaloneContext({ kind: 'nginx', ...(dir === undefined ? {} : { root: dir }) });
@@ -62,50 +62,65 @@ export class NginxService extends ProcessService<NginxConfig> {
 
   /**
    * Serves other endpoints (default: those the machine has now). The new configuration is checked before nginx gets it
-   * and proven to be in use afterwards; when anything goes wrong the former one goes on serving. Users are read again.
-   * Throws `NGINX_CONFIG_REJECTED`, `NGINX_RELOAD_FAILED`, `NGINX_NOT_RUNNING`, `NGINX_VALUE_REFUSED`,
-   * `NGINX_AUTH_FILE` or `CORE_PORT_IN_USE`.
+   * and proven to be in use afterwards; when anything goes wrong the former one goes on serving, with its users. Users
+   * are read again. The signal calls it off until nginx has been told. Throws `NGINX_CONFIG_REJECTED`,
+   * `NGINX_RELOAD_FAILED`, `NGINX_NOT_RUNNING`, `NGINX_VALUE_REFUSED`, `NGINX_AUTH_FILE` or `CORE_PORT_IN_USE`.
    */
-  reload(endpoints: readonly Endpoint[] = this.#endpoints, options: { signal?: AbortSignal } = {}): Promise<void> {
-    const turn = this.#reloading.then(() => this.#reload(endpoints, options.signal));
-    this.#reloading = turn.catch(() => {}); // told to its own caller; the next one may still succeed
-    return turn;
+  async reload(
+    endpoints: readonly Endpoint[] = this.#endpoints,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const { state } = this.status;
+    if (!this.#live || state !== 'running') throw new NotRunningError({ instance: this.id, state });
+    await this.#live.replace(endpoints, signal);
   }
 
   protected override async onPrepare(run: Run): Promise<void> {
-    const { config, context, id } = this;
+    const { config, context, id: instance, logFile } = this;
     const files = this.#files;
-    expectProtected(id, config);
-    this.#program = await locateProgram(config.program, context.env);
-    run.defer(() => removeTraces(files));
-    this.#current = await this.#write(this.#endpoints, run.signal);
-    await rename(files.next, files.config);
-    // nginx does not listen on the socket file that a dead one left.
-    await rm(files.statusSocket, { force: true });
+    expectProtected(instance, config);
+    const program = await locateProgram(config.program, context.env);
+    await prepareSocket(run, context.layout, instance);
+    const worker = await findWorkerUser(config.user);
+    const group = worker?.user === 'root' ? undefined : worker?.gid;
+    const users = asksForPassword(config) ? await prepareUsersFolder(run, instance, files, group) : undefined;
+    const setup = { instance, config, program, files, worker, users, env: { ...context.env, ...notInherited } };
+    const { signal } = run;
+    const { clock } = context;
+    const live = await LiveConfig.begin(
+      setup,
+      { signal, clock, logFile, hangUp: () => this.signal('SIGHUP') },
+      this.#endpoints,
+    );
+    this.#live = live;
+    run.defer(async () => {
+      this.#live = undefined;
+      await live.settled();
+    });
   }
 
   protected override command(): ProcessSpec {
     const { folder, config } = this.#files;
     return {
-      file: this.#program,
+      file: this.#live?.program ?? 'nginx',
       args: nginxArguments(config, folder),
       cwd: folder,
-      // nginx takes the variable of its own name for a list of sockets it inherits.
-      env: { NGINX: undefined },
+      env: notInherited,
       stopSignal: 'SIGQUIT',
       graceMs: this.config.drainMs + 25_000,
-      ports: this.#addresses(this.#current.routes),
+      ports: this.#live?.addresses ?? [],
     };
   }
 
   protected override probes(): Probes {
     const { statusSocket } = this.#files;
-    const { usersFile } = this.#current;
-    const answers = statusProbe(statusSocket, () => this.#current.generation);
-    const asks = usersFile === undefined ? [] : [authProbe(this.id, statusSocket, usersFile)];
+    const asks = asksForPassword(this.config)
+      ? [authProbe(this.id, statusSocket, () => this.#live?.current.usersFile)]
+      : [];
+    const serves = statusProbe(statusSocket, () => this.#live?.current.generation);
     return {
-      startup: { probe: allOfProbe([answers, ...asks]), deadlineMs: 15_000, intervalMs: 10 },
-      readiness: { probe: statusProbe(statusSocket) },
+      startup: { probe: allOfProbe([serves, ...asks]), deadlineMs: 15_000, intervalMs: 10 },
+      readiness: { probe: allOfProbe([statusProbe(statusSocket), ...asks]) },
     };
   }
 
@@ -115,38 +130,5 @@ export class NginxService extends ProcessService<NginxConfig> {
 
   get #endpoints(): readonly Endpoint[] {
     return this.#given ?? this.context.machine.endpoints();
-  }
-
-  #addresses(routes: readonly ProxyRoute[]) {
-    const { host, port } = this.config;
-    return [port, ...portsOf(routes)].map((each) => ({ host: host === 'localhost' ? '127.0.0.1' : host, port: each }));
-  }
-
-  #write(endpoints: readonly Endpoint[], signal: AbortSignal | undefined): Promise<WrittenConfig> {
-    const { id: instance, config, context } = this;
-    return writeConfig({
-      instance,
-      config,
-      program: this.#program,
-      files: this.#files,
-      endpoints,
-      env: { ...context.env, NGINX: undefined },
-      signal,
-    });
-  }
-
-  async #reload(endpoints: readonly Endpoint[], signal: AbortSignal | undefined): Promise<void> {
-    const { pid, id, logFile, context } = this;
-    const files = this.#files;
-    const { state } = this.status;
-    if (state !== 'running' || pid === undefined) throw new NotRunningError({ instance: id, state });
-    const written = await this.#write(endpoints, signal);
-    const { clock } = context;
-    const taken = new Set(this.#addresses(this.#current.routes).map(({ port }) => port));
-    const added = this.#addresses(written.routes).filter(({ port }) => !taken.has(port));
-    // `nginx -t` does not mind ports that others hold.
-    await expectPortsFree(id, added, { clock, signal });
-    await applyConfig({ instance: id, pid, files, generation: written.generation, logFile, clock, signal });
-    this.#current = written;
   }
 }

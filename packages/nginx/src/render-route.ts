@@ -47,15 +47,8 @@ export function renderRoute({ kind, path, targets }: ProxyRoute, listen: (port: 
         ...targets.map(({ gpu }) => `"${gpu}=${gpu}" ""`),
         '"~=$" ""',
       ]),
-      // The path as the client wrote it: nginx's own is decoded, and %2F must reach ComfyUI as %2F.
-      ...[undefined, ...targets.map(({ gpu }) => gpu)].flatMap((gpu) => {
-        const rest = `${name}${gpu === undefined ? '' : `_${gpu}`}_rest`;
-        const prefix = gpu === undefined ? path : `${path}${gpu}/`;
-        return map('$request_uri', gpu === undefined ? 'uri' : `${gpu}_uri`, [
-          'default ""',
-          `"~^${prefix.slice(0, -1)}(?<${rest}>/.*)$" $${rest}`,
-        ]);
-      }),
+      ...map('$request_uri', 'uri', restOf(path)),
+      ...targets.flatMap(({ gpu }) => map('$request_uri', `${gpu}_uri`, restOf(`${path}${gpu}/`))),
       ...targets.flatMap(({ gpu, port }) =>
         port === undefined
           ? []
@@ -73,6 +66,12 @@ export function renderRoute({ kind, path, targets }: ProxyRoute, listen: (port: 
     ],
   };
 }
+
+/**
+ * Maps the path to what follows the prefix, as the client wrote it: nginx's own is decoded, and %2F must reach ComfyUI as
+ * %2F. One name serves all, as it is used at once: PCRE takes only short ones.
+ */
+const restOf = (prefix: string) => ['default ""', `"~^${prefix.slice(0, -1)}(?<mgpu_rest>/.*)$" $mgpu_rest`];
 
 function location(path: string, uri: string, upstream: string, lines: readonly string[]): string[] {
   return [

@@ -15,9 +15,9 @@ export interface NginxPlan
   /** Tells this configuration from the one before it. */
   readonly generation: string;
   /** The users that may come in; without it everybody may. */
-  readonly usersFile?: string;
+  readonly usersFile?: string | undefined;
   /** Account of the workers, when started as root. */
-  readonly workersAs?: { readonly user: string; readonly group: string };
+  readonly workersAs?: { readonly user: string; readonly group: string } | undefined;
 }
 
 const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'] as const;
@@ -50,6 +50,11 @@ export function render(plan: NginxPlan): string {
       'gzip off;',
       ...temporary.map((name) => `${name}_temp_path ${file(`temp/${name}`)};`),
       `client_max_body_size ${plan.maxUploadMiB}m;`,
+      `client_body_timeout ${plan.timeoutMs}ms;`,
+      `send_timeout ${plan.timeoutMs}ms;`,
+      // Each kind has variables named after it, and a set for each of its GPUs.
+      'variables_hash_max_size 8192;',
+      'variables_hash_bucket_size 512;',
       ...users,
       'proxy_http_version 1.1;',
       'proxy_request_buffering off;',

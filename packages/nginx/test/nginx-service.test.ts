@@ -1,8 +1,20 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clock, coreErrors, loadConfig, type ServiceStatus, systemClock } from '@mgpu/core';
+import { setImmediate } from 'node:timers/promises';
+import {
+  type Clock,
+  composeConfigSchema,
+  coreErrors,
+  defineService,
+  loadConfig,
+  mockGpus,
+  Orchestrator,
+  type ServiceStatus,
+  systemClock,
+} from '@mgpu/core';
 import { leasePorts, record, serviceConformance, testContext } from '@mgpu/core/testing';
 import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { NginxService, nginx } from '../src/index.ts';
 import { ask, startRig, temporaryFolder } from './proxy.ts';
 import { openWebSocket, startUpstream } from './upstream.ts';
@@ -26,12 +38,12 @@ describe('a start', () => {
     expect((await ask(first.at('/comfyui/'))).echo.gpu).toBe(0);
   });
 
-  test('without nginx fails with the command that installs it', async () => {
+  test('with a program that is not there fails with the key to correct', async () => {
     using context = testContext({ kind: 'nginx' });
     const config = nginx.schema.parse({ program: '/nowhere/nginx' });
     const { layout, log, clock, env, machine } = context;
     const signal = new AbortController().signal;
-    const missing = { code: 'CORE_PROGRAM_MISSING', hint: expect.stringMatching(/^install it: /) };
+    const missing = { code: 'CORE_PROGRAM_PATH', hint: expect.stringContaining('services.nginx.program') };
     await expect(nginx.install?.({ layout, log, clock, env, machine, signal }, config)).rejects.toMatchObject(missing);
     await expect(nginx.create(config, context).start()).rejects.toMatchObject(missing);
     expect(await nginx.doctor?.(config, context)).toMatchObject([{ level: 'warning', hint: missing.hint }]);
@@ -84,9 +96,9 @@ describe('an end', () => {
 });
 
 describe('a reload', () => {
-  test('serves what is new, keeps what was open, and reads the users again', async () => {
+  test('serves what is new and keeps what was open', async () => {
     await using rig = await startRig(1);
-    await using added = await startUpstream(1);
+    await using added = await startUpstream(1, rig.enginePort + 1);
     using socket = await openWebSocket(rig.at('/comfyui/ws'));
     const { pid } = rig.nginx;
     await rig.nginx.reload([...rig.upstreams, added].map(({ endpoint }) => endpoint));
@@ -124,21 +136,66 @@ describe('a reload', () => {
     expect((await ask(rig.atGpu(0, '/'))).echo.gpu).toBe(0);
   });
 
-  test('that nginx does not act upon fails, and the old configuration is back in place', async () => {
+  test('that nginx does not act upon fails, and the old configuration goes on with its users', async () => {
     let hurry = 1;
     const clock: Clock = { ...systemClock, sleep: (ms, options) => systemClock.sleep(ms / hurry, options) };
+    using folder = temporaryFolder();
     using context = testContext({ kind: 'nginx', clock });
-    await using service = new NginxService({ ...ports, endpoints: [] }, context);
+    const authFile = join(folder.path, 'htpasswd');
+    writeFileSync(authFile, 'ann:{PLAIN}secret\n');
+    await using service = new NginxService({ ...ports, authFile, endpoints: [engine] }, context);
     await service.start();
+    const status = async (user: string) => {
+      const headers = { authorization: `Basic ${btoa(`${user}:secret`)}` };
+      return (await fetch(new URL('/comfyui/', service.endpoint.url), { headers })).status;
+    };
     const before = readFileSync(service.configFile, 'utf8');
     // The checks come first and are done by another nginx; only the master hangs.
     process.kill(service.pid ?? 0, 'SIGSTOP');
+    writeFileSync(authFile, 'bob:{PLAIN}secret\n');
     hurry = 50;
-    const [endpoint] = [{ instance: 'comfyui_gpu0', kind: 'comfyui', gpu: 0, url: new URL('http://127.0.0.1:1') }];
-    await expect(service.reload([endpoint])).rejects.toMatchObject({ code: 'NGINX_RELOAD_FAILED' });
+    await expect(service.reload([engine])).rejects.toMatchObject({ code: 'NGINX_RELOAD_FAILED' });
     hurry = 1;
     expect(readFileSync(service.configFile, 'utf8')).toBe(before);
     expect(await service.health()).toMatchObject({ health: 'ready' });
+    expect([await status('ann'), await status('bob')]).toEqual([502, 401]);
+    process.kill(service.pid ?? 0, 'SIGCONT');
+    await service.reload([engine]);
+    expect([await status('ann'), await status('bob')]).toEqual([401, 502]);
+  });
+
+  test('is called off before nginx has been told, not after', async () => {
+    await using rig = await startRig(1);
+    await using added = await startUpstream(1, rig.enginePort + 1);
+    const before = readFileSync(rig.nginx.configFile, 'utf8');
+    const early = AbortSignal.abort(new Error('too late'));
+    await expect(rig.nginx.reload([], { signal: early })).rejects.toThrow('too late');
+    expect(readFileSync(rig.nginx.configFile, 'utf8')).toBe(before);
+
+    process.kill(rig.nginx.pid ?? 0, 'SIGSTOP');
+    const leave = new AbortController();
+    const endpoints = [...rig.upstreams, added].map(({ endpoint }) => endpoint);
+    const reload = rig.nginx.reload(endpoints, { signal: leave.signal });
+    await untilChanged(rig.nginx.configFile, before);
+    leave.abort();
+    process.kill(rig.nginx.pid ?? 0, 'SIGCONT');
+    await reload;
+    expect((await ask(rig.atGpu(1, '/'))).echo.gpu).toBe(1);
+    await rig.nginx.reload();
+  });
+
+  test('under way ends with a stop and leaves nothing', async () => {
+    using folder = temporaryFolder();
+    await using rig = await startRig(1, { dir: folder.path, credentials: 'sd:secret' });
+    const before = readFileSync(rig.nginx.configFile, 'utf8');
+    process.kill(rig.nginx.pid ?? 0, 'SIGSTOP');
+    const reload = expect(rig.nginx.reload([])).rejects.toMatchObject({ code: 'NGINX_NOT_RUNNING' });
+    await untilChanged(rig.nginx.configFile, before);
+    const late = expect(rig.nginx.reload([])).rejects.toMatchObject({ code: 'NGINX_NOT_RUNNING' });
+    await rig.nginx.stop();
+    await reload;
+    await late;
+    expect(readdirSync(join(folder.path, 'run'))).toEqual([]);
   });
 
   test('of one that is not running says so', async () => {
@@ -151,7 +208,7 @@ test('its files are closed to others and its sockets gone after a stop', async (
   await using rig = await startRig(1, { dir: folder.path });
   expect(statSync(rig.nginx.configFile).mode & 0o777).toBe(0o600);
   expect(statSync(join(folder.path, 'run')).mode & 0o777).toBe(0o700);
-  expect(readdirSync(join(folder.path, 'run'))).toContain('nginx-status.sock');
+  expect(readdirSync(join(folder.path, 'run'))).toContain('nginx.sock');
   await rig.nginx.stop();
   expect(readdirSync(join(folder.path, 'run'))).toEqual([]);
 });
@@ -163,10 +220,47 @@ test('the variables of the predecessors reach the configuration', async () => {
   expect(config.services.nginx).toMatchObject({ enabled: false, port: 8081, credentials: 'secret' });
 });
 
-test('its ports are known before it starts', () => {
-  const config = nginx.schema.parse({ port: 8000, upstreams: { a1111: { enabled: false } } });
-  expect(nginx.ports?.(config, [0, 2])).toEqual([8000, 3188, 3190].map((port) => ({ instance: 'nginx', port })));
+test('its ports are known before it starts: those of the engines there are', () => {
+  const config = nginx.schema.parse({ port: 8000, upstreams: { ollama: { enabled: false, basePort: 1 } } });
+  const all = [{ kind: 'redis' }, { kind: 'ollama' }, { kind: 'comfyui', gpu: 0 }, { kind: 'comfyui', gpu: 2 }];
+  expect(nginx.ports?.(config, [0, 1, 2], all)).toEqual(
+    [8000, 3188, 3190].map((port) => ({ instance: 'nginx', port })),
+  );
 });
+
+test('a machine without Automatic1111 may use its ports for something else', () => {
+  using context = testContext({ kind: 'nginx' });
+  const { layout, env } = context;
+  const comfyui = defineService({
+    api: 1,
+    kind: 'comfyui',
+    summary: 'an engine on the ports that nginx keeps for Automatic1111',
+    scope: 'gpu',
+    phase: 'engines',
+    critical: false,
+    schema: z.strictObject({ enabled: z.boolean().default(true) }),
+    ports: (_, gpus) => gpus.map((gpu) => ({ instance: `comfyui_gpu${gpu}`, port: 2001 + gpu })),
+    create: (_, engineContext) => new NginxService({}, engineContext),
+  });
+  const definitions = [nginx, comfyui];
+  const plan = (services: object) => {
+    const config = composeConfigSchema(definitions).parse({ services });
+    return new Orchestrator({ definitions, gpus: mockGpus(2), config, layout, env, machineId: 'm', daemonRun: 'r' });
+  };
+  expect(
+    plan({})
+      .status()
+      .map(({ id }) => id),
+  ).toEqual(['nginx', 'comfyui_gpu0', 'comfyui_gpu1']);
+  expect(() => plan({ nginx: { port: 2002 } })).toThrow(expect.objectContaining({ code: 'CORE_PORT_DUPLICATE' }));
+});
+
+const engine = { instance: 'comfyui_gpu0', kind: 'comfyui', gpu: 0, url: new URL('http://127.0.0.1:1') };
+
+/** The wait is bounded by the test's own time. */
+async function untilChanged(file: string, before: string): Promise<void> {
+  while (readFileSync(file, 'utf8') === before) await setImmediate();
+}
 
 function childrenOf(pid = 0): string[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);

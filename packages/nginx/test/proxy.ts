@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { leasePorts, type PortLease } from '@mgpu/core/testing';
+import { leasePorts } from '@mgpu/core/testing';
 import { type NginxOptions, NginxService } from '../src/index.ts';
 import { type Echo, startUpstream, type Upstream } from './upstream.ts';
 
@@ -9,9 +9,10 @@ import { type Echo, startUpstream, type Upstream } from './upstream.ts';
 export interface Rig extends AsyncDisposable {
   readonly nginx: NginxService;
   readonly upstreams: readonly Upstream[];
-  readonly lease: PortLease;
   /** Port of GPU n: `gpuPort + n`. */
   readonly gpuPort: number;
+  /** Port of the engine on GPU n: `enginePort + n`. */
+  readonly enginePort: number;
   /** URL on the main port. */
   at(path: string): URL;
   atGpu(gpu: number, path: string): URL;
@@ -23,9 +24,10 @@ export async function startRig(
   others: Readonly<Record<string, { path: string }>> = {},
 ): Promise<Rig> {
   await using held = new AsyncDisposableStack();
-  const lease = held.use(await leasePorts(10));
+  const lease = held.use(await leasePorts(20));
+  const enginePort = lease.first + 10;
   const upstreams: Upstream[] = [];
-  for (let gpu = 0; gpu < gpus; gpu++) upstreams.push(held.use(await startUpstream(gpu)));
+  for (let gpu = 0; gpu < gpus; gpu++) upstreams.push(held.use(await startUpstream(gpu, enginePort + gpu)));
   const gpuPort = lease.first + 1;
   const nginx = held.use(
     new NginxService({
@@ -40,8 +42,8 @@ export async function startRig(
   return {
     nginx,
     upstreams,
-    lease,
     gpuPort,
+    enginePort,
     at: (path) => new URL(path, nginx.endpoint.url),
     atGpu: (gpu, path) => new URL(path, `http://127.0.0.1:${gpuPort + gpu}`),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

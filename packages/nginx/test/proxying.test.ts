@@ -1,4 +1,7 @@
+import { lastLines } from '@mgpu/core';
+import { leasePorts } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
+import { NginxService } from '../src/index.ts';
 import { ask, startRig } from './proxy.ts';
 import { openWebSocket, startUpstream } from './upstream.ts';
 
@@ -30,6 +33,26 @@ describe('routes', () => {
     expect(await location('/comfyui?a=b')).toEqual([301, '/comfyui/?a=b']);
     expect(await location('/elsewhere')).toEqual([404, null]);
     expect(await location('/comfyui/%30/')).toEqual([400, null]);
+  });
+
+  test('lead to kinds with long names and many GPUs', async () => {
+    const kind = `engine-${'very-'.repeat(12)}long`;
+    await using rig = await startRig(1);
+    const [engine] = rig.upstreams.map(({ endpoint }) => endpoint.url);
+    const endpoints = Array.from({ length: 16 }, (_, gpu) => ({
+      instance: `${kind}_gpu${gpu}`,
+      kind,
+      gpu,
+      url: engine ?? rig.at('/'),
+    }));
+    using lease = await leasePorts(1);
+    await using long = new NginxService({ port: lease.first, endpoints, upstreams: { [kind]: {} } });
+    await long.start();
+    const { echo, cookie } = await ask(new URL(`/${kind}/view?a=%2F`, long.endpoint.url));
+    expect(echo).toMatchObject({ url: '/view?a=%2F' });
+    expect(cookie).toMatch(new RegExp(`^mgpu_${kind.replaceAll('-', '__')}=`));
+    expect((await ask(new URL(`/${kind}/15/b%2Fc`, long.endpoint.url))).echo).toMatchObject({ url: '/b%2Fc' });
+    expect(await lastLines(long.logFile)).toEqual([]);
   });
 
   test('say nothing of the version', async () => {
@@ -81,7 +104,7 @@ describe('the balanced route', () => {
     expect(moved.echo).toMatchObject({ gpu: 1, method: 'POST', bytes: 5 });
     expect(moved.cookie).toMatch(/^mgpu_comfyui=1;/);
     expect((await fetch(rig.atGpu(0, '/'))).status).toBe(502);
-    await using _back = await startUpstream(0, Number(down?.endpoint.url.port));
+    await using _back = await startUpstream(0, rig.enginePort);
     expect((await ask(rig.at('/comfyui/'), { headers: { cookie: 'mgpu_comfyui=1' } })).echo.gpu).toBe(1);
     expect((await ask(rig.atGpu(0, '/'))).echo.gpu).toBe(0);
   });
@@ -96,8 +119,15 @@ describe('the balanced route', () => {
 describe('uploads', () => {
   test('of 50 MB go through without being stored on the way', async () => {
     await using rig = await startRig(1);
-    const body = new Blob([new Uint8Array(50_000_000)]);
-    const { echo } = await ask(rig.at('/comfyui/upload/image'), { method: 'POST', body });
+    const half = new Uint8Array(25_000_000);
+    async function* body() {
+      yield half;
+      // Only what is passed on while it arrives is there before the rest was sent.
+      await rig.upstreams[0]?.received(half.length / 2);
+      yield half;
+    }
+    const upload: RequestInit = { method: 'POST', body: ReadableStream.from(body()), duplex: 'half' };
+    const { echo } = await ask(rig.at('/comfyui/upload/image'), upload);
     expect(echo.bytes).toBe(50_000_000);
   });
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, request } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Endpoint } from '@mgpu/core';
 
 /** What the stand-in engine says of a request it got. */
@@ -16,14 +16,21 @@ export interface Echo {
 /** An engine that tells what it was asked, and echoes websocket messages with its GPU in front. */
 export interface Upstream extends AsyncDisposable {
   readonly endpoint: Endpoint;
+  /** Resolves when one request has had so many bytes. */
+  received(bytes: number): Promise<void>;
 }
 
-export async function startUpstream(gpu: number, port = 0): Promise<Upstream> {
+/** The port is the caller's to lease. */
+export async function startUpstream(gpu: number, port: number): Promise<Upstream> {
   const sockets = new Set<Socket>();
+  const progress = new EventEmitter();
+  let most = 0;
   const server = createServer((question, answer) => {
     let bytes = 0;
     question.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
+      most = Math.max(most, bytes);
+      progress.emit('bytes');
     });
     question.once('end', () => {
       const { method, url, headers } = question;
@@ -47,8 +54,11 @@ export async function startUpstream(gpu: number, port = 0): Promise<Upstream> {
   });
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
-  const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const url = new URL(`http://127.0.0.1:${port}`);
   return {
+    async received(bytes) {
+      while (most < bytes) await once(progress, 'bytes');
+    },
     endpoint: { instance: `comfyui_gpu${gpu}`, kind: 'comfyui', gpu, url },
     async [Symbol.asyncDispose]() {
       const closed = once(server, 'close');

@@ -9,7 +9,8 @@ const fixture = fileURLToPath(new URL('fixtures/ordinary-user.ts', import.meta.u
 const isRoot = process.getuid?.() === 0;
 const nobody = { uid: 65_534, gid: 65_534 };
 /** A checkout below /root is closed to everybody else. */
-const canRead = isRoot && spawnSync(process.execPath, ['--check', fixture], { ...nobody, cwd: '/' }).status === 0;
+const canRead =
+  isRoot && spawnSync(process.execPath, ['--check', fixture], { ...nobody, cwd: '/', timeout: 20_000 }).status === 0;
 
 test.skipIf(!canRead)('works for an ordinary user', async () => {
   using folder = temporaryFolder();
@@ -19,6 +20,7 @@ test.skipIf(!canRead)('works for an ordinary user', async () => {
     ...nobody,
     cwd: '/',
     encoding: 'utf8',
+    timeout: 20_000,
   });
   expect(stderr).not.toMatch(/error/i);
   expect(JSON.parse(stdout)).toEqual({ uid: nobody.uid, closed: 401, open: 200, text: 'engine' });

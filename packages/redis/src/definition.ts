@@ -22,12 +22,9 @@ export const redis = defineService({
   async install({ env }, { url, program }) {
     if (url === undefined) await locateProgram(program, env);
   },
-  create({ url, program, startTimeoutMs, checkIntervalMs }, context) {
-    if (url !== undefined) return new ExternalRedisService({ url, checkIntervalMs }, context);
-    return new RedisService(
-      { startTimeoutMs, checkIntervalMs, ...(program === undefined ? {} : { program }) },
-      context,
-    );
-  },
+  create: ({ url, program, startTimeoutMs, checkIntervalMs }, context) =>
+    url === undefined
+      ? new RedisService({ program, startTimeoutMs, checkIntervalMs }, context)
+      : new ExternalRedisService({ url, checkIntervalMs }, context),
   doctor: (config, { env }) => diagnose(config, env),
 });

@@ -1,9 +1,11 @@
-import { deadline, type Finding, MgpuError, runCommand, systemClock } from '@mgpu/core';
+import { deadline, type Finding, findingOf, runCommand, systemClock } from '@mgpu/core';
 import type { RedisConfig } from './config.ts';
-import { shownUrl } from './external-redis-service.ts';
 import { locateProgram } from './locate-program.ts';
 import { askRedis, readFacts } from './redis-client.ts';
+import { shownUrl } from './shown-url.ts';
 
+/** What BullMQ asks for; every Valkey is newer. */
+const oldest = '6.2';
 const patienceMs = 3_000;
 
 /** What is to be said about the queue of this machine before it runs. */
@@ -11,38 +13,45 @@ export async function diagnose(
   { url, program }: RedisConfig,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<readonly Finding[]> {
-  return url === undefined ? diagnoseProgram(program, env) : diagnoseServer(url);
+  return [url === undefined ? await diagnoseProgram(program, env) : await diagnoseServer(url)];
 }
 
 async function diagnoseProgram(
   program: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<readonly Finding[]> {
+): Promise<Finding> {
   try {
     const file = await locateProgram(program, env);
     const { stdout } = await runCommand(file, ['--version']);
     const version = /\bv=(\S+)/.exec(stdout)?.[1];
-    return [{ level: 'ok', message: `redis: ${file}${version === undefined ? '' : ` ${version}`}` }];
+    if (version === undefined) return { level: 'warning', message: `redis: ${file} does not tell its version` };
+    return tooOld(file, version) ?? { level: 'ok', message: `redis: ${file} ${version}` };
   } catch (error) {
-    if (!(error instanceof MgpuError)) throw error;
-    const { message, hint } = error;
-    return [{ level: 'error', message: `redis: ${message}`, ...(hint === undefined ? {} : { hint }) }];
+    return findingOf(error, 'error');
   }
 }
 
-async function diagnoseServer(url: string): Promise<readonly Finding[]> {
+/** What is to be said about an existing server; takes at most 3 s. */
+export async function diagnoseServer(url: string, signal?: AbortSignal): Promise<Finding> {
   const shown = shownUrl(url);
-  using patience = deadline(systemClock, patienceMs, () => new DOMException('no answer in time', 'TimeoutError'));
+  const late = () => new DOMException('no answer in time', 'TimeoutError');
+  using patience = deadline(systemClock, patienceMs, late, signal);
   const answer = await askRedis(new URL(url), readFacts, patience.signal);
   if (!answer.ok) {
     const reason = patience.signal.aborted ? `no answer within ${patienceMs} ms` : answer.reason;
     const hint = 'check services.redis.url; workers wait until it answers, the machine runs without it';
-    return [{ level: 'warning', message: `redis: ${shown} cannot be used: ${reason}`, hint }];
+    return { level: 'warning', message: `redis: ${shown} cannot be used: ${reason}`, hint };
   }
   const { version, maxmemoryPolicy } = answer.value;
   if (maxmemoryPolicy !== 'noeviction') {
     const hint = 'run CONFIG SET maxmemory-policy noeviction on it: evicted keys are lost jobs';
-    return [{ level: 'warning', message: `redis: ${shown} has maxmemory-policy ${maxmemoryPolicy}`, hint }];
+    return { level: 'warning', message: `redis: ${shown} has maxmemory-policy ${maxmemoryPolicy}`, hint };
   }
-  return [{ level: 'ok', message: `redis: ${shown} ${version}` }];
+  return tooOld(shown, version) ?? { level: 'ok', message: `redis: ${shown} ${version}` };
+}
+
+function tooOld(server: string, version: string): Finding | undefined {
+  if (version.localeCompare(oldest, 'en', { numeric: true }) >= 0) return undefined;
+  const hint = `use Redis ${oldest} or newer, or Valkey`;
+  return { level: 'error', message: `redis: ${server} is version ${version}, too old for the queue`, hint };
 }

@@ -3,13 +3,14 @@ import {
   type Endpoint,
   type Probes,
   type Run,
-  redact,
   type ServiceContext,
   type ServiceStatus,
   standaloneContext,
 } from '@mgpu/core';
 import { type RedisConfig, redisSchema } from './config.ts';
+import { diagnoseServer } from './diagnose.ts';
 import { pingProbe } from './ping-probe.ts';
+import { shownUrl } from './shown-url.ts';
 
 const externalSchema = redisSchema.omit({ enabled: true, program: true, startTimeoutMs: true }).required({ url: true });
 
@@ -21,7 +22,8 @@ export interface ExternalRedisOptions extends Partial<Pick<RedisConfig, 'checkIn
 
 /**
  * The Redis whose URL is configured: that one and no other. Starting never fails for it. While it cannot be used the
- * health is `notReady` with the reason; as soon as it answers PING it is `ready`.
+ * health is `notReady` with the reason; as soon as it answers PING it is `ready`. What makes it unfit for a queue is logged
+ * as a warning at the start.
  */
 export class ExternalRedisService extends BaseService<{ url: string; checkIntervalMs: number }> {
   constructor(options: ExternalRedisOptions, context: ServiceContext = standaloneContext({ kind: 'redis' })) {
@@ -37,8 +39,12 @@ export class ExternalRedisService extends BaseService<{ url: string; checkInterv
     return { ...super.status, endpoint: shownUrl(this.config.url) };
   }
 
-  protected override async onStart(_run: Run): Promise<void> {
-    // There is nothing to acquire: whoever uses the server brings a connection of their own.
+  /** There is nothing to acquire: whoever uses the server brings a connection of their own. */
+  protected override async onStart(run: Run): Promise<void> {
+    const { context, config, id } = this;
+    const { level, message, hint } = await diagnoseServer(config.url, run.signal);
+    run.signal.throwIfAborted();
+    if (level !== 'ok') context.log.warn(message, { instance: id, hint });
   }
 
   protected override probes(): Probes {
@@ -46,11 +52,4 @@ export class ExternalRedisService extends BaseService<{ url: string; checkInterv
     const probe = pingProbe(new URL(url), shownUrl(url));
     return { readiness: { probe, intervalMs: checkIntervalMs, failures: 2 } };
   }
-}
-
-/** The URL for people: no password, no options. */
-export function shownUrl(url: string): string {
-  const shown = new URL(url);
-  shown.search = '';
-  return redact(shown.href);
 }

@@ -1,5 +1,4 @@
 export { type RedisConfig, redisSchema } from './config.ts';
 export { redis } from './definition.ts';
-export { RedisSocketPathError } from './errors.ts';
 export { type ExternalRedisOptions, ExternalRedisService } from './external-redis-service.ts';
 export { type RedisOptions, RedisService } from './redis-service.ts';

@@ -3,6 +3,7 @@ import { type RequiredProgram, requireProgram } from '@mgpu/core';
 const program: RequiredProgram = {
   title: 'Redis or Valkey',
   names: ['redis-server', 'valkey-server'],
+  key: 'services.redis.program',
   packages: {
     'apt-get': 'redis-server',
     apk: 'redis',
@@ -16,6 +17,6 @@ const program: RequiredProgram = {
     'https://redis.io/docs/latest/operate/oss_and_stack/install/, or set services.redis.url to an existing one',
 };
 
-/** The server to run: the configured one, else the first that is installed. Throws `CORE_PROGRAM_MISSING`. */
+/** The server to run. Throws `CORE_PROGRAM_PATH` or `CORE_PROGRAM_MISSING`. */
 export const locateProgram = (configured: string | undefined, env: Readonly<Record<string, string | undefined>>) =>
-  requireProgram(configured === undefined ? program : { ...program, names: [configured] }, env);
+  requireProgram(program, configured, env);

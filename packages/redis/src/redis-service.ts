@@ -1,19 +1,20 @@
-import { mkdir, rm, rmdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   type Endpoint,
+  instanceSocketPath,
   type Probes,
   ProcessService,
   type ProcessSpec,
+  prepareSocket,
   type Run,
   type ServiceContext,
+  socketUrl,
   standaloneContext,
 } from '@mgpu/core';
 import { type RedisConfig, redisSchema } from './config.ts';
 import { locateProgram } from './locate-program.ts';
 import { pingProbe } from './ping-probe.ts';
-import { prepareSocketFolder, socketPathOf } from './socket-path.ts';
 
 const ownSchema = redisSchema.omit({ enabled: true, url: true });
 
@@ -28,7 +29,8 @@ export interface RedisOptions extends Partial<Pick<RedisConfig, 'program' | 'sta
  * under `<root>/state/redis` and outlives stops and crashes. Nothing is ever evicted. Ready means that it answered PING.
  */
 export class RedisService extends ProcessService<Omit<RedisConfig, 'enabled' | 'url'>> {
-  #program = 'redis-server';
+  /** The server of the present run. */
+  #program: string | undefined;
 
   constructor({ dir, ...options }: RedisOptions = {}, context?: ServiceContext) {
     super(
@@ -39,23 +41,20 @@ export class RedisService extends ProcessService<Omit<RedisConfig, 'enabled' | '
 
   /** Absolute path of the socket. */
   get socketPath(): string {
-    return socketPathOf(this.context.layout);
+    return instanceSocketPath(this.context.layout, this.id);
   }
 
   override get endpoint(): Endpoint {
-    // The path's special characters have to be escaped, as in a file URL.
-    const { pathname } = pathToFileURL(this.socketPath);
-    return { instance: this.id, kind: this.kind, url: new URL(`unix://${pathname}`) };
+    return { instance: this.id, kind: this.kind, url: socketUrl(this.socketPath) };
   }
 
   protected override async onPrepare(run: Run): Promise<void> {
-    const { layout, env } = this.context;
-    this.#program = await locateProgram(this.config.program, env);
-    const { socketPath } = this;
-    await prepareSocketFolder(this.id, socketPath);
-    const folder = dirname(socketPath);
-    if (folder !== layout.run) run.defer(() => rmdir(folder));
-    run.defer(() => rm(socketPath, { force: true }));
+    const { config, context, id } = this;
+    this.#program = await locateProgram(config.program, context.env);
+    run.defer(() => {
+      this.#program = undefined;
+    });
+    await prepareSocket(run, context.layout, id);
     await mkdir(this.#dataDir, { recursive: true, mode: 0o700 });
   }
 
@@ -75,7 +74,7 @@ export class RedisService extends ProcessService<Omit<RedisConfig, 'enabled' | '
       logfile: '',
     };
     return {
-      file: this.#program,
+      file: this.#program ?? 'redis-server',
       args: Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]),
       cwd: this.#dataDir,
       graceMs: 30_000,

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findProgram, loadConfig, type ServiceStatus } from '@mgpu/core';
+import { findProgram, loadConfig, type ServiceStatus, silentLogger } from '@mgpu/core';
 import { leasePorts, record, serviceConformance, testContext } from '@mgpu/core/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ExternalRedisService, redis } from '../src/index.ts';
@@ -17,10 +17,22 @@ interface Server extends AsyncDisposable {
   readonly url: string;
 }
 
-async function startServer(port: number): Promise<Server> {
+async function startServer(port: number, ...more: string[]): Promise<Server> {
   const dir = mkdtempSync(join(tmpdir(), 'mgpu-redis-external-'));
   const program = (await findProgram(['redis-server', 'valkey-server'], process.env)) ?? 'redis-server';
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--requirepass', password, '--save', ''];
+  const args = [
+    '--port',
+    String(port),
+    '--bind',
+    '127.0.0.1',
+    '--dir',
+    dir,
+    '--requirepass',
+    password,
+    '--save',
+    '',
+    ...more,
+  ];
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
   await untilListening(child);
   return {
@@ -112,7 +124,7 @@ describe('an existing Redis', () => {
     silent.close();
   });
 
-  test('doctor warns of one that is down and of one that evicts', async () => {
+  test('doctor warns of one that is down, and says the version of one that is fit', async () => {
     using lease = await leasePorts(1);
     using context = testContext({ kind: 'redis' });
     const examine = async () => (await redis.doctor?.(redis.schema.parse({ url: urlOf(lease.first) }), context)) ?? [];
@@ -121,6 +133,21 @@ describe('an existing Redis', () => {
     expect(down?.message).not.toContain(encodeURIComponent(password));
     await using _server = await startServer(lease.first);
     expect((await examine())[0]).toMatchObject({ level: 'ok', message: expect.stringMatching(/\d+\.\d+\.\d+$/) });
+  });
+
+  test('that evicts is warned of by doctor and at the start', async () => {
+    using lease = await leasePorts(1);
+    const warnings: string[] = [];
+    const log = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+    using context = testContext({ kind: 'redis', log });
+    await using _server = await startServer(lease.first, '--maxmemory-policy', 'allkeys-lru');
+    const config = redis.schema.parse({ url: urlOf(lease.first), checkIntervalMs });
+    const message = expect.stringMatching(/maxmemory-policy allkeys-lru$/);
+    expect(await redis.doctor?.(config, context)).toMatchObject([{ level: 'warning', message }]);
+    await using service = redis.create(config, context);
+    await service.start();
+    expect(warnings).toEqual([message]);
+    expect(warnings[0]).not.toContain(encodeURIComponent(password));
   });
 
   test("is named by either variable, the predecessors' wins", async () => {

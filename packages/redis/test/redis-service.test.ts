@@ -9,6 +9,7 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,32 +70,40 @@ describe('our own Redis', () => {
     expect(await read(service)).toBe('kept');
   });
 
-  test('keeps what it acknowledged when it is killed, and says how it died', async () => {
+  test('keeps what it has written to its file when it is killed, and says how it died', async () => {
     using root = temporaryRoot();
     await using service = new RedisService({ dir: root.path });
     await service.start();
-    await write(service, 'synced');
+    await write(service, 'written');
+    await untilWritten(service);
     using statuses = record<ServiceStatus>(service as never, 'status');
     process.kill(service.pid ?? 0, 'SIGKILL');
     const failed = await statuses.until(({ state }) => state === 'failed');
     expect(failed.reason).toMatchObject({ code: 'CORE_PROCESS_EXITED' });
     await service.start();
-    expect(await read(service)).toBe('synced');
+    expect(await read(service)).toBe('written');
   });
 
   test('is not ready while it loads its data', async () => {
-    const keys = 300_000;
     using root = temporaryRoot();
-    await using service = new RedisService({ dir: root.path });
-    await service.start();
     {
+      await using service = new RedisService({ dir: root.path });
+      await service.start();
       using client = disposable(connect(service));
-      await client.redis.eval(`for i = 1, ${keys} do redis.call('SET', 'key:' .. i, i) end`, 0);
+      await client.redis.eval(`for i = 1, 100000 do redis.call('SET', 'key:' .. i, i) end`, 0);
     }
-    await service.stop();
-    await service.start();
-    using client = disposable(connect(service));
-    expect(await client.redis.dbsize()).toBe(keys);
+    // Redis' own setting for tests: it takes its time over each key it loads.
+    const program = join(root.path, 'slow-redis');
+    writeFileSync(program, '#!/bin/sh\nexec redis-server "$@" --key-load-delay 1000\n', { mode: 0o755 });
+    await using service = new RedisService({ dir: root.path, program });
+    const started = service.start();
+    using client = disposable(new Redis({ path: service.socketPath, enableReadyCheck: false }));
+    client.redis.on('error', () => {}); // its socket is not there at once: it tries again
+    await expect(client.redis.ping()).rejects.toThrow(/^LOADING/);
+    expect(service.status).toMatchObject({ state: 'starting', health: 'unknown' });
+    await client.redis.config('SET', 'key-load-delay', '0');
+    await started;
+    expect(await client.redis.dbsize()).toBe(100_000);
   });
 
   test('starts over a socket file that a dead server left', async () => {
@@ -130,22 +139,34 @@ describe('our own Redis', () => {
     mkdirSync(folder);
     chmodSync(folder, 0o777);
     try {
-      await expect(service.start()).rejects.toMatchObject({ code: 'REDIS_SOCKET_PATH' });
+      await expect(service.start()).rejects.toMatchObject({ code: 'CORE_FOLDER_NOT_PRIVATE' });
     } finally {
       rmSync(folder, { recursive: true });
     }
   });
 
-  test('a missing program is named with the command that installs it', async () => {
-    using context = testContext({ kind: 'redis' });
-    const config = redis.schema.parse({ program: '/nowhere/redis-server' });
+  test.each([
+    ['a missing program is named with the cure', undefined, 'CORE_PROGRAM_MISSING', /^install it: /],
+    ['a wrong path is named with its key', '/nowhere/redis', 'CORE_PROGRAM_PATH', /services.redis.program/],
+  ])('%s', async (_, program, code, cure) => {
+    using context = testContext({ kind: 'redis', env: { PATH: '' } });
+    const config = redis.schema.parse({ program });
     const { layout, log, clock, env, machine } = context;
     const signal = new AbortController().signal;
-    const missing = { code: 'CORE_PROGRAM_MISSING', hint: expect.stringMatching(/^install it: /) };
+    const missing = { code, hint: expect.stringMatching(cure) };
     await expect(redis.install?.({ layout, log, clock, env, machine, signal }, config)).rejects.toMatchObject(missing);
     await expect(redis.create(config, context).start()).rejects.toMatchObject(missing);
     const [finding] = (await redis.doctor?.(config, context)) ?? [];
     expect(finding).toMatchObject({ level: 'error', hint: missing.hint });
+  });
+
+  test('a server too old for the queue is found by doctor', async () => {
+    using root = temporaryRoot();
+    using context = testContext({ kind: 'redis' });
+    const program = join(root.path, 'old-redis');
+    writeFileSync(program, '#!/bin/sh\necho Redis server v=5.0.14 sha=00000000:0\n', { mode: 0o755 });
+    const [finding] = (await redis.doctor?.(redis.schema.parse({ program }), context)) ?? [];
+    expect(finding).toMatchObject({ level: 'error', message: expect.stringContaining('5.0.14') });
   });
 
   test('doctor names the program and its version', async () => {
@@ -167,6 +188,12 @@ async function write(service: RedisService, value: string): Promise<void> {
 async function read(service: RedisService): Promise<string | null> {
   using client = disposable(connect(service));
   return await client.redis.get('key');
+}
+
+/** Replies do not wait for the file while that is being synced. */
+async function untilWritten(service: RedisService): Promise<void> {
+  using client = disposable(connect(service));
+  while (!/^aof_buffer_length:0\r$/m.test(await client.redis.info('persistence')));
 }
 
 /** A socket file nobody listens on: its server was killed. */

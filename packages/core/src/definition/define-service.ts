@@ -65,8 +65,12 @@ export interface ServiceDefinition<S extends ServiceSchema = ServiceSchema> {
   /** Once per kind and boot, idempotent; its phase is `<phase> setup`. */
   install?(context: InstallContext, config: z.output<S>): Promise<void>;
   create(config: z.output<S>, context: ServiceContext): BaseService<object>;
-  /** Ports the instances are going to take, for finding duplicates before anything starts. */
-  ports?(config: z.output<S>, gpus: readonly number[]): readonly { instance: string; port: number }[];
+  /** Ports the instances are going to take, for finding duplicates before anything starts; `all` is who else comes. */
+  ports?(
+    config: z.output<S>,
+    gpus: readonly number[],
+    all: readonly { kind: string; gpu?: number }[],
+  ): readonly { instance: string; port: number }[];
   doctor?(config: z.output<S>, context: Pick<ServiceContext, 'layout' | 'env'>): Promise<readonly Finding[]>;
 }
 

@@ -195,10 +195,29 @@ export const FileInvalidError = defineError<{ path: string; problem: string }>({
   hint: 'move the file away; it is written anew',
 });
 
+export const SocketPathError = defineError<{ instance: string; path: string; bytes: number; limit: number }>({
+  code: 'CORE_SOCKET_PATH',
+  message: ({ instance, path, bytes, limit }) =>
+    `${instance}: the path of its socket is too long (${bytes} bytes, the system allows ${limit}): ${path}`,
+  hint: 'choose a shorter machine.root, or point TMPDIR at a folder with a shorter path',
+});
+
+export const FolderNotPrivateError = defineError<{ instance: string; path: string; problem: string }>({
+  code: 'CORE_FOLDER_NOT_PRIVATE',
+  message: ({ instance, path, problem }) => `${instance}: ${path} cannot hold what nobody else may touch: ${problem}`,
+  hint: 'remove it, or point TMPDIR at a folder that is yours alone',
+});
+
 export const ProgramMissingError = defineError<{ program: string; looked: readonly string[]; install: string }>({
   code: 'CORE_PROGRAM_MISSING',
   message: ({ program, looked }) => `${program} is not installed (looked for ${looked.join(', ')})`,
   hint: ({ install }) => `install it: ${install}`,
+});
+
+export const ProgramPathError = defineError<{ program: string; path: string; key: string }>({
+  code: 'CORE_PROGRAM_PATH',
+  message: ({ program, path, key }) => `${program}: ${key} names ${path}, where no program is`,
+  hint: ({ key }) => `correct ${key}, or leave it out to have it looked up in PATH`,
 });
 
 export const JobUnknownError = defineError<{ job: string }>({

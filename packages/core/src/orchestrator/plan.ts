@@ -57,7 +57,7 @@ export function planMachine(
   );
   const graph = new Map(instances.map(({ id, dependsOn }) => [id, dependsOn.map((each) => each.id)]));
   expectNoCycle(graph);
-  expectDistinctPorts(definitions, config, inventory);
+  expectDistinctPorts(definitions, placed, config, inventory);
   return { definitions, instances, graph };
 }
 
@@ -91,16 +91,18 @@ function selectGpus(selection: unknown, { gpus, problem }: GpuInventory): readon
 
 function expectDistinctPorts(
   definitions: readonly AnyServiceDefinition[],
+  placed: readonly Placed[],
   config: MachineConfig,
   inventory: GpuInventory,
 ): void {
+  const all = placed.map(({ definition: { kind }, gpu }) => ({ kind, ...(gpu && { gpu: gpu.index }) }));
   const taken = new Map<number, string[]>();
   for (const { kind, scope, ports } of definitions) {
     const settings = config.services[kind];
     const indexes = (scope === 'gpu' ? selectGpus(settings?.gpus, inventory) : inventory.gpus).map(
       ({ index }) => index,
     );
-    for (const { instance, port } of ports?.(settings, indexes) ?? [])
+    for (const { instance, port } of ports?.(settings, indexes, all) ?? [])
       taken.set(port, [...(taken.get(port) ?? []), instance]);
   }
   for (const [port, instances] of taken) if (instances.length > 1) throw new PortDuplicateError({ port, instances });

@@ -9,18 +9,19 @@ export interface HttpProbeOptions {
   readonly expect?: HttpExpectation;
   /** Asks through a Unix socket instead of the URL's host. */
   readonly socketPath?: string;
+  readonly headers?: Record<string, string>;
 }
 
 const anySuccess: HttpExpectation = ({ status }) => (status >= 200 && status < 400) || `status ${status}`;
 
 /** Asks with GET. */
-export function httpProbe(url: URL, { expect = anySuccess, socketPath }: HttpProbeOptions = {}): Probe {
+export function httpProbe(url: URL, { expect = anySuccess, ...options }: HttpProbeOptions = {}): Probe {
   return {
     description: `GET ${url.href}`,
     async attempt({ signal }): Promise<ProbeOutcome> {
       let answer: HttpAnswer;
       try {
-        answer = await httpGet(url, { signal, ...(socketPath === undefined ? {} : { socketPath }) });
+        answer = await httpGet(url, { signal, ...options });
       } catch (error) {
         const { reason, ours } = httpFailure(error);
         return ours ? { outcome: 'unknown', reason } : probeFail(reason);

@@ -52,7 +52,19 @@ export async function expectPortsFree(
 
 /** The process listening on a TCP port, as far as `/proc` lets us see. */
 export function portHolder(port: number): { pid: number; command: string } | undefined {
-  const inodes = new Set(['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => listeningInodes(table, port)));
+  return holderOf(new Set(['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => listeningInodes(table, port))));
+}
+
+/** The process listening on a Unix socket that was bound to such a path, as far as `/proc` lets us see. */
+export function socketHolder(isBoundTo: (path: string) => boolean): { pid: number; command: string } | undefined {
+  // Rows of proc(5) `/proc/net/unix`: flags at 3 (00010000 is listening), inode at 6, path (blanks included) from 7 on.
+  const listening = rowsOf('/proc/net/unix').filter(
+    (row) => row[3] === '00010000' && isBoundTo(row.slice(7).join(' ')),
+  );
+  return holderOf(new Set(listening.map((row) => row[6] ?? '')));
+}
+
+function holderOf(inodes: ReadonlySet<string>): { pid: number; command: string } | undefined {
   if (inodes.size === 0) return undefined;
   for (const name of list('/proc')) {
     if (!/^\d+$/.test(name)) continue;
@@ -68,19 +80,23 @@ export function portHolder(port: number): { pid: number; command: string } | und
 
 /** Rows of proc(5) `/proc/net/tcp`: local address in hex at 1, state at 3 (0A is listening), inode at 9. */
 function listeningInodes(table: string, port: number): string[] {
+  const hex = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return rowsOf(table)
+    .filter((row) => row[3] === '0A' && row[1]?.endsWith(hex))
+    .map((row) => row[9] ?? '');
+}
+
+function rowsOf(table: string): string[][] {
   let text: string;
   try {
     text = readFileSync(table, 'utf8');
   } catch {
     return []; // no IPv6, or no /proc
   }
-  const hex = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   return text
     .split('\n')
     .slice(1)
-    .map((line) => line.trim().split(/\s+/))
-    .filter((row) => row[3] === '0A' && row[1]?.endsWith(hex))
-    .map((row) => row[9] ?? '');
+    .map((line) => line.trim().split(/\s+/));
 }
 
 function list(path: string): string[] {

@@ -54,6 +54,11 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     return join(this.context.layout.instance(this.id), 'logs', 'output.log');
   }
 
+  /** Sends a signal to the process itself; false when it is gone. */
+  protected signal(signal: NodeJS.Signals): boolean {
+    return this.#process !== undefined && signalProcess(this.#process, signal);
+  }
+
   /** How to start it; a pure value. */
   protected abstract command(): ProcessSpec;
 

@@ -1,0 +1,90 @@
+import { rename } from 'node:fs/promises';
+import { type Clock, type Endpoint, expectPortsFree, type ListenAddress, type Run } from '@mgpu/core';
+import { applyConfig } from './apply-config.ts';
+import { NotRunningError } from './errors.ts';
+import { portsOf } from './routes.ts';
+import { keepUsers } from './users.ts';
+import { type ConfigSetup, type WrittenConfig, writeConfig } from './write-config.ts';
+
+/** The run whose configuration it is, and how its nginx is told to read it again. */
+export interface LiveRun extends Pick<Run, 'signal'> {
+  readonly clock: Clock;
+  readonly logFile: string;
+  /** False when there is no nginx any more. */
+  hangUp(): boolean;
+}
+
+/** The configuration of one run of nginx: the one in use, and how another takes its place. */
+export class LiveConfig {
+  readonly #setup: ConfigSetup;
+  readonly #run: LiveRun;
+  #current: WrittenConfig;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(setup: ConfigSetup, run: LiveRun, current: WrittenConfig) {
+    this.#setup = setup;
+    this.#run = run;
+    this.#current = current;
+  }
+
+  /** Puts the first configuration in place, for an nginx that is not there yet. */
+  static async begin(setup: ConfigSetup, run: LiveRun, endpoints: readonly Endpoint[]): Promise<LiveConfig> {
+    const first = await writeConfig(setup, endpoints, run.signal);
+    await rename(setup.files.next, setup.files.config);
+    return new LiveConfig(setup, run, first);
+  }
+
+  get program(): string {
+    return this.#setup.program;
+  }
+
+  /** The one in use. */
+  get current(): WrittenConfig {
+    return this.#current;
+  }
+
+  /** What nginx listens on. */
+  get addresses(): readonly ListenAddress[] {
+    return this.#addressesOf(this.#current);
+  }
+
+  /** Resolves when no configuration is being replaced. */
+  async settled(): Promise<void> {
+    await this.#turn;
+  }
+
+  /** Lets nginx use other endpoints, one caller after the other. The signal counts until nginx has been told. */
+  replace(endpoints: readonly Endpoint[], signal: AbortSignal | undefined): Promise<void> {
+    const turn = this.#turn.then(() => this.#replace(endpoints, signal));
+    this.#turn = turn.catch(() => {}); // told to its own caller; the next one may still succeed
+    return turn;
+  }
+
+  async #replace(endpoints: readonly Endpoint[], caller: AbortSignal | undefined): Promise<void> {
+    const run = this.#run;
+    const { instance, files, users } = this.#setup;
+    const signal = caller ? AbortSignal.any([run.signal, caller]) : run.signal;
+    try {
+      signal.throwIfAborted();
+      const former = this.#current;
+      const next = await writeConfig(this.#setup, endpoints, signal);
+      // `nginx -t` does not mind ports that others hold.
+      const taken = new Set(this.addresses.map(({ port }) => port));
+      const added = this.#addressesOf(next).filter(({ port }) => !taken.has(port));
+      await expectPortsFree(instance, added, { clock: run.clock, signal });
+      signal.throwIfAborted();
+      await applyConfig({ instance, files, run, generation: next.generation });
+      this.#current = next;
+      // The former's workers still take a request or two; those before them were told to end before this one was read.
+      if (users) await keepUsers(users, [next.generation, former.generation]);
+    } catch (cause) {
+      if (run.signal.aborted) throw new NotRunningError({ instance, state: 'ending' }, { cause });
+      throw cause;
+    }
+  }
+
+  #addressesOf({ routes }: WrittenConfig): ListenAddress[] {
+    const { host, port } = this.#setup.config;
+    return [port, ...portsOf(routes)].map((each) => ({ host: host === 'localhost' ? '127.0.0.1' : host, port: each }));
+  }
+}
