@@ -57,6 +57,28 @@ export const ComfyUIEventsLostError = defineError<{ url: string; behind: number 
   hint: 'read faster, or leave out previews',
 });
 
+/** The lowest version that takes ids with prompts and interrupts by id. */
+export const minVersion = '0.3.57';
+
+export const ComfyUITooOldError = defineError<{ where: string; observed: string; fault: 'permanent' }>({
+  code: 'COMFYUI_TOO_OLD',
+  message: ({ where, observed }) =>
+    `${where}: this ComfyUI ${observed}; ${minVersion} is the oldest that mgpu can drive`,
+  hint: 'update the ComfyUI checkout and the requirements in its Python',
+});
+
+export const ComfyUIUploadTooLargeError = defineError<{
+  name: string;
+  bytes: number;
+  url: string;
+  fault: 'permanent';
+}>({
+  code: 'COMFYUI_UPLOAD_TOO_LARGE',
+  message: ({ name, bytes, url }) =>
+    `ComfyUI at ${url} takes no file as large as ${name} with its ${Math.ceil(bytes / 1024 ** 2)} MB`,
+  hint: "raise its limit (100 MB by default) with services.comfyui.args: ['--max-upload-size', '<MB>']",
+});
+
 export const ComfyUIPromptInvalidError = defineError<{
   /** The engine's own `error` object. */
   error: unknown;

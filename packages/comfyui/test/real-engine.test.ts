@@ -1,14 +1,11 @@
-import { readdir } from 'node:fs/promises';
 import { testContext } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
 import { ComfyUIService } from '../src/comfyui-service.ts';
 import { engineContract } from './engine-contract.ts';
-import { connect, job, mockGpu, slowGraph, startEngine, testIo } from './support.ts';
+import { connect, job, mockGpu, namesIn, slowGraph, startEngine, testIo } from './support.ts';
 
 const { MGPU_REAL_COMFYUI: dir = '', MGPU_REAL_COMFYUI_PYTHON: python } = process.env;
 const options = { dir, ...(python ? { python } : {}), args: ['--disable-api-nodes'] };
-
-const namesIn = async (folder: string) => (await readdir(folder, { recursive: true })).toSorted();
 
 // Needs the test node SlowNode (packages/simulator/test/fixtures/slow_node.py) among the custom nodes of the checkout.
 describe.skipIf(dir === '')('real ComfyUI (MGPU_REAL_COMFYUI=<checkout>)', () => {

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Gpu, ServiceContext } from '@mgpu/core';
 import {
   type Artifact,
@@ -21,6 +23,18 @@ import { ComfyUIConnector } from '../src/connector/comfyui-connector.ts';
 import type { ConnectorSettings } from '../src/connector/settings.ts';
 
 export const simulator = [process.execPath, comfyuiProgram()];
+
+/** Everything in a folder, by relative path. */
+export const namesIn = async (folder: string) => (await readdir(folder, { recursive: true })).toSorted();
+
+export const inFolder = async (body: (dir: string) => Promise<void>) => {
+  const dir = await mkdtemp(join(tmpdir(), 'mgpu-comfyui-'));
+  try {
+    await body(dir);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+};
 
 /** What a simulated ComfyUI reads from its environment. */
 export const simulation = (input: SimulationInput) => ({ MGPU_SIM: JSON.stringify(input) });
@@ -74,9 +88,14 @@ export async function startEngine({ sim = {}, ...options }: TestEngineOptions = 
   };
 }
 
-export function connect(engine: TestEngine, settings: Partial<ConnectorSettings> = {}, isLocal = true) {
+/** A connector to an engine: at another address when given, and without a look at its folders when `far`. */
+export function connect(
+  engine: TestEngine,
+  settings: Partial<ConnectorSettings> = {},
+  { url = engine.service.endpoint.url, far = false }: { url?: URL; far?: boolean } = {},
+) {
   const { local, ...rest } = engine.service.endpoint;
-  const endpoint = isLocal && local ? { ...rest, local } : rest;
+  const endpoint = far || !local ? { ...rest, url } : { ...rest, url, local };
   const connector = new ComfyUIConnector({ endpoint, log: silentLogger }, settings);
   return Object.assign(connector, { [Symbol.asyncDispose]: () => connector.close() });
 }
