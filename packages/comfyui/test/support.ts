@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Gpu, ServiceContext } from '@mgpu/core';
@@ -53,12 +53,17 @@ export interface TestEngine extends AsyncDisposable {
 
 export interface TestEngineOptions extends ComfyUIOptions {
   readonly sim?: SimulationInput;
+  /** Custom nodes by file name. */
+  readonly nodes?: Readonly<Record<string, string>>;
 }
 
-export async function startEngine({ sim = {}, ...options }: TestEngineOptions = {}): Promise<TestEngine> {
+export async function startEngine({ sim = {}, nodes = {}, ...options }: TestEngineOptions = {}): Promise<TestEngine> {
   const lease = await leasePorts(2);
   const context = testContext({ kind: 'comfyui', gpu: mockGpu(0), env: { ...process.env, ...simulation(sim) } });
   const port = lease.first;
+  const customNodes = join(context.layout.shared, 'custom_nodes');
+  await mkdir(customNodes, { recursive: true });
+  for (const [name, code] of Object.entries(nodes)) await writeFile(join(customNodes, name), code);
   const service = new ComfyUIService(
     { command: options.dir ? undefined : simulator, ...options, port } as ComfyUIOptions,
     context,

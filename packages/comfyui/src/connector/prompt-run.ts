@@ -73,13 +73,15 @@ export class PromptRun {
     link.add(this.#watch);
     const { clientId } = this.#found;
     if (clientId !== null) link.listen(clientId);
-    return this.#follow();
+    const outcome = await this.#follow();
+    if (!outcome) this.#forgotten(undefined);
+    return outcome;
   }
 
   async #submitUntilEnd(): Promise<Outcome> {
-    const { prepare, clock, io } = this.#options;
+    const { prepare, clock, io, settings } = this.#options;
     const prompt = await prepare();
-    for (let pauseMs = retryMs.first; ; pauseMs = Math.min(pauseMs * 2, retryMs.most)) {
+    for (let refusals = 0; ; ) {
       const trouble = await this.#submit(prompt);
       const outcome = await this.#follow();
       if (outcome) {
@@ -87,8 +89,12 @@ export class PromptRun {
         return outcome;
       }
       this.#forgotten(trouble);
+      refusals = trouble ? refusals + 1 : 0;
+      if (!trouble) continue;
+      if (refusals >= settings.maxSubmissions) throw trouble;
+      const pauseMs = Math.min(retryMs.first * 2 ** refusals, retryMs.most);
       // Apart from others that were not taken, so that it shows which of them an engine dies of.
-      if (trouble) await clock.sleep(pauseMs * (0.5 + Math.random()), { signal: io.signal });
+      await clock.sleep(pauseMs * (0.5 + Math.random()), { signal: io.signal });
     }
   }
 
@@ -181,7 +187,6 @@ export class PromptRun {
     if (this.#deaths >= settings.maxDeaths) {
       throw new ComfyUIJobKillsEngineError({ engine, deaths: this.#deaths, fault: 'permanent' });
     }
-    if (trouble && this.#submissions >= settings.maxSubmissions) throw trouble;
     io.log.info(`${engine} does not know prompt ${this.promptId}; it is submitted again`);
   }
 

@@ -10,7 +10,7 @@ export interface ConnectorSettings {
   readonly goneMs: number;
   /** How long a cancelled prompt may take to end. Below the 10 s a worker waits for a connector. */
   readonly cancelMs: number;
-  /** How often a prompt is submitted before the engine has taken it once. */
+  /** How often in a row a prompt is submitted that the engine does not take. */
   readonly maxSubmissions: number;
   /** Ends of the engine in the middle of the same job after which the job is not given to it again. */
   readonly maxDeaths: number;
