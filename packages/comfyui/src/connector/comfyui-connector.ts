@@ -27,6 +27,13 @@ import { uploadFiles } from './upload-files.ts';
 
 const maxOutputBytes = 64 * 1024;
 
+interface JobRun {
+  readonly input: ReadJobInput;
+  readonly meter: ProgressMeter;
+  readonly io: ConnectorIo;
+  readonly found: Checkpoint | undefined;
+}
+
 /** Takes jobs of type `comfyui` to one ComfyUI; several at once, so that its queue never runs dry. */
 export class ComfyUIConnector implements Connector {
   readonly #endpoint: Endpoint;
@@ -59,7 +66,8 @@ export class ComfyUIConnector implements Connector {
         await this.#link.open(signal);
         return;
       } catch (error) {
-        if (signal.aborted || !isEngineTrouble(error)) throw error;
+        signal.throwIfAborted();
+        if (!isEngineTrouble(error)) throw error;
         if (isFirst) this.#log.info(`waiting for ${this.#endpoint.instance}: ${error.message}`);
         await this.#clock.sleep(pauseMs, { signal });
       }
@@ -68,14 +76,15 @@ export class ComfyUIConnector implements Connector {
 
   async run(job: ConnectorJob, io: ConnectorIo): Promise<ConnectorResult> {
     const input = readJobInput(job.input);
+    const meter = new ProgressMeter(input.prompt);
     try {
-      return await this.#runOnce(input, io, readCheckpoint(job.resumed));
+      return await this.#runOnce({ input, meter, io, found: readCheckpoint(job.resumed) });
     } catch (error) {
       if (!(error instanceof MgpuError) || error.code !== ComfyUIFileMissingError.code) throw error;
       // The engine's cache names a file that somebody has removed since. Without the cache it is made again.
       io.log.info(`${error.message}; the workflow is run again without the engine's cache`);
       await this.#client.free({ unloadModels: false, signal: io.signal });
-      return await this.#runOnce(input, io, undefined);
+      return await this.#runOnce({ input, meter, io, found: undefined });
     }
   }
 
@@ -84,8 +93,7 @@ export class ComfyUIConnector implements Connector {
     await this.#client.close();
   }
 
-  async #runOnce(input: ReadJobInput, io: ConnectorIo, found: Checkpoint | undefined): Promise<ConnectorResult> {
-    const meter = new ProgressMeter(input.prompt);
+  async #runOnce({ input, meter, io, found }: JobRun): Promise<ConnectorResult> {
     const onEvent = (event: EngineEvent) => {
       if (event.type === 'preview') return io.preview({ mediaType: event.mediaType, data: event.bytes });
       const progress = meter.see(event);

@@ -22,7 +22,10 @@ export class ProgressMeter {
 
   /** The progress after this event; undefined when it says nothing new. */
   see(event: EngineEvent): JobProgress | undefined {
-    if (event.type === 'execution_success') return { percent: 100 };
+    if (event.type === 'execution_success') {
+      this.#percent = 100;
+      return { percent: 100 };
+    }
     if (event.type === 'execution_start') this.#startOver();
     else if (event.type === 'execution_cached') for (const node of event.data.nodes) this.#finish(node);
     else if (event.type === 'executing' && event.data.node !== null)
