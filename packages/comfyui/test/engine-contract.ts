@@ -25,7 +25,7 @@ export function engineContract(start: () => Promise<TestEngine>): void {
   let engine: TestEngine;
   beforeAll(async () => {
     engine = await start();
-  }, 120_000);
+  }, 300_000);
   afterAll(() => engine?.[Symbol.asyncDispose]());
 
   test('a picture has the right pixels, its folder in its name, and knows where it came from', async () => {

@@ -84,8 +84,9 @@ describe.skipIf(dir === '')('real ComfyUI (MGPU_REAL_COMFYUI=<checkout>)', () =>
   describe('whatever the nodes make', () => {
     let engine: TestEngine;
     beforeAll(async () => {
-      engine = await startEngine({ ...options, nodes: { 'blocker.py': blocker } });
-    }, 120_000);
+      const args = [...options.args, '--max-upload-size', '1'];
+      engine = await startEngine({ ...options, args, nodes: { 'blocker.py': blocker } });
+    }, 300_000);
     afterAll(() => engine?.[Symbol.asyncDispose]());
 
     test.each(Object.entries(makers))('%s gives artifacts', async (node, { prompt, name, head }) => {
@@ -101,6 +102,12 @@ describe.skipIf(dir === '')('real ComfyUI (MGPU_REAL_COMFYUI=<checkout>)', () =>
       expect(io.stored[0]?.content.subarray(0, 64).toString('latin1')).toMatch(head);
     });
 
+    test('a file above its limit is told as that', async () => {
+      await expect(engine.client.upload('large.bin', new Uint8Array(20 * 1024 ** 2))).rejects.toMatchObject({
+        code: 'COMFYUI_UPLOAD_TOO_LARGE',
+      });
+    });
+
     test('a node that is blocked leaves the others to be done', async () => {
       await using connector = connect(engine);
       const io = testIo();
@@ -114,7 +121,7 @@ describe.skipIf(dir === '')('real ComfyUI (MGPU_REAL_COMFYUI=<checkout>)', () =>
     });
   });
 
-  test('two at once from one checkout, which stays as it is, and an orderly end', { timeout: 120_000 }, async () => {
+  test('two at once from one checkout, which stays as it is, and an orderly end', { timeout: 300_000 }, async () => {
     const before = await namesIn(dir);
     await using first = await startEngine(options);
     const context = testContext({ kind: 'comfyui', gpu: mockGpu(1), root: first.context.layout.root });
@@ -127,7 +134,7 @@ describe.skipIf(dir === '')('real ComfyUI (MGPU_REAL_COMFYUI=<checkout>)', () =>
     expect(await namesIn(dir)).toEqual(before);
   });
 
-  test('killed in the middle of a job and started again, it does the job', { timeout: 120_000 }, async () => {
+  test('killed in the middle of a job and started again, it does the job', { timeout: 300_000 }, async () => {
     await using engine = await startEngine(options);
     await using connector = connect(engine);
     const io = testIo();
