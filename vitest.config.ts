@@ -6,5 +6,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     retry: 0,
+    // What is polled for comes when it comes: on a loaded machine not within the second that is the default.
+    expect: { poll: { timeout: 25_000 } },
   },
 });

@@ -45,37 +45,35 @@ const workflow = () => ({
 /** Opens a websocket and resolves `ended(id)` when a prompt has succeeded. */
 async function follow(client: ComfyUIClient) {
   const clientId = randomUUID();
-  const waiting = new Map<string, () => void>();
-  const early = new Set<string>();
-  const connection = await client.connect(
-    clientId,
-    {
-      onEvent: (event) => {
-        if (event.type !== 'execution_success') return;
-        const wake = waiting.get(event.data.prompt_id);
-        if (wake) wake();
-        else early.add(event.data.prompt_id);
-      },
-      onClose: () => {},
-    },
-    { signal: new AbortController().signal },
-  );
-  const ended = (id: string) =>
-    early.has(id) ? Promise.resolve() : new Promise<void>((resolve) => waiting.set(id, resolve));
-  return { clientId, ended, close: connection.close };
+  const ends = new Map<string, PromiseWithResolvers<void>>();
+  const end = (id: string) => {
+    const known = ends.get(id) ?? Promise.withResolvers<void>();
+    ends.set(id, known);
+    return known;
+  };
+  const events = await client.events(clientId);
+  const read = async () => {
+    for await (const event of events) if (event.type === 'execution_success') end(event.data.prompt_id).resolve();
+  };
+  const reading = read();
+  const close = async () => {
+    await events.return();
+    await reading;
+  };
+  return { clientId, ended: (id: string) => end(id).promise, close };
 }
 
 async function allAtOnce(client: ComfyUIClient): Promise<void> {
   const { clientId, ended, close } = await follow(client);
   const submissions = Array.from({ length: jobs }, () => client.submit(workflow(), { clientId }));
   await Promise.all(submissions.map(async (each) => ended((await each).promptId)));
-  close();
+  await close();
 }
 
 async function oneAfterAnother(client: ComfyUIClient): Promise<void> {
   const { clientId, ended, close } = await follow(client);
   for (let n = 0; n < jobs; n++) await ended((await client.submit(workflow(), { clientId })).promptId);
-  close();
+  await close();
 }
 
 async function throughQueue(queue: JobClient): Promise<void> {

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, readFile, stat } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { findProgram, type Layout } from '@mgpu/core';
 import { ComfyUIDirMissingError, ComfyUIPythonMissingError } from './errors.ts';
@@ -12,8 +12,6 @@ export interface Engine {
   readonly args: readonly string[];
   /** Undefined for a program given as `command`. */
   readonly dir?: string;
-  /** Whether this version understands a flag; older ones end with exit code 2 on flags they do not know. */
-  knows(flag: string): boolean;
 }
 
 export interface EngineOptions {
@@ -28,16 +26,13 @@ export async function findEngine(
   { layout, env }: { layout: Layout; env: Environment },
 ): Promise<Engine> {
   const [program, ...first] = options.command ?? [];
-  if (program !== undefined) return { file: program, args: first, knows: () => true };
+  if (program !== undefined) return { file: program, args: first };
   const dir = resolve(options.dir ?? join(layout.engines, 'comfyui', 'current'));
   const main = join(dir, 'main.py');
   const problem = await whyNoFile(dir, main);
   if (problem !== undefined) throw new ComfyUIDirMissingError({ dir, problem });
   const file = await findPython(dir, options.python, env);
-  // Every version since 2023 declares its flags in this file; where they are not, the newest are assumed.
-  const text = await readFile(join(dir, 'comfy', 'cli_args.py'), 'utf8').catch(() => '');
-  const isList = text.includes('"--port"');
-  return { file, args: [main], dir, knows: (flag) => !isList || text.includes(`"${flag}"`) };
+  return { file, args: [main], dir };
 }
 
 async function whyNoFile(dir: string, main: string): Promise<string | undefined> {

@@ -12,7 +12,7 @@ import {
 } from '@mgpu/core';
 import { type Engine, findEngine } from './checkout.ts';
 import { commandLine, instanceFolders } from './command-line.ts';
-import type { ComfyUIOptions } from './config.ts';
+import { type ComfyUIOptions, defaults, isMemoryFlag } from './config.ts';
 import { linkWorkflows } from './link-workflows.ts';
 import { makeSharedFolders, renderModelPaths, sharedFolders } from './model-folders.ts';
 import { ownProcessProbe } from './own-process-probe.ts';
@@ -29,9 +29,13 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
     super(options, context);
   }
 
+  get #isOnCpu(): boolean {
+    return this.config.cpu === true || (this.gpu !== undefined && this.gpu.mode !== 'nvidia');
+  }
+
   get port(): number {
     const { gpu } = this.context;
-    return this.config.port ?? 8188 + (typeof gpu === 'object' ? gpu.index : (gpu ?? 0));
+    return this.config.port ?? defaults.basePort + (typeof gpu === 'object' ? gpu.index : (gpu ?? 0));
   }
 
   override get endpoint(): Endpoint {
@@ -50,6 +54,8 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
   protected override async onPrepare(run: Run): Promise<void> {
     const { layout, env, log } = this.context;
     const { output, user, workflows, modelPaths } = instanceFolders(layout, this.id);
+    const dropped = this.#isOnCpu ? this.config.args?.filter(isMemoryFlag) : [];
+    if (dropped?.length) log.warn(`${this.id}: left out on the CPU, where they mean nothing: ${dropped.join(' ')}`);
     this.#engine = await findEngine(this.config, { layout, env });
     run.defer(() => {
       this.#engine = undefined;
@@ -67,8 +73,8 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
     const engine = this.#engine;
     if (!engine) throw new TypeError('the engine is found before its command is asked for');
     const { layout } = this.context;
-    const { args = [], graceMs = 20_000 } = this.config;
-    const cpu = this.config.cpu === true || (this.gpu !== undefined && this.gpu.mode !== 'nvidia');
+    const { args, graceMs } = { ...defaults, ...this.config };
+    const cpu = this.#isOnCpu;
     return {
       file: engine.file,
       args: commandLine(engine, { id: this.id, layout, port: this.port, cpu, args }),
@@ -91,7 +97,7 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
     const { output } = instanceFolders(this.context.layout, this.id);
     const probe = ownProcessProbe({ instance: this.id, url, outputDir: output });
     return {
-      startup: { probe, deadlineMs: this.config.startDeadlineMs ?? 300_000, intervalMs: 100 },
+      startup: { probe, deadlineMs: this.config.startDeadlineMs ?? defaults.startDeadlineMs, intervalMs: 100 },
       readiness: { probe, intervalMs: 5_000, timeoutMs: 3_000, failures: 3 },
       // Loading a model can hold Python's lock for seconds: patience, and the cheapest question there is.
       liveness: { probe: httpProbe(new URL('prompt', url)), intervalMs: 15_000, timeoutMs: 10_000, failures: 4 },

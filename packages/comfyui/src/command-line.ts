@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Layout } from '@mgpu/core';
 import type { Engine } from './checkout.ts';
+import { isMemoryFlag } from './config.ts';
 import { sharedFolders } from './model-folders.ts';
 
 /** Where one instance keeps what is its own, below `<root>/<instance>`. */
@@ -26,20 +27,17 @@ export interface CommandLineOptions {
   readonly args: readonly string[];
 }
 
-/** ComfyUI's arguments for one instance; flags its version does not know are left out. */
+/** ComfyUI's arguments for one instance; on the CPU without the flags that `--cpu` excludes. */
 export function commandLine(engine: Engine, { id, layout, port, cpu, args }: CommandLineOptions): string[] {
   const folders = instanceFolders(layout, id);
-  const flags: readonly (readonly [string, ...string[]])[] = [
-    ['--listen', '127.0.0.1'],
-    ['--port', String(port)],
-    ['--disable-auto-launch'],
-    ['--output-directory', folders.output],
-    ['--input-directory', sharedFolders(layout).input],
-    ['--temp-directory', folders.own],
-    ['--user-directory', folders.user],
-    ['--database-url', `sqlite:///${folders.database}`],
-    ['--extra-model-paths-config', folders.modelPaths],
+  return [
+    ...engine.args,
+    ...['--listen', '127.0.0.1', '--port', String(port), '--disable-auto-launch'],
+    ...['--output-directory', folders.output, '--input-directory', sharedFolders(layout).input],
+    ...['--temp-directory', folders.own, '--user-directory', folders.user],
+    ...['--database-url', `sqlite:///${folders.database}`],
+    ...['--extra-model-paths-config', folders.modelPaths],
+    ...(cpu ? ['--cpu'] : []),
+    ...args.filter((word) => !(cpu && isMemoryFlag(word))),
   ];
-  const understood = flags.filter(([flag]) => engine.knows(flag)).flat();
-  return [...engine.args, ...understood, ...(cpu ? ['--cpu'] : []), ...args];
 }

@@ -1,7 +1,7 @@
 import { gpuSelectionSchema } from '@mgpu/core';
 import { z } from 'zod';
 
-/** Flags with which one instance is kept apart from the others; they are mgpu's to give. */
+/** Flags with which one instance is kept apart from the others and where it is reached; they are mgpu's to give. */
 export const ownFlags = [
   '--listen',
   '--port',
@@ -10,12 +10,21 @@ export const ownFlags = [
   '--temp-directory',
   '--user-directory',
   '--database-url',
+  '--cuda-device',
+  '--default-device',
+  '--tls-keyfile',
+  '--tls-certfile',
 ];
+/** Flags that `--cpu` excludes. */
+const memoryFlags = ['--gpu-only', '--highvram', '--normalvram', '--lowvram', '--novram'];
+
 /** Python's argparse takes any beginning of a flag that is unique. */
-const isOwnFlag = (word: string) => {
+const isAmong = (flags: readonly string[]) => (word: string) => {
   const name = word.replace(/=.*/s, '');
-  return name.length > 3 && name.startsWith('--') && ownFlags.some((flag) => flag.startsWith(name));
+  return name.length > 3 && name.startsWith('--') && flags.some((flag) => flag.startsWith(name));
 };
+const isOwnFlag = isAmong(ownFlags);
+export const isMemoryFlag = isAmong(memoryFlags);
 
 /** Configuration under `services.comfyui`. */
 export const comfyuiSchema = z.strictObject({
@@ -38,7 +47,7 @@ export const comfyuiSchema = z.strictObject({
         .string()
         .refine(
           (word) => !isOwnFlag(word),
-          `mgpu itself gives ${ownFlags.join(', ')} (engines listen on the loopback interface, nginx in front of them)`,
+          `mgpu itself sees to ${ownFlags.join(', ')} (an engine has one GPU and listens on the loopback interface, nginx in front of it)`,
         ),
     )
     .default([])
@@ -60,6 +69,9 @@ export const comfyuiSchema = z.strictObject({
 });
 
 export type ComfyUIConfig = z.output<typeof comfyuiSchema>;
+
+/** For a service that is made without the machine's configuration. */
+export const defaults = comfyuiSchema.parse({});
 
 /** What `new ComfyUIService` needs: one instance's share of the configuration. */
 export interface ComfyUIOptions extends Partial<Omit<ComfyUIConfig, 'enabled' | 'basePort' | 'gpus'>> {

@@ -1,17 +1,20 @@
 import { defineError } from '@mgpu/core/jobs';
 
+/** No checkout where one is configured. */
 export const ComfyUIDirMissingError = defineError<{ dir: string; problem: string }>({
   code: 'COMFYUI_DIR_MISSING',
   message: ({ dir, problem }) => `there is no ComfyUI in ${dir}: ${problem}`,
   hint: 'set services.comfyui.dir (or COMFYUI_DIR) to a ComfyUI checkout, the folder with main.py',
 });
 
+/** The Python that is to run the checkout is missing or may not be executed. */
 export const ComfyUIPythonMissingError = defineError<{ python: string; problem: string }>({
   code: 'COMFYUI_PYTHON_MISSING',
   message: ({ python, problem }) => `the Python for ComfyUI, ${python}, ${problem}`,
   hint: 'set services.comfyui.python to the Python that has its requirements, or make a venv in the checkout',
 });
 
+/** Another ComfyUI answers on an instance's port. */
 export const ComfyUIForeignProcessError = defineError<{
   instance: string;
   url: string;
@@ -25,6 +28,7 @@ export const ComfyUIForeignProcessError = defineError<{
   hint: 'stop that one, or set services.comfyui.basePort to a free range',
 });
 
+/** No connection, or it broke. The cause has the code of the system. */
 export const ComfyUIUnreachableError = defineError<{ url: string; problem: string }>({
   code: 'COMFYUI_UNREACHABLE',
   retryable: true,
@@ -32,6 +36,7 @@ export const ComfyUIUnreachableError = defineError<{ url: string; problem: strin
   hint: 'check with `mgpu status` that it runs, and look into its log',
 });
 
+/** A 5xx status, no JSON, or JSON of another shape than the protocol has. */
 export const ComfyUIBadAnswerError = defineError<{ url: string; problem: string }>({
   code: 'COMFYUI_BAD_ANSWER',
   retryable: true,
@@ -39,17 +44,20 @@ export const ComfyUIBadAnswerError = defineError<{ url: string; problem: string 
   hint: 'check that this is a ComfyUI and nothing in between changes its answers',
 });
 
+/** Any other status than 200. */
 export const ComfyUIRefusedError = defineError<{ request: string; status: number; answer: string }>({
   code: 'COMFYUI_REFUSED',
   message: ({ request, status, answer }) =>
     `ComfyUI refused ${request} with status ${status}${answer ? `: ${answer}` : ''}`,
 });
 
+/** A file that the engine named, or was asked for, is not there. */
 export const ComfyUIFileMissingError = defineError<{ file: string; url: string }>({
   code: 'COMFYUI_FILE_MISSING',
   message: ({ file, url }) => `ComfyUI at ${url} has no file ${file}`,
 });
 
+/** A reader of events was so far behind that they were dropped. */
 export const ComfyUIEventsLostError = defineError<{ url: string; behind: number }>({
   code: 'COMFYUI_EVENTS_LOST',
   retryable: true,
@@ -57,6 +65,31 @@ export const ComfyUIEventsLostError = defineError<{ url: string; behind: number 
   hint: 'read faster, or leave out previews',
 });
 
+/** The oldest version that keeps the ids it is given with prompts and interrupts by id. */
+export const minVersion = '0.3.57';
+
+/** The engine does not understand what is relied on. */
+export const ComfyUITooOldError = defineError<{ where: string; observed: string; fault: 'permanent' }>({
+  code: 'COMFYUI_TOO_OLD',
+  message: ({ where, observed }) =>
+    `${where}: this ComfyUI ${observed}; ${minVersion} is the oldest that mgpu can drive`,
+  hint: 'update the ComfyUI checkout and the requirements in its Python',
+});
+
+/** A file is above the engine's `--max-upload-size`. */
+export const ComfyUIUploadTooLargeError = defineError<{
+  name: string;
+  bytes: number;
+  url: string;
+  fault: 'permanent';
+}>({
+  code: 'COMFYUI_UPLOAD_TOO_LARGE',
+  message: ({ name, bytes, url }) =>
+    `ComfyUI at ${url} takes no file as large as ${name} with its ${Math.ceil(bytes / 1024 ** 2)} MB`,
+  hint: "raise its limit (100 MB by default) with services.comfyui.args: ['--max-upload-size', '<MB>']",
+});
+
+/** The engine validated a workflow and does not accept it. */
 export const ComfyUIPromptInvalidError = defineError<{
   /** The engine's own `error` object. */
   error: unknown;
@@ -71,12 +104,14 @@ export const ComfyUIPromptInvalidError = defineError<{
   hint: 'correct the named node, or install what it needs; details.nodeErrors is what the engine said',
 });
 
+/** A job's input is no workflow in API format, or its uploads do not fit it. */
 export const ComfyUIInputInvalidError = defineError<{ problems: readonly string[]; fault: 'permanent' }>({
   code: 'COMFYUI_INPUT_INVALID',
   message: ({ problems }) => `the input of a comfyui job is not valid: ${problems.join('; ')}`,
   hint: 'give { prompt: <workflow in API format> }; in ComfyUI: Workflow → Export (API)',
 });
 
+/** A job's file is not on this machine or cannot be read. */
 export const ComfyUIUploadMissingError = defineError<{ path: string; problem: string; fault: 'permanent' }>({
   code: 'COMFYUI_UPLOAD_MISSING',
   message: ({ path, problem }) => `the file to upload, ${path}, cannot be read: ${problem}`,
@@ -93,12 +128,14 @@ interface NodeFailure extends Readonly<Record<string, unknown>> {
 const failedNode = ({ engine, node, nodeType, exceptionType, exceptionMessage }: NodeFailure) =>
   `${engine}: node ${node} (${nodeType}) failed with ${exceptionType}: ${exceptionMessage}`;
 
+/** A node raised an exception: the same again would fail again. */
 export const ComfyUIExecutionFailedError = defineError<NodeFailure & { fault: 'permanent' }>({
   code: 'COMFYUI_EXECUTION_FAILED',
   message: failedNode,
   hint: 'details.traceback is what the node said; its inputs or the node itself need a change',
 });
 
+/** A node found too little memory on the GPU: it may do another time. */
 export const ComfyUIOutOfMemoryError = defineError<NodeFailure & { fault: 'retryable' }>({
   code: 'COMFYUI_OUT_OF_MEMORY',
   retryable: true,
@@ -106,6 +143,7 @@ export const ComfyUIOutOfMemoryError = defineError<NodeFailure & { fault: 'retry
   hint: 'the GPU had too little free memory: use a smaller picture, batch or model',
 });
 
+/** A node found the GPU unusable: everything fails until the engine is restarted. */
 export const ComfyUIEngineFaultError = defineError<NodeFailure & { fault: 'engine-fault' }>({
   code: 'COMFYUI_ENGINE_FAULT',
   retryable: true,
@@ -113,6 +151,7 @@ export const ComfyUIEngineFaultError = defineError<NodeFailure & { fault: 'engin
   hint: 'the engine cannot use its GPU any more: restart it',
 });
 
+/** The engine went away with a job and did not come back in time. */
 export const ComfyUIEngineLostError = defineError<{
   engine: string;
   waitedMs: number;
@@ -126,6 +165,7 @@ export const ComfyUIEngineLostError = defineError<{
   hint: 'look into its log for why it ended',
 });
 
+/** The engine died of the same job more than once. */
 export const ComfyUIJobKillsEngineError = defineError<{ engine: string; deaths: number; fault: 'permanent' }>({
   code: 'COMFYUI_JOB_KILLS_ENGINE',
   message: ({ engine, deaths }) =>
@@ -133,12 +173,14 @@ export const ComfyUIJobKillsEngineError = defineError<{ engine: string; deaths: 
   hint: "look into the engine's log for what it died of",
 });
 
+/** A prompt was interrupted, and not by a cancel of its job. */
 export const ComfyUIInterruptedError = defineError<{ engine: string; node: string; fault: 'permanent' }>({
   code: 'COMFYUI_INTERRUPTED',
   message: ({ engine, node }) => `${engine}: somebody else interrupted the job at node ${node}`,
   hint: 'submit it again if that was not meant',
 });
 
+/** A prompt disappeared from an engine's queue that ran all the time. */
 export const ComfyUIPromptRemovedError = defineError<{ engine: string; promptId: string; fault: 'permanent' }>({
   code: 'COMFYUI_PROMPT_REMOVED',
   message: ({ engine, promptId }) => `${engine}: somebody else removed prompt ${promptId} from its queue`,

@@ -1,11 +1,4 @@
-export {
-  type Abortable,
-  ComfyUIClient,
-  type ConnectHandlers,
-  type EventConnection,
-  type SubmitOptions,
-  type UploadOptions,
-} from './client/comfyui-client.ts';
+export { type Abortable, ComfyUIClient, type SubmitOptions, type UploadOptions } from './client/comfyui-client.ts';
 export type { EventStream } from './client/event-stream.ts';
 export type {
   EngineEvent,

@@ -1,28 +1,38 @@
 import { type HttpExpectation, httpProbe, type Probe, portHolder } from '@mgpu/core';
 import { z } from 'zod';
-import { ComfyUIForeignProcessError } from './errors.ts';
+import { ComfyUIForeignProcessError, ComfyUITooOldError, minVersion } from './errors.ts';
 
-const statsSchema = z.object({ system: z.object({ argv: z.array(z.string()) }) });
+const statsSchema = z.object({
+  system: z.object({ argv: z.array(z.string()), comfyui_version: z.string().optional() }),
+});
 
 /**
- * Asks `/system_stats` and believes only a process that was started with our port and our output folder; another
- * ComfyUI on the port ends the wait with `COMFYUI_FOREIGN_PROCESS`.
+ * Asks `/system_stats` and believes only a process that was started with our port and our output folder. The wait ends with
+ * `COMFYUI_FOREIGN_PROCESS` when another ComfyUI is on the port, and with `COMFYUI_TOO_OLD`.
  */
 export function ownProcessProbe(options: { instance: string; url: URL; outputDir: string }): Probe {
   const { instance, url, outputDir } = options;
+  const port = url.port || '80'; // left out of a URL that has the default one
   const expect: HttpExpectation = ({ status, body }) => {
     if (status !== 200) return `status ${status}`;
-    const argv = readArgv(body);
-    if (!argv) return 'the answer is not that of a ComfyUI';
-    if (argv.includes(url.port) && argv.includes(outputDir)) return true;
-    return new ComfyUIForeignProcessError({ instance, url: url.href, argv, ...portHolder(Number(url.port)) });
+    const system = readSystem(body);
+    if (!system) return 'the answer is not that of a ComfyUI';
+    const { argv, comfyui_version: version } = system;
+    if (!argv.includes(port) || !argv.includes(outputDir)) {
+      return new ComfyUIForeignProcessError({ instance, url: url.href, argv, ...portHolder(Number(port)) });
+    }
+    if (version !== undefined && !isOlder(version)) return true;
+    const observed = version === undefined ? 'tells no version' : `is version ${version}`;
+    return new ComfyUITooOldError({ where: instance, observed, fault: 'permanent' });
   };
   return httpProbe(new URL('system_stats', url), { expect });
 }
 
-function readArgv(body: string): readonly string[] | undefined {
+const isOlder = (version: string) => version.localeCompare(minVersion, 'en', { numeric: true }) < 0;
+
+function readSystem(body: string): z.output<typeof statsSchema>['system'] | undefined {
   try {
-    return statsSchema.parse(JSON.parse(body)).system.argv;
+    return statsSchema.parse(JSON.parse(body)).system;
   } catch {
     return undefined; // not JSON, or something else's JSON: the caller says so
   }

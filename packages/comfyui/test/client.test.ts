@@ -1,7 +1,11 @@
+import { spawn } from 'node:child_process';
+import { getEventListeners, once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { ComfyUIClient } from '../src/client/comfyui-client.ts';
+import { openEvents } from '../src/client/event-socket.ts';
+import { startEngine } from './support.ts';
 
 /** A server that answers everything the same way and remembers what it was asked. */
 async function answering(status: number, body: string) {
@@ -60,4 +64,63 @@ test('answers that make no sense are told with what they are', async () => {
   await using forbidden = await answering(403, '');
   await using fourth = new ComfyUIClient(forbidden.url);
   await expect(fourth.submit({})).rejects.toMatchObject({ code: 'COMFYUI_REFUSED', details: { status: 403 } });
+});
+
+test.each([
+  ['a reader that leaves', 'for await (const event of await client.events("a")) break;'],
+  ['a client that closes', 'await client.events("a"); await client.close();'],
+  ['a stream that is disposed of', 'await (await client.events("a")).return();'],
+])('%s leaves no connection behind, so that a program ends', async (_, use) => {
+  await using engine = await startEngine();
+  const client = new URL('../dist/index.js', import.meta.url).href;
+  const code = `import { ComfyUIClient } from '${client}';
+    const client = new ComfyUIClient('${engine.client.url.href}');
+    ${use}`;
+  const program = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const errors = program.stderr.toArray();
+  expect([await once(program, 'exit'), Buffer.concat(await errors).toString()]).toEqual([[0, null], '']);
+  await expect.poll(async () => (await engine.state()).sockets).toBe(0);
+});
+
+test('closing a client ends what is read from it', async () => {
+  await using engine = await startEngine();
+  const client = new ComfyUIClient(engine.client.url);
+  const events = await client.events('a');
+  const read = async () => {
+    for await (const _ of events);
+  };
+  const reading = read();
+  await client.close();
+  await reading;
+});
+
+test('events that cannot be had leave nothing on the signal', async () => {
+  await using server = await answering(200, '');
+  await using client = new ComfyUIClient(server.url);
+  const { signal } = new AbortController();
+  await expect(client.events('a', { signal })).rejects.toMatchObject({ code: 'COMFYUI_UNREACHABLE' });
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
+});
+
+test('a handler of events that throws is told and ends nothing', async () => {
+  await using engine = await startEngine();
+  const told = Promise.withResolvers<string>();
+  const onEvent = () => {
+    throw new TypeError('oops');
+  };
+  const handlers = { onEvent, onGarbage: told.resolve, onClose: told.reject };
+  const connection = await openEvents(engine.client.url, 'a', handlers);
+  expect(await told.promise).toBe('oops');
+  connection.close();
+});
+
+test('a file above the engine’s limit is told as that', async () => {
+  await using engine = await startEngine({ args: ['--max-upload-size', '1'] });
+  for (const megabytes of [1, 20]) {
+    await expect(engine.client.upload('large.bin', new Uint8Array(megabytes * 1024 ** 2))).rejects.toMatchObject({
+      code: 'COMFYUI_UPLOAD_TOO_LARGE',
+      message: expect.stringContaining(`large.bin with its ${megabytes} MB`),
+      hint: expect.stringContaining('--max-upload-size'),
+    });
+  }
 });

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MgpuError } from '@mgpu/core';
 import { decode, encode } from 'fast-png';
@@ -8,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EngineEvent } from '../src/client/types.ts';
 import {
   connect,
+  inFolder,
   inverted,
   invertGraph,
   isPlain,
@@ -25,7 +25,7 @@ export function engineContract(start: () => Promise<TestEngine>): void {
   let engine: TestEngine;
   beforeAll(async () => {
     engine = await start();
-  }, 120_000);
+  }, 300_000);
   afterAll(() => engine?.[Symbol.asyncDispose]());
 
   test('a picture has the right pixels, its folder in its name, and knows where it came from', async () => {
@@ -35,7 +35,7 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     const [picture] = io.stored;
     expect(io.stored).toHaveLength(1);
     expect(picture?.name).toMatch(/^deep\/er\/one_\d{5}_\.png$/);
-    expect(picture).toMatchObject({ mediaType: 'image/png', origin: { node: '3', key: 'images' } });
+    expect(picture).toMatchObject({ origin: { node: '3', key: 'images' } });
     const { width, height, data, channels } = decode(picture?.content ?? Buffer.alloc(0));
     expect([width, height]).toEqual([64, 48]);
     const pixels = new Set(
@@ -48,7 +48,7 @@ export function engineContract(start: () => Promise<TestEngine>): void {
 
   test('the same picture is the same when it has to come over the network', async () => {
     await using near = connect(engine);
-    await using far = connect(engine, {}, false);
+    await using far = connect(engine, {}, { far: true });
     const input = { prompt: invertGraph() };
     const [here, there] = [testIo(), testIo()];
     await near.run(job(input), here);
@@ -77,27 +77,45 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     expect(io.fromDisk).toEqual([true, true]);
   });
 
-  test('files are uploaded before the workflow that loads them', async () => {
-    await using connector = connect(engine);
-    const dir = await mkdtemp(join(tmpdir(), 'mgpu-upload-'));
-    try {
-      const path = join(dir, 'source.png');
-      const data = new Uint8Array(8 * 8 * 3).fill(40);
-      await writeFile(path, encode({ width: 8, height: 8, data, channels: 3 }));
-      const name = `${randomUUID()}.png`;
-      const prompt = {
-        1: { class_type: 'LoadImage', inputs: { image: `jobs/${name}` } },
-        2: { class_type: 'ImageInvert', inputs: { image: ['1', 0] } },
-        3: { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: 'loaded' } },
+  test('jobs that bring files of the same name each load their own', () =>
+    inFolder(async (dir) => {
+      await using connector = connect(engine);
+      const load = async (value: number, subfolder: string | undefined) => {
+        const path = join(dir, `${value}.png`);
+        const data = new Uint8Array(8 * 8 * 3).fill(value);
+        await writeFile(path, encode({ width: 8, height: 8, data, channels: 3 }));
+        const image = subfolder === undefined ? 'source.png' : `${subfolder}/source.png`;
+        const prompt = {
+          1: { class_type: 'LoadImage', inputs: { image } },
+          2: { class_type: 'ImageInvert', inputs: { image: ['1', 0] } },
+          3: { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: 'loaded' } },
+        };
+        const upload = { name: 'source.png', path, ...(subfolder === undefined ? {} : { subfolder }) };
+        const io = testIo();
+        await connector.run(job({ prompt, uploads: [upload] }), io);
+        return isPlain(io.stored[0]?.content, [255 - value, 255 - value, 255 - value]);
       };
-      const io = testIo();
-      await connector.run(job({ prompt, uploads: [{ name, subfolder: 'jobs', path }] }), io);
-      expect(isPlain(io.stored[0]?.content, [215, 215, 215])).toBe(true);
-      const missing = connector.run(job({ prompt, uploads: [{ name, path: join(dir, 'missing.png') }] }), testIo());
+      const loads = [10, 40, 80, 120].flatMap((value) => [load(value, undefined), load(value, 'jobs')]);
+      expect(await Promise.all(loads)).toEqual(loads.map(() => true));
+      const prompt = { 1: { class_type: 'LoadImage', inputs: { image: 'x.png' } } };
+      const missing = connector.run(
+        job({ prompt, uploads: [{ name: 'x.png', path: join(dir, 'missing.png') }] }),
+        testIo(),
+      );
       await expect(missing).rejects.toMatchObject({ code: 'COMFYUI_UPLOAD_MISSING', details: { problem: 'ENOENT' } });
-    } finally {
-      await rm(dir, { recursive: true });
-    }
+    }));
+
+  test('a repeat is done again when somebody has removed what the cache says is there', async () => {
+    await using connector = connect(engine);
+    const prompt = { ...invertGraph(), 4: { class_type: 'PreviewImage', inputs: { images: ['1', 0] } } };
+    const [first, second] = [testIo(), testIo()];
+    await connector.run(job({ prompt }), first);
+    const [saved] = first.stored.filter(({ origin }) => origin?.node === '3');
+    await rm(join(engine.service.endpoint.local?.outputDir ?? '', saved?.name ?? ''));
+    await connector.run(job({ prompt }), second);
+    expect(second.stored.map(({ origin }) => origin?.node).toSorted()).toEqual(['3', '4']);
+    expect(second.stored.find(({ origin }) => origin?.node === '3')?.sha256).toBe(saved?.sha256);
+    expect(new Set([first, second].map(({ checkpoints }) => checkpoints[0]?.promptId)).size).toBe(2);
   });
 
   test('progress counts nodes and steps and never goes back', async () => {
@@ -175,14 +193,16 @@ export function engineContract(start: () => Promise<TestEngine>): void {
   test('cancel takes a job that waits out of the queue', async () => {
     await using connector = connect(engine);
     const [first, second] = [testIo(), testIo()];
-    const running = connector.run(job({ prompt: slowGraph({ seconds: 1 }) }), first);
+    const running = connector.run(job({ prompt: slowGraph({ seconds: 60, steps: 1_000 }) }), first);
+    const interrupted = expect(running).rejects.toMatchObject({ code: 'COMFYUI_INTERRUPTED' });
     await first.until(({ node }) => node === '2');
     const waiting = connector.run(job({ prompt: invertGraph() }), second);
-    while ((await engine.client.queue()).pending.length === 0);
+    await expect.poll(async () => (await engine.client.queue()).pending.length).toBe(1);
     second.abort(cancelled());
     await expect(waiting).rejects.toMatchObject({ code: 'TEST_CANCELLED' });
     expect((await engine.client.queue()).pending).toEqual([]);
-    await running;
+    await engine.client.interrupt((first.checkpoints[0] as { promptId: string }).promptId);
+    await interrupted;
     expect(await engine.client.history((second.checkpoints[0] as { promptId: string }).promptId)).toBeUndefined();
   });
 
@@ -201,19 +221,22 @@ export function engineContract(start: () => Promise<TestEngine>): void {
 
   test('a worker that stops leaves its job, and the next one finds it running, ended or forgotten', async () => {
     const io = testIo();
-    const input = { prompt: slowGraph({ seconds: 1 }) };
+    const noSource = { class_type: 'SaveImage', inputs: { filename_prefix: 'x' } };
+    const input = { prompt: { ...slowGraph({ seconds: 1 }), 4: noSource } };
     const stopping = new MgpuError('the worker stops', { code: 'TEST_STOPPING', retryable: true });
     {
       await using connector = connect(engine);
       const left = connector.run(job(input), io);
       await io.until(({ node }) => node === '2');
+      await expect.poll(() => io.checkpoints.length).toBe(2);
       io.abort(stopping);
       await expect(left).rejects.toBe(stopping);
     }
-    const resumed = io.checkpoints[0];
+    const resumed = io.checkpoints.at(-1);
     await using connector = connect(engine);
     const [running, ended, forgotten] = [testIo(), testIo(), testIo()];
-    await connector.run(job(input, { resumed }), running);
+    const { output } = await connector.run(job(input, { resumed }), running);
+    expect(output).toMatchObject({ ignored: ['node 4 (SaveImage), input "images": Required input is missing'] });
     await connector.run(job(input, { resumed }), ended);
     expect(ended.stored[0]?.sha256).toBe(running.stored[0]?.sha256);
     expect([running.checkpoints, ended.checkpoints]).toEqual([[], []]);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { MgpuError } from '@mgpu/core';
 import { expect, test } from 'vitest';
+import { between } from './between.ts';
 import {
   connect,
   inverted,
@@ -16,22 +17,28 @@ import {
 } from './support.ts';
 
 const promptIdOf = ({ checkpoints }: TestIo) => (checkpoints.at(-1) as { promptId: string }).promptId;
+const pending = (engine: TestEngine, count: number) =>
+  expect.poll(async () => (await engine.state()).pending).toBe(count);
 const executed = async (engine: TestEngine) => (await engine.state()).executedPrompts;
 
-test('a websocket that is cut in the middle of a job loses and doubles nothing', async () => {
+test('a websocket that is cut in the middle of a job doubles nothing, and progress goes on', async () => {
   await using engine = await startEngine();
   await using connector = connect(engine);
   const io = testIo();
-  const running = connector.run(job({ prompt: slowGraph({ seconds: 0.6 }) }), io);
+  const running = connector.run(job({ prompt: slowGraph({ seconds: 60, steps: 1_200 }) }), io);
+  const told = expect(running).rejects.toMatchObject({ code: 'COMFYUI_INTERRUPTED' });
   await io.until(({ node }) => node === '2');
   await engine.faults({ websocket: { dropAfter: 0, times: 1 } });
-  await running;
-  expect(io.stored).toHaveLength(1);
+  const seen = io.reports.length;
+  await io.until((progress) => io.reports.indexOf(progress) > seen + 5);
+  await engine.client.interrupt();
+  await told;
+  expect(io.checkpoints).toHaveLength(1);
   expect(await executed(engine)).toBe(1);
   const next = testIo();
   await connector.run(job({ prompt: invertGraph() }), next);
   expect(next.reports.at(-1)).toEqual({ percent: 100 });
-  expect((await engine.state()).sockets).toBe(1);
+  await expect.poll(async () => (await engine.state()).sockets).toBe(1);
 });
 
 test('a websocket that is cut after any number of messages loses nothing', async () => {
@@ -57,7 +64,7 @@ test('without any websocket jobs end just the same', async () => {
   await expect(failing).rejects.toMatchObject({ code: 'COMFYUI_EXECUTION_FAILED', details: { node: '2' } });
   const io = testIo();
   const cancelled = connector.run(job({ prompt: slowGraph({ seconds: 60, steps: 600 }) }), io);
-  while (!(await engine.state()).running);
+  await expect.poll(async () => (await engine.state()).running).not.toBeNull();
   io.abort(new MgpuError('cancelled', { code: 'TEST_CANCELLED' }));
   await expect(cancelled).rejects.toMatchObject({ code: 'TEST_CANCELLED' });
   expect((await engine.state()).running).toBeNull();
@@ -65,23 +72,28 @@ test('without any websocket jobs end just the same', async () => {
 
 test('a websocket that has gone silent is not waited for', async () => {
   await using engine = await startEngine();
-  await using connector = connect(engine, { quietMs: 100 });
+  await using proxy = await between(engine.service.endpoint.url);
+  await using connector = connect(engine, { quietMs: 100 }, { url: proxy.url });
   await connector.ready(new AbortController().signal);
   await engine.faults({ websocket: { mute: true } });
-  const io = testIo();
-  await connector.run(job({ prompt: invertGraph() }), io);
-  expect(io.stored).toHaveLength(1);
+  const ios = [testIo(), testIo()];
+  for (const io of ios) await connector.run(job({ prompt: invertGraph() }), io);
+  expect(ios.map(({ stored }) => stored.length)).toEqual([1, 1]);
+  // Another may do better.
+  expect(proxy.asked.filter((each) => each === 'GET /ws')).toHaveLength(2);
 });
 
 test('an engine that dies with a job gets it again, once it is back', async () => {
   await using engine = await startEngine();
   await using connector = connect(engine);
   const [first, waiting] = [testIo(), testIo()];
-  const running = connector.run(job({ prompt: slowGraph({ seconds: 1 }) }), first);
+  // Until it is started again, which forgets the fault.
+  await engine.faults({ hang: { match: 'SlowNode', atNode: 2 } });
+  const running = connector.run(job({ prompt: slowGraph({ seconds: 0.1 }) }), first);
   await first.until(({ node }) => node === '2');
   const color = nextColour();
   const queued = connector.run(job({ prompt: invertGraph({ color }) }), waiting);
-  while ((await engine.state()).pending !== 1);
+  await pending(engine, 1);
   process.kill(engine.service.pid ?? 0, 'SIGKILL');
   await expect.poll(() => engine.service.status.state).toBe('failed');
   await engine.service.start();
@@ -95,14 +107,19 @@ test('an engine that dies with a job gets it again, once it is back', async () =
 
 test('a job that ended while the engine was out of sight is not done again', async () => {
   await using engine = await startEngine();
-  await using connector = connect(engine);
+  await using proxy = await between(engine.service.endpoint.url);
+  await using connector = connect(engine, {}, { url: proxy.url });
   const io = testIo();
-  const running = connector.run(job({ prompt: slowGraph({ seconds: 0.3 }) }), io);
+  const running = connector.run(job({ prompt: slowGraph({ seconds: 60 }) }), io);
+  const told = expect(running).rejects.toMatchObject({ code: 'COMFYUI_INTERRUPTED' });
   await io.until(({ node }) => node === '2');
-  await engine.faults({ websocket: { dropAfter: 0, times: 1 }, garbageJson: { times: 4 } });
-  await running;
-  expect(io.stored).toHaveLength(1);
-  await engine.faults({});
+  proxy.judge = () => 'cut';
+  proxy.cutSockets();
+  await engine.client.interrupt();
+  await expect.poll(() => engine.client.history(promptIdOf(io))).toBeDefined();
+  proxy.judge = () => 'pass';
+  await told;
+  expect(io.checkpoints).toHaveLength(1);
   expect(await executed(engine)).toBe(1);
 });
 
@@ -113,7 +130,7 @@ test('an engine that does not come back is told after a while', async () => {
   const running = connector.run(job({ prompt: slowGraph({ seconds: 60 }) }), begun);
   await begun.until(({ node }) => node === '2');
   const queued = connector.run(job({ prompt: invertGraph() }), waiting);
-  while ((await engine.state()).pending !== 1);
+  await pending(engine, 1);
   const told = Promise.all([
     expect(running).rejects.toMatchObject({
       code: 'COMFYUI_ENGINE_LOST',
@@ -188,31 +205,60 @@ test('a job that somebody takes out of the queue is not put back', async () => {
   await using engine = await startEngine();
   await using connector = connect(engine, { quietMs: 50 });
   const [first, second] = [testIo(), testIo()];
-  const running = connector.run(job({ prompt: slowGraph({ seconds: 0.5 }) }), first);
+  const running = connector.run(job({ prompt: slowGraph({ seconds: 60 }) }), first);
+  const interrupted = expect(running).rejects.toMatchObject({ code: 'COMFYUI_INTERRUPTED' });
   await first.until(({ node }) => node === '2');
   const waiting = connector.run(job({ prompt: invertGraph() }), second);
   const told = expect(waiting).rejects.toMatchObject({
     code: 'COMFYUI_PROMPT_REMOVED',
     details: { fault: 'permanent' },
   });
-  while ((await engine.state()).pending !== 1);
+  await pending(engine, 1);
   await engine.client.deletePending([promptIdOf(second)]);
   await told;
-  await running;
+  await engine.client.interrupt();
+  await interrupted;
 });
 
 test('a resumed job is found waiting, too', async () => {
   await using engine = await startEngine();
-  await using connector = connect(engine);
-  const ahead = await engine.client.submit(slowGraph({ seconds: 0.5 }));
+  await using proxy = await between(engine.service.endpoint.url);
+  await using connector = connect(engine, {}, { url: proxy.url });
+  await engine.client.submit(slowGraph({ seconds: 60 }));
   const prompt = invertGraph();
-  const { promptId } = await engine.client.submit(prompt, { promptId: randomUUID() });
+  const { promptId } = await engine.client.submit(prompt);
   const io = testIo();
-  await connector.run(job({ prompt }, { resumed: { v: 1, promptId, engineRun: null, deaths: 0 } }), io);
+  const resumed = { v: 1, promptId, clientId: null, deaths: 0 };
+  const running = connector.run(job({ prompt }, { resumed }), io);
+  await expect.poll(() => proxy.asked).toContain('GET /queue');
+  await engine.client.interrupt();
+  await running;
   expect(io.stored).toHaveLength(1);
   expect(io.checkpoints).toEqual([]);
-  expect(await engine.client.history(ahead.promptId)).toBeDefined();
   expect(await executed(engine)).toBe(2);
+});
+
+test('a resumed job tells its progress', async () => {
+  await using engine = await startEngine();
+  const [left, resumed] = [testIo(), testIo()];
+  const input = { prompt: slowGraph({ seconds: 60, steps: 1_200 }) };
+  const stopping = new MgpuError('the worker stops', { code: 'TEST_STOPPING', retryable: true });
+  {
+    await using connector = connect(engine);
+    const running = connector.run(job(input), left);
+    await left.until(({ node }) => node === '2');
+    left.abort(stopping);
+    await expect(running).rejects.toBe(stopping);
+  }
+  // An engine that sees the old connection end after the new one has come forgets both.
+  await expect.poll(async () => (await engine.state()).sockets).toBe(0);
+  await using connector = connect(engine);
+  const running = connector.run(job(input, { resumed: left.checkpoints[0] }), resumed);
+  const told = expect(running).rejects.toMatchObject({ code: 'COMFYUI_INTERRUPTED' });
+  await resumed.until(({ node, step = 0 }) => node === '2' && step > 1);
+  await engine.client.interrupt();
+  await told;
+  await expect.poll(async () => (await engine.state()).sockets).toBe(0);
 });
 
 test('previews reach their own job', async () => {
@@ -270,6 +316,10 @@ test('input that is no workflow is refused before the engine hears of it', async
   await refuse({ prompt: { nodes: [], links: [] } }, 'not in API format');
   await refuse({ prompt: invertGraph(), uploads: [{ name: '../x.png', path: '/x' }] }, 'uploads.0.name');
   await refuse({ prompt: invertGraph(), uploads: [{ name: 'x.png', path: 'x' }] }, 'must be absolute');
+  await refuse(
+    { prompt: invertGraph(), uploads: [{ name: 'x.png', path: '/x' }] },
+    'no input of the workflow is "x.png"',
+  );
   await refuse({ prompt: invertGraph(), colour: 1 }, 'colour');
 });
 

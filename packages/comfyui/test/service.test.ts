@@ -1,16 +1,16 @@
-import { mkdir, mkdtemp, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@mgpu/core';
 import { leasePorts, serviceConformance, testContext } from '@mgpu/core/testing';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { ComfyUIClient } from '../src/client/comfyui-client.ts';
 import { comfyui } from '../src/comfyui.ts';
 import { ComfyUIService } from '../src/comfyui-service.ts';
 import { comfyuiSchema } from '../src/config.ts';
 import { ownProcessProbe } from '../src/own-process-probe.ts';
-import { mockGpu, simulator, startEngine } from './support.ts';
+import { inFolder, mockGpu, namesIn, simulator, startEngine } from './support.ts';
 
 const ports = await leasePorts(8);
 const port = (n: number) => ports.first + n;
@@ -22,35 +22,13 @@ serviceConformance({
   test,
 });
 
-const inFolder = async (body: (dir: string) => Promise<void>) => {
-  const dir = await mkdtemp(join(tmpdir(), 'mgpu-comfyui-'));
-  try {
-    await body(dir);
-  } finally {
-    await rm(dir, { recursive: true });
-  }
-};
-
 /** A checkout whose `main.py` is run by a "Python" that starts the simulator in its place. */
-async function makeCheckout(dir: string, flags: readonly string[]): Promise<void> {
-  await mkdir(join(dir, 'comfy'), { recursive: true });
+async function makeCheckout(dir: string): Promise<void> {
   await mkdir(join(dir, 'venv', 'bin'), { recursive: true });
   await writeFile(join(dir, 'main.py'), '');
-  await writeFile(join(dir, 'comfy', 'cli_args.py'), flags.map((flag) => `parser.add_argument("${flag}")\n`).join(''));
   const python = `#!/bin/sh\nexec ${simulator.map((word) => `'${word}'`).join(' ')} "$@"\n`;
   await writeFile(join(dir, 'venv', 'bin', 'python'), python, { mode: 0o755 });
 }
-
-const flagsOf2024 = [
-  '--listen',
-  '--port',
-  '--disable-auto-launch',
-  '--output-directory',
-  '--input-directory',
-  '--temp-directory',
-  '--extra-model-paths-config',
-  '--cpu',
-];
 
 test('every option reaches the process, its own arguments last', async () => {
   await using engine = await startEngine({ args: ['--preview-method', 'latent2rgb', '--max-upload-size', '7'] });
@@ -100,24 +78,10 @@ test('shared models are found, those of types that custom nodes brought included
   }
 });
 
-test('a folder with workflows of its own is left alone', async () => {
-  const context = testContext({ kind: 'comfyui', gpu: mockGpu(0) });
-  const own = join(context.layout.instance('comfyui_gpu0'), 'user', 'default', 'workflows');
-  try {
-    await mkdir(own, { recursive: true });
-    await writeFile(join(own, 'precious.json'), '{}');
-    await using service = new ComfyUIService({ command: simulator, port: port(1) }, context);
-    await service.start();
-    expect(await readFile(join(own, 'precious.json'), 'utf8')).toBe('{}');
-  } finally {
-    context[Symbol.dispose]();
-  }
-});
-
 test('one checkout serves two instances at once and is not changed', () =>
   inFolder(async (dir) => {
-    await makeCheckout(dir, []);
-    const before = (await stat(dir)).mtimeMs;
+    await makeCheckout(dir);
+    const before = await namesIn(dir);
     const first = testContext({ kind: 'comfyui', gpu: mockGpu(0) });
     const second = testContext({ kind: 'comfyui', gpu: mockGpu(1), root: first.layout.root });
     try {
@@ -140,21 +104,33 @@ test('one checkout serves two instances at once and is not changed', () =>
       );
       expect(paths[0]?.length).toBeGreaterThan(4);
       expect(paths[0]?.filter((path) => paths[1]?.includes(path))).toEqual([]);
-      expect((await stat(dir)).mtimeMs).toBe(before);
+      await Promise.all([one.stop(), other.stop()]);
+      expect(await namesIn(dir)).toEqual(before);
     } finally {
       first[Symbol.dispose]();
     }
   }));
 
-test('flags that an older version does not know are left out', () =>
-  inFolder(async (dir) => {
-    await makeCheckout(dir, flagsOf2024);
-    await using engine = await startEngine({ dir });
-    const { argv } = (await engine.client.systemStats()).system;
-    expect(argv).not.toContain('--database-url');
-    expect(argv).not.toContain('--user-directory');
-    expect(argv).toContain('--output-directory');
-  }));
+test('a ComfyUI that is too old ends the start', async () => {
+  const start = startEngine({ sim: { version: '0.3.56' } });
+  await expect(start).rejects.toMatchObject({
+    code: 'COMFYUI_TOO_OLD',
+    message: 'comfyui_gpu0: this ComfyUI is version 0.3.56; 0.3.57 is the oldest that mgpu can drive',
+  });
+});
+
+test('flags that mean nothing on the CPU are left out there, with a warning', async () => {
+  const warnings: string[] = [];
+  const log = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+  using context = testContext({ kind: 'comfyui', gpu: mockGpu(0), log });
+  const args = ['--lowvram', '--disable-metadata'];
+  await using service = new ComfyUIService({ command: simulator, port: port(6), args }, context);
+  await service.start();
+  await using client = new ComfyUIClient(service.endpoint);
+  const { argv } = (await client.systemStats()).system;
+  expect(argv.slice(-2)).toEqual(['--cpu', '--disable-metadata']);
+  expect(warnings).toEqual(['comfyui_gpu0: left out on the CPU, where they mean nothing: --lowvram']);
+});
 
 test('without a checkout or its Python the reason and the cure are told', () =>
   inFolder(async (dir) => {
@@ -172,7 +148,7 @@ test('without a checkout or its Python the reason and the cure are told', () =>
       hint: expect.stringContaining('services.comfyui.dir'),
     });
     await expect(install({ dir })).rejects.toMatchObject({ details: { problem: 'main.py is not in it' } });
-    await makeCheckout(dir, []);
+    await makeCheckout(dir);
     await expect(install({ dir, python: join(dir, 'nope') })).rejects.toMatchObject({ code: 'COMFYUI_PYTHON_MISSING' });
     await rm(join(dir, 'venv', 'bin', 'python'));
     await expect(install({ dir })).rejects.toMatchObject({ code: 'COMFYUI_PYTHON_MISSING' });
@@ -256,7 +232,7 @@ test('alone it needs three keys, asks no driver on the CPU, and takes its folder
 
 test('the configuration refuses what would mix up instances, and says so', () => {
   const { error } = comfyuiSchema.safeParse({ args: ['--port', '9000'] });
-  expect(error?.issues[0]?.message).toMatch(/mgpu itself gives .*--port/);
+  expect(error?.issues[0]?.message).toMatch(/mgpu itself sees to .*--port/);
   expect(comfyuiSchema.safeParse({ args: ['--output-directory=/x'] }).success).toBe(false);
   expect(comfyui.ports?.(comfyuiSchema.parse({}), [0, 2], [])).toEqual([
     { instance: 'comfyui_gpu0', port: 8188 },

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Gpu, ServiceContext } from '@mgpu/core';
 import {
   type Artifact,
@@ -22,6 +24,18 @@ import type { ConnectorSettings } from '../src/connector/settings.ts';
 
 export const simulator = [process.execPath, comfyuiProgram()];
 
+/** Everything in a folder, by relative path. */
+export const namesIn = async (folder: string) => (await readdir(folder, { recursive: true })).toSorted();
+
+export const inFolder = async (body: (dir: string) => Promise<void>) => {
+  const dir = await mkdtemp(join(tmpdir(), 'mgpu-comfyui-'));
+  try {
+    await body(dir);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+};
+
 /** What a simulated ComfyUI reads from its environment. */
 export const simulation = (input: SimulationInput) => ({ MGPU_SIM: JSON.stringify(input) });
 
@@ -39,12 +53,17 @@ export interface TestEngine extends AsyncDisposable {
 
 export interface TestEngineOptions extends ComfyUIOptions {
   readonly sim?: SimulationInput;
+  /** Custom nodes by file name. */
+  readonly nodes?: Readonly<Record<string, string>>;
 }
 
-export async function startEngine({ sim = {}, ...options }: TestEngineOptions = {}): Promise<TestEngine> {
+export async function startEngine({ sim = {}, nodes = {}, ...options }: TestEngineOptions = {}): Promise<TestEngine> {
   const lease = await leasePorts(2);
   const context = testContext({ kind: 'comfyui', gpu: mockGpu(0), env: { ...process.env, ...simulation(sim) } });
   const port = lease.first;
+  const customNodes = join(context.layout.shared, 'custom_nodes');
+  await mkdir(customNodes, { recursive: true });
+  for (const [name, code] of Object.entries(nodes)) await writeFile(join(customNodes, name), code);
   const service = new ComfyUIService(
     { command: options.dir ? undefined : simulator, ...options, port } as ComfyUIOptions,
     context,
@@ -74,9 +93,14 @@ export async function startEngine({ sim = {}, ...options }: TestEngineOptions = 
   };
 }
 
-export function connect(engine: TestEngine, settings: Partial<ConnectorSettings> = {}, isLocal = true) {
+/** A connector to an engine: at another address when given, and without a look at its folders when `far`. */
+export function connect(
+  engine: TestEngine,
+  settings: Partial<ConnectorSettings> = {},
+  { url = engine.service.endpoint.url, far = false }: { url?: URL; far?: boolean } = {},
+) {
   const { local, ...rest } = engine.service.endpoint;
-  const endpoint = isLocal && local ? { ...rest, local } : rest;
+  const endpoint = far || !local ? { ...rest, url } : { ...rest, url, local };
   const connector = new ComfyUIConnector({ endpoint, log: silentLogger }, settings);
   return Object.assign(connector, { [Symbol.asyncDispose]: () => connector.close() });
 }

@@ -14,7 +14,14 @@ export const submissionSchema = z.object({
 export const refusalSchema = z.object({
   error: z.union([
     z.string(),
-    z.object({ type: z.string().optional(), message: z.string().optional(), details: z.string().optional() }).loose(),
+    z.looseObject({
+      message: z.string().optional(),
+      details: z.string().optional(),
+      extra_info: z
+        .looseObject({ node_id: z.string().optional(), class_type: z.string().optional() })
+        .optional()
+        .catch(undefined),
+    }),
   ]),
   node_errors: z.unknown().optional(),
 });
@@ -23,13 +30,11 @@ export const historySchema = z.record(
   z.string(),
   z.object({
     outputs: z.record(z.string(), record),
-    status: z
-      .object({
-        status_str: z.string(),
-        completed: z.boolean(),
-        messages: z.array(z.tuple([z.string(), record])).default([]),
-      })
-      .nullish(),
+    status: z.object({
+      status_str: z.string(),
+      completed: z.boolean(),
+      messages: z.array(z.tuple([z.string(), record])).default([]),
+    }),
   }),
 );
 

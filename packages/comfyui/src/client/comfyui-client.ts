@@ -1,18 +1,26 @@
 import { randomUUID } from 'node:crypto';
-import { ComfyUIBadAnswerError, ComfyUIFileMissingError, ComfyUIRefusedError } from '../errors.ts';
+import {
+  ComfyUIBadAnswerError,
+  ComfyUIFileMissingError,
+  ComfyUIRefusedError,
+  ComfyUITooOldError,
+  ComfyUIUploadTooLargeError,
+} from '../errors.ts';
 import * as answers from './answers.ts';
+import { openEvents } from './event-socket.ts';
 import { EventStream } from './event-stream.ts';
+import { type Answer, HttpTransport, type RequestOptions } from './http-transport.ts';
 import { promptRefusal } from './prompt-refusal.ts';
-import { readEvent } from './read-event.ts';
-import { type Answer, type RequestOptions, Transport } from './transport.ts';
-import type { EngineEvent, EngineFile, HistoryEntry, PromptGraph, Queue, Submission, SystemStats } from './types.ts';
+import type { EngineFile, HistoryEntry, PromptGraph, Queue, Submission, SystemStats } from './types.ts';
+
+// The protocol is ComfyUI's `server.py` (routes), `execution.py` (queue, history, events) and `protocol.py` (binary frames).
 
 export interface Abortable {
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface SubmitOptions extends Abortable {
-  /** Lower-case UUID (version 0.3.45 and later). Default: a new one. */
+  /** Lower-case UUID. Default: a new one. */
   readonly promptId?: string;
   /** Whose websocket gets the events. */
   readonly clientId?: string;
@@ -28,38 +36,31 @@ export interface UploadOptions extends Abortable {
   readonly overwrite?: boolean;
 }
 
-export interface ConnectHandlers {
-  onEvent(event: EngineEvent): void;
-  /** A frame that could not be understood: what it said is missing. */
-  onGarbage?(): void;
-  /** The connection ended, and not by `close()`. */
-  onClose(problem: string): void;
-}
-
-/** An open websocket. */
-export interface EventConnection {
-  readonly clientId: string;
-  close(): void;
-}
-
 /** Validation of a workflow may wait behind a node that holds Python's lock. */
 const submitTimeoutMs = 300_000;
+/** What a form adds to the file it carries, at most. */
+const formBytes = 4_096;
 
 /**
  * ComfyUI's HTTP and websocket protocol, typed; needs nothing else of mgpu. Every call takes a signal and fails with
  * `COMFYUI_UNREACHABLE`, `COMFYUI_BAD_ANSWER` or `COMFYUI_REFUSED`. Connections are kept; `close()` ends them.
  */
 export class ComfyUIClient implements AsyncDisposable {
+  /** Ends with a slash. */
   readonly url: URL;
-  readonly #transport: Transport;
+  readonly #transport: HttpTransport;
+  readonly #streams = new Set<EventStream>();
 
   constructor(target: string | URL | { readonly url: string | URL }) {
-    const url = typeof target === 'string' || target instanceof URL ? target : target.url;
-    this.url = new URL(url);
-    this.#transport = new Transport(this.url);
+    const { href } = new URL(typeof target === 'string' || target instanceof URL ? target : target.url);
+    this.url = new URL(href.endsWith('/') ? href : `${href}/`);
+    this.#transport = new HttpTransport(this.url);
   }
 
-  /** Puts a workflow into the queue. `COMFYUI_PROMPT_INVALID` when the engine does not accept it. */
+  /**
+   * Puts a workflow into the queue. `COMFYUI_PROMPT_INVALID` when the engine does not accept it, `COMFYUI_TOO_OLD` when it
+   * gave the prompt another id than was asked for.
+   */
   async submit(prompt: PromptGraph, options: SubmitOptions = {}): Promise<Submission> {
     const { promptId = randomUUID(), clientId, front, extraData, signal } = options;
     const json = {
@@ -75,16 +76,19 @@ export class ComfyUIClient implements AsyncDisposable {
       if (refusal) throw refusal;
     }
     const { prompt_id, number, node_errors = {} } = this.#read(answers.submissionSchema, answer, 'POST prompt');
-    return { promptId: prompt_id, number, nodeErrors: node_errors };
+    if (prompt_id !== promptId) {
+      // Nobody would ever ask for it under that id.
+      await this.deletePending([prompt_id], { signal });
+      const observed = 'gave a prompt an id of its own';
+      throw new ComfyUITooOldError({ where: this.url.href, observed, fault: 'permanent' });
+    }
+    return { promptId, number, nodeErrors: node_errors };
   }
 
   /** What became of a prompt; undefined while it waits or runs, and when it is not known. */
   async history(promptId: string, { signal }: Abortable = {}): Promise<HistoryEntry | undefined> {
     const all = await this.#get(answers.historySchema, `history/${encodeURIComponent(promptId)}`, signal);
-    const entry = all[promptId];
-    if (!entry) return undefined;
-    // Versions of 2023 have no status; they remember only what went well.
-    return { outputs: entry.outputs, status: entry.status ?? { status_str: 'success', completed: true, messages: [] } };
+    return all[promptId];
   }
 
   async queue({ signal }: Abortable = {}): Promise<Queue> {
@@ -98,10 +102,7 @@ export class ComfyUIClient implements AsyncDisposable {
     return (await this.#get(answers.execInfoSchema, 'prompt', signal)).exec_info.queue_remaining;
   }
 
-  /**
-   * Interrupts a prompt if it is running; it ends at its next node or step. Versions before 0.3.57 do not look at the id
-   * and interrupt whatever runs; without an id every version does.
-   */
+  /** Interrupts a prompt if it is running; it ends at its next node or step. Without an id: whatever runs. */
   interrupt(promptId?: string, { signal }: Abortable = {}): Promise<void> {
     return this.#post('interrupt', promptId === undefined ? {} : { prompt_id: promptId }, signal);
   }
@@ -117,15 +118,26 @@ export class ComfyUIClient implements AsyncDisposable {
     return this.#post('free', { unload_models: unloadModels, free_memory: freeMemory }, signal);
   }
 
-  /** Stores a file among the inputs, for `LoadImage` and the like. The answer has the name it got. */
-  async upload(name: string, bytes: Uint8Array, options: UploadOptions = {}): Promise<EngineFile> {
+  /**
+   * Stores a file among the inputs, for `LoadImage` and the like; a `Blob` of `fs.openAsBlob` is read as it is sent. The
+   * answer has the name it got. `COMFYUI_UPLOAD_TOO_LARGE` above the engine's limit, 100 MB by default.
+   */
+  async upload(name: string, file: Uint8Array | Blob, options: UploadOptions = {}): Promise<EngineFile> {
     const { subfolder, overwrite = false, signal } = options;
+    const content = file instanceof Blob ? file : new Blob([new Uint8Array(file)]);
     const form = {
       ...(subfolder === undefined ? {} : { subfolder }),
       overwrite: String(overwrite),
-      image: { name, bytes },
+      image: { name, content },
     };
-    const answer = await this.#transport.request('POST', 'upload/image', { form, signal });
+    const tooLarge = () =>
+      new ComfyUIUploadTooLargeError({ name, bytes: content.size, url: this.url.href, fault: 'permanent' });
+    const answer = await this.#transport.request('POST', 'upload/image', { form, signal }).catch(async (error) => {
+      // The engine cuts the line in the middle of what is over its limit; asked about it only then.
+      if (!signal?.aborted && content.size + formBytes > (await this.#uploadLimit())) throw tooLarge();
+      throw error;
+    });
+    if (answer.status === 413) throw tooLarge();
     const stored = this.#read(answers.uploadSchema, answer, `the upload of ${name}`);
     return { filename: stored.name, subfolder: stored.subfolder, type: 'input' };
   }
@@ -160,52 +172,42 @@ export class ComfyUIClient implements AsyncDisposable {
   }
 
   /**
-   * Opens a websocket. Take a new client id each time: the engine forgets a connection when an older one of the same id
-   * ends. Events are not repeated, so ask `history` and `queue` after a gap.
-   */
-  async connect(
-    clientId: string,
-    handlers: ConnectHandlers,
-    { signal }: { signal: AbortSignal },
-  ): Promise<EventConnection> {
-    const socket = await this.#transport.socket(
-      `ws?clientId=${encodeURIComponent(clientId)}`,
-      {
-        onMessage: (frame) => {
-          const event = readEvent(frame);
-          if (event) handlers.onEvent(event);
-          else handlers.onGarbage?.();
-        },
-        onClose: handlers.onClose,
-      },
-      { signal },
-    );
-    // Only a first frame may say this; it makes previews carry the id of their prompt.
-    socket.send('{"type":"feature_flags","data":{"supports_preview_metadata":true}}');
-    return { clientId, close: socket.close };
-  }
-
-  /**
    * The events of one client id; resolves when the websocket is open, so that nothing of what is submitted then is missed.
-   * Ends when the signal fires; a lost connection throws `COMFYUI_UNREACHABLE`.
+   * Take a new id each time: the engine forgets a connection when an older one of the same id ends. Events are not
+   * repeated, so ask `history` and `queue` after a gap. Ends when the signal fires; a lost connection throws
+   * `COMFYUI_UNREACHABLE`.
    */
   async events(clientId: string, { signal }: Abortable = {}): Promise<EventStream> {
     const stream = new EventStream(this.url.href, signal);
-    const handlers = {
-      onEvent: (event: EngineEvent) => stream.push(event),
-      onClose: (why: string) => stream.lost(why),
-    };
-    const connection = await this.connect(clientId, handlers, { signal: signal ?? new AbortController().signal });
-    stream.onFinish = () => connection.close();
-    return stream;
+    const handlers = { onEvent: stream.push.bind(stream), onClose: stream.lost.bind(stream) };
+    try {
+      const connection = await openEvents(this.url, clientId, handlers, { signal });
+      this.#streams.add(stream);
+      stream.onFinish(() => {
+        this.#streams.delete(stream);
+        connection.close();
+      });
+      return stream;
+    } catch (error) {
+      await stream.return();
+      throw error;
+    }
   }
 
+  /** Ends all connections; streams of events end with them. */
   async close(): Promise<void> {
+    await Promise.all([...this.#streams].map((stream) => stream.return()));
     await this.#transport.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Bytes a request may have; without an answer, as many as anybody likes. */
+  async #uploadLimit(): Promise<number> {
+    const { max_upload_size: limit } = await this.features().catch(() => ({ max_upload_size: undefined }));
+    return typeof limit === 'number' ? limit : Number.POSITIVE_INFINITY;
   }
 
   async #get<T>(schema: Parameters<typeof answers.readAnswer<T>>[0], path: string, signal?: AbortSignal): Promise<T> {

@@ -14,13 +14,18 @@ export class EventStream implements AsyncIterableIterator<EngineEvent, void, und
   #isOver = false;
   #error: unknown;
   #wake = Promise.withResolvers<void>();
-  /** Releases what feeds it. */
-  onFinish: () => void = () => {};
+  #release: () => void = () => {};
 
   constructor(url: string, signal: AbortSignal | undefined) {
     this.#url = url;
     this.#signal = signal;
     signal?.addEventListener('abort', this.#onEnd, { once: true });
+  }
+
+  /** Called once, when it ends; at once when it has ended already. */
+  onFinish(release: () => void): void {
+    if (this.#isOver) release();
+    else this.#release = release;
   }
 
   push(event: EngineEvent): void {
@@ -67,7 +72,7 @@ export class EventStream implements AsyncIterableIterator<EngineEvent, void, und
     this.#isOver = true;
     this.#error = error;
     this.#signal?.removeEventListener('abort', this.#onEnd);
-    this.onFinish();
+    this.#release();
     this.#wake.resolve();
   }
 }

@@ -1,4 +1,5 @@
 import type { MgpuError } from '@mgpu/core/jobs';
+import type { z } from 'zod';
 import { ComfyUIPromptInvalidError } from '../errors.ts';
 import { refusalSchema } from './answers.ts';
 import type { PromptGraph } from './types.ts';
@@ -41,17 +42,14 @@ export function describeNodeErrors(nodeErrors: unknown): string[] {
   );
 }
 
-function describeError(
-  error: string | { message?: string | undefined; extra_info?: unknown },
-  prompt: PromptGraph,
-): string {
+function describeError(error: z.output<typeof refusalSchema>['error'], prompt: PromptGraph): string {
   if (typeof error === 'string') return error;
-  const about = (error.extra_info ?? {}) as { node_id?: unknown; class_type?: unknown };
-  const details = (error as { details?: unknown }).details;
-  const id = typeof about.node_id === 'string' ? about.node_id : /#(\w+)/.exec(String(details ?? ''))?.[1];
-  const text = error.message || 'no reason given';
+  const { message, details = '', extra_info } = error;
+  const text = message || 'no reason given';
+  // Up to 0.11 the node is named in the text alone: `Node ID '#3'`.
+  const id = extra_info?.node_id ?? /#(\w+)/.exec(details)?.[1];
   if (id === undefined) return text;
-  return `node ${id} (${String(about.class_type ?? prompt[id]?.class_type)}): ${text}`;
+  return `node ${id} (${extra_info?.class_type ?? prompt[id]?.class_type}): ${text}`;
 }
 
 function bounded(nodeErrors: unknown): unknown {

@@ -24,10 +24,31 @@ test('what is no event is none', () => {
   for (const frame of ['', '{', 'null', '[]', '{"type":1}', '{"type":"executed"}', '{"type":"executed","data":7}']) {
     expect(readEvent(frame), frame).toBeUndefined();
   }
-  expect(readEvent(new Uint8Array(7))).toBeUndefined();
-  expect(readEvent(binary(9, 0, 'x'))).toBeUndefined();
+  expect(readEvent(new Uint8Array(3))).toBeUndefined();
+  expect(readEvent(binary(1, 2, '').subarray(0, 7))).toBeUndefined();
   expect(readEvent(binary(4, 99, '{}'))).toBeUndefined();
   expect(readEvent(binary(4, 2, '{]'))).toBeUndefined();
+});
+
+test.each([
+  ['execution_start', {}],
+  ['execution_cached', { prompt_id: 'p', nodes: 7 }],
+  ['executing', { prompt_id: 'p' }],
+  ['executed', { prompt_id: 'p', node: '1', output: [] }],
+  ['progress', { prompt_id: 'p', node: '1', value: '1', max: 2 }],
+  ['progress_state', { prompt_id: 'p', nodes: null }],
+  ['progress_state', { prompt_id: 'p', nodes: { 1: null } }],
+  ['execution_error', { node_id: '1' }],
+])('a %s without what is relied on is none', (type, data) => {
+  expect(readEvent(JSON.stringify({ type, data }))).toBeUndefined();
+});
+
+test('what is new is passed on', () => {
+  const more = { prompt_id: 'p', node: '1', value: 1, max: 2, news: true };
+  expect(readEvent(JSON.stringify({ type: 'progress', data: more }))).toEqual({ type: 'progress', data: more });
+  const bytes = new Uint8Array([0, 0, 0, 7, ...Buffer.from('x')]);
+  expect(readEvent(binary(9, 7, 'x'))).toEqual({ type: 'other', name: 'binary 9', data: bytes });
+  expect(readEvent('{"type":"constructor","data":1}')).toEqual({ type: 'other', name: 'constructor', data: 1 });
 });
 
 test('binary frames are pictures and texts', () => {

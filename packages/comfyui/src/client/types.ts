@@ -113,5 +113,5 @@ export type EngineEvent =
       readonly data?: OfPrompt & { readonly node_id: string };
     }
   | { readonly type: 'text'; readonly node: string; readonly text: string }
-  /** Anything else, e.g. what a custom node sends. */
+  /** Anything else, e.g. what a custom node sends; binary ones as `binary <type>` with their bytes. */
   | { readonly type: 'other'; readonly name: string; readonly data: unknown };

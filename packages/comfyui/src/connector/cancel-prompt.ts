@@ -1,11 +1,17 @@
-import { abortable, type Clock, deadline, type Logger, reportError } from '@mgpu/core/jobs';
+import { type Clock, deadline, type Logger, reportError } from '@mgpu/core/jobs';
 import type { ComfyUIClient } from '../client/comfyui-client.ts';
+import { isEngineTrouble } from './engine-trouble.ts';
 
 const pauseMs = { first: 20, most: 500 };
 
+/** Tells the engine to drop a prompt, whether it waits or runs. An interrupt before its first node is lost. */
+export async function dropPrompt(client: ComfyUIClient, promptId: string, signal: AbortSignal): Promise<void> {
+  await Promise.all([client.deletePending([promptId], { signal }), client.interrupt(promptId, { signal })]);
+}
+
 /**
- * Takes a prompt out of the engine, whether it waits or runs, and sees it gone. Asks again, since an interrupt that comes
- * before the first node is lost. What runs on after `withinMs` is left to end by itself. Begins when `after` has settled.
+ * Takes a prompt out of the engine and sees it gone, asking again until it is. What runs on after `withinMs` is left to
+ * end by itself. Until `after` has settled, the prompt may yet arrive.
  */
 export async function cancelPrompt(
   client: ComfyUIClient,
@@ -13,21 +19,29 @@ export async function cancelPrompt(
   options: { clock: Clock; log: Logger; withinMs: number; after: Promise<unknown> | undefined },
 ): Promise<void> {
   const { clock, log, withinMs, after } = options;
-  const late = () => new DOMException(`it still ran after ${withinMs} ms`, 'TimeoutError');
-  using limit = deadline(clock, withinMs, late);
+  let mayArrive = after !== undefined;
+  const settled = () => {
+    mayArrive = false;
+  };
+  after?.then(settled, settled);
+  let problem = `it still ran after ${withinMs} ms`;
+  using limit = deadline(clock, withinMs, () => new DOMException(problem, 'TimeoutError'));
   const { signal } = limit;
   try {
-    if (after) await abortable(after, signal);
     for (let pause = pauseMs.first; ; pause = Math.min(pause * 2, pauseMs.most)) {
-      const { running, pending } = await client.queue({ signal });
-      // Versions before 0.3.57 interrupt whatever runs: asked only while that is ours.
-      if (running.some((each) => each.promptId === promptId)) await client.interrupt(promptId, { signal });
-      else if (pending.some((each) => each.promptId === promptId)) await client.deletePending([promptId], { signal });
-      else return;
+      try {
+        const isLastLook = !mayArrive;
+        await dropPrompt(client, promptId, signal);
+        const { running, pending } = await client.queue({ signal });
+        if (isLastLook && ![...running, ...pending].some((each) => each.promptId === promptId)) return;
+      } catch (error) {
+        if (!isEngineTrouble(error)) throw error;
+        problem = error.message;
+      }
       await clock.sleep(pause, { signal });
     }
   } catch (error) {
-    // The job ends as cancelled all the same; an engine that is gone has nothing to cancel.
+    // The job ends as cancelled all the same.
     log.warn(`prompt ${promptId} could not be seen to end: ${reportError(error).message}`);
   }
 }

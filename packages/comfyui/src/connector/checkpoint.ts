@@ -3,9 +3,11 @@ import { z } from 'zod';
 const schema = z.object({
   v: z.literal(1),
   promptId: z.uuid(),
-  /** Id of the websocket it was submitted beside. One engine process never outlives it unnoticed; null without one. */
-  engineRun: z.string().nullable(),
+  /** Id of the websocket that gets its events; null when it was submitted without one. */
+  clientId: z.string().nullable(),
   deaths: z.number().int().nonnegative(),
+  /** Outputs of the workflow that the engine left out; saved once it has said so. */
+  ignored: z.array(z.string()).optional(),
 });
 
 /** How a job is found again in the engine. */

@@ -5,8 +5,11 @@ import { ComfyUIInputInvalidError } from '../errors.ts';
 const node = z.looseObject({ class_type: z.string().min(1), inputs: z.record(z.string(), z.unknown()).default({}) });
 const plainName = z.string().regex(/^[^/\\]+$/, 'must be a file name without folders');
 
-/** What a job of type `comfyui` asks for. */
-export const comfyuiJobInputSchema = z.strictObject({
+/** How inputs of nodes name a file in a folder. */
+export const fileReference = (subfolder: string | undefined, name: string) =>
+  subfolder ? `${subfolder}/${name}` : name;
+
+const inputSchema = z.strictObject({
   prompt: z.record(z.string(), node).describe('The workflow in API format'),
   extraData: z
     .record(z.string(), z.unknown())
@@ -15,13 +18,27 @@ export const comfyuiJobInputSchema = z.strictObject({
   uploads: z
     .array(
       z.strictObject({
-        name: plainName.describe('Name among the inputs; what is there already is replaced'),
-        subfolder: z.string().optional().describe('Folder among the inputs'),
+        name: plainName.describe('Name by which the workflow refers to it'),
+        subfolder: z.string().optional().describe('Folder among the inputs: the workflow refers to `subfolder/name`'),
         path: z.string().refine(isAbsolute, 'must be absolute').describe('File on the machine that runs the job'),
       }),
     )
     .default([])
     .describe('Files to store among the inputs before the workflow runs'),
+});
+
+/** What a job of type `comfyui` asks for. */
+export const comfyuiJobInputSchema = inputSchema.superRefine(({ prompt, uploads }, context) => {
+  const values = new Set(Object.values(prompt).flatMap(({ inputs }) => Object.values(inputs)));
+  for (const [index, { subfolder, name }] of uploads.entries()) {
+    const reference = fileReference(subfolder, name);
+    if (values.has(reference)) continue;
+    context.addIssue({
+      code: 'custom',
+      path: ['uploads', index],
+      message: `no input of the workflow is "${reference}", so nothing would use the file`,
+    });
+  }
 });
 
 export type ComfyUIJobInput = z.input<typeof comfyuiJobInputSchema>;

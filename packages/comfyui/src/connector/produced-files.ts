@@ -1,9 +1,9 @@
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
 import type { Endpoint, ProducedFile } from '@mgpu/core/jobs';
-import mime from 'mime/lite';
 import type { ComfyUIClient } from '../client/comfyui-client.ts';
 import type { EngineFile, NodeOutput } from '../client/types.ts';
+import { ComfyUIFileMissingError } from '../errors.ts';
 
 const maxFolders = 1_000;
 
@@ -57,29 +57,31 @@ export class FileReader {
     this.#local = local;
   }
 
-  async read(file: FoundFile, signal: AbortSignal): Promise<ProducedFile> {
-    const path = await this.#localPath(file);
-    const mediaType = mime.getType(file.filename);
+  /** What a store needs to copy it; `path` as `locate` found it. */
+  async read(file: FoundFile, path: string | undefined, signal: AbortSignal): Promise<ProducedFile> {
     return {
       name: file.subfolder === '' ? file.filename : `${file.subfolder}/${file.filename}`,
-      ...(mediaType === null ? {} : { mediaType }),
       origin: { node: file.node, key: file.key },
       // Every request costs the engine time it has for jobs.
       source: path === undefined ? { stream: (await this.#client.view(file, { signal })).body } : { path },
     };
   }
 
-  /** Undefined when the file is not here, or a link leads out of its folder: then the engine is asked, which knows. */
-  async #localPath({ filename, subfolder, type }: EngineFile): Promise<string | undefined> {
+  /**
+   * Where a file lies on this machine. Undefined when the engine's folders are not here, or something leads out of them:
+   * then the engine is asked, which knows. `COMFYUI_FILE_MISSING` when they are here and the file is not.
+   */
+  async locate({ filename, subfolder, type }: EngineFile): Promise<string | undefined> {
     const folder = type === 'output' ? this.#local?.outputDir : this.#local?.tempDir;
-    if (folder === undefined) return undefined;
-    const root = await this.#real(folder);
-    const parent = await this.#real(resolve(folder, subfolder));
-    if (root === undefined || parent === undefined || basename(filename) !== filename) return undefined;
-    if (parent !== root && !parent.startsWith(root + sep)) return undefined;
-    const path = join(parent, filename);
-    const facts = await lstat(path).catch(() => undefined); // not here
-    return facts?.isFile() ? path : undefined;
+    const root = folder === undefined ? undefined : await this.#real(folder);
+    if (folder === undefined || root === undefined || basename(filename) !== filename) return undefined;
+    const wanted = resolve(folder, subfolder);
+    const parent = await this.#real(wanted);
+    if (!isWithin(resolve(folder), wanted) || (parent !== undefined && !isWithin(root, parent))) return undefined;
+    const path = join(parent ?? wanted, filename);
+    const facts = await lstat(path).catch(ignoreMissing);
+    if (facts === undefined) throw new ComfyUIFileMissingError({ file: path, url: this.#client.url.href });
+    return facts.isFile() ? path : undefined;
   }
 
   /** Where a folder really is, asked once: looking at every part of a path for each file costs more than reading it. */
@@ -91,4 +93,10 @@ export class FileReader {
     if (real === undefined || this.#folders.size > maxFolders) this.#folders.delete(folder);
     return real;
   }
+}
+
+const isWithin = (folder: string, path: string) => path === folder || path.startsWith(folder + sep);
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }

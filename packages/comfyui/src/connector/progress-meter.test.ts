@@ -44,3 +44,14 @@ test('steps are not forgotten between two reports of the same node', () => {
   });
   expect(meter.see(state(4, 4, 'finished'))).toEqual({ percent: 100 });
 });
+
+test('an engine that does everything again takes nothing back', () => {
+  const meter = new ProgressMeter({ 1: node, 2: node });
+  const run: EngineEvent[] = [
+    { type: 'execution_start', data: { prompt_id } },
+    { type: 'executing', data: { prompt_id, node: '1' } },
+    { type: 'executing', data: { prompt_id, node: '2' } },
+  ];
+  const percents = [...run, ...run].map((event) => meter.see(event)?.percent);
+  expect(percents).toEqual([0, 0, 50, 50, 50, 50]);
+});

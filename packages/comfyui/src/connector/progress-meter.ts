@@ -22,15 +22,24 @@ export class ProgressMeter {
 
   /** The progress after this event; undefined when it says nothing new. */
   see(event: EngineEvent): JobProgress | undefined {
-    if (event.type === 'execution_start') return { percent: 0 };
-    if (event.type === 'execution_success') return { percent: 100 };
-    if (event.type === 'execution_cached') for (const node of event.data.nodes) this.#finish(node);
+    if (event.type === 'execution_success') {
+      this.#percent = 100;
+      return { percent: 100 };
+    }
+    if (event.type === 'execution_start') this.#startOver();
+    else if (event.type === 'execution_cached') for (const node of event.data.nodes) this.#finish(node);
     else if (event.type === 'executing' && event.data.node !== null)
       this.#run({ node: event.data.node, value: 0, max: 1 });
     else if (event.type === 'progress') this.#run(event.data);
     else if (event.type === 'progress_state') this.#seeAll(event.data.nodes);
     else return undefined;
     return this.#report();
+  }
+
+  /** An engine that died does everything again; what was reported stands until that is passed. */
+  #startOver(): void {
+    this.#done.clear();
+    this.#current = undefined;
   }
 
   #seeAll(nodes: Extract<EngineEvent, { type: 'progress_state' }>['data']['nodes']): void {
@@ -49,7 +58,7 @@ export class ProgressMeter {
 
   #finish(node: string): void {
     // Nodes that others expanded into are not in the graph and do not count.
-    if (node in this.#graph) this.#done.add(node);
+    if (Object.hasOwn(this.#graph, node)) this.#done.add(node);
     if (this.#current?.node === node) this.#current = undefined;
   }
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { abortable, type Clock, type ConnectorIo, MgpuError } from '@mgpu/core/jobs';
+import { abortable, type Clock, type ConnectorIo, MgpuError, reportError } from '@mgpu/core/jobs';
 import type { ComfyUIClient } from '../client/comfyui-client.ts';
-import type { EngineEvent, NodeErrors } from '../client/types.ts';
+import { describeNodeErrors } from '../client/prompt-refusal.ts';
+import type { EngineEvent, PromptGraph } from '../client/types.ts';
 import {
   ComfyUIBadAnswerError,
   ComfyUIEngineLostError,
@@ -9,8 +10,9 @@ import {
   ComfyUIPromptRemovedError,
   ComfyUIUnreachableError,
 } from '../errors.ts';
-import { cancelPrompt } from './cancel-prompt.ts';
+import { cancelPrompt, dropPrompt } from './cancel-prompt.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { isEngineTrouble, wasNotHeard } from './engine-trouble.ts';
 import type { EventLink } from './event-link.ts';
 import type { ReadJobInput } from './job-input.ts';
 import { locatePrompt, type Outcome, type Place } from './outcome.ts';
@@ -26,13 +28,12 @@ export interface PromptRunOptions {
   readonly input: ReadJobInput;
   readonly io: Pick<ConnectorIo, 'signal' | 'log' | 'checkpoint'>;
   readonly onEvent: (event: EngineEvent) => void;
-  /** Brings to this engine what the workflow needs; done before it is submitted here, wherever it began. */
-  readonly prepare: () => Promise<void>;
+  /** Brings to this engine what the workflow needs and returns it ready to be submitted here. */
+  readonly prepare: () => Promise<PromptGraph>;
 }
 
-const isEngineTrouble = (error: unknown): error is MgpuError =>
-  error instanceof MgpuError &&
-  (error.code === ComfyUIUnreachableError.code || error.code === ComfyUIBadAnswerError.code);
+/** Between submissions that were not taken. */
+const retryMs = { first: 100, most: 2_000 };
 
 /**
  * Takes one workflow through the engine, exactly once as long as the engine remembers it: saved before it is submitted,
@@ -41,55 +42,77 @@ const isEngineTrouble = (error: unknown): error is MgpuError =>
 export class PromptRun {
   readonly promptId: string;
   readonly #options: PromptRunOptions;
+  readonly #found: Checkpoint | undefined;
   #watch: PromptWatch;
   #deaths: number;
   #isAccepted = false;
+  #submissions = 0;
   #submission: Promise<unknown> | undefined;
-  /** What is wrong with outputs of the workflow that the engine left out. */
-  nodeErrors: NodeErrors = {};
+  /** The engine was not there for a while since the last submission. */
+  #wasAway = false;
+  /** Outputs of the workflow that the engine left out, and why. */
+  ignored: readonly string[];
 
   constructor(options: PromptRunOptions, found: Checkpoint | undefined) {
     this.#options = options;
+    this.#found = found;
     this.promptId = found?.promptId ?? randomUUID();
     this.#deaths = found?.deaths ?? 0;
+    this.ignored = found?.ignored ?? [];
     this.#watch = new PromptWatch(this.promptId, { isWhole: false, onEvent: options.onEvent });
   }
 
-  /** Follows what an earlier worker submitted; submits it when the engine does not know it. */
-  async resume(): Promise<Outcome> {
-    return this.#cancellable(async () => (await this.#follow()) ?? (await this.#submitUntilEnd()));
+  /** Follows what an earlier worker submitted, if there is such; submits it when the engine does not know it. */
+  async end(): Promise<Outcome> {
+    return this.#cancellable(async () => (await this.#resume()) ?? (await this.#submitUntilEnd()));
   }
 
-  async start(): Promise<Outcome> {
-    return this.#cancellable(() => this.#submitUntilEnd());
+  async #resume(): Promise<Outcome | undefined> {
+    if (!this.#found) return undefined;
+    const { link } = this.#options;
+    link.add(this.#watch);
+    const { clientId } = this.#found;
+    if (clientId !== null) link.listen(clientId);
+    const outcome = await this.#follow();
+    if (!outcome) this.#forgotten(undefined);
+    return outcome;
   }
 
   async #submitUntilEnd(): Promise<Outcome> {
-    await this.#options.prepare();
-    for (;;) {
-      await this.#submit();
+    const { prepare, clock, io, settings } = this.#options;
+    const prompt = await prepare();
+    for (let refusals = 0; ; ) {
+      const trouble = await this.#submit(prompt);
       const outcome = await this.#follow();
-      if (outcome) return outcome;
-      this.#forgotten();
+      if (outcome) {
+        if (this.#submissions > 1) await this.#dropCopies();
+        return outcome;
+      }
+      this.#forgotten(trouble);
+      refusals = trouble ? refusals + 1 : 0;
+      if (!trouble) continue;
+      if (refusals >= settings.maxSubmissions) throw trouble;
+      const pauseMs = Math.min(retryMs.first * 2 ** refusals, retryMs.most);
+      // Apart from others that were not taken, so that it shows which of them an engine dies of.
+      await clock.sleep(pauseMs * (0.5 + Math.random()), { signal: io.signal });
     }
   }
 
-  async #submit(): Promise<void> {
+  /** Undefined when the engine took it; else what went wrong, and the engine may have it all the same. */
+  async #submit(prompt: PromptGraph): Promise<MgpuError | undefined> {
     const { link, client, io, input, onEvent } = this.#options;
     const connection = await link.open(io.signal);
     this.#unwatch();
     this.#watch = new PromptWatch(this.promptId, { isWhole: connection !== undefined, onEvent });
     link.add(this.#watch);
     const { promptId } = this;
-    await io.checkpoint({
-      v: 1,
-      promptId,
-      engineRun: connection?.clientId ?? null,
-      deaths: this.#deaths,
-    } satisfies Checkpoint);
+    const checkpoint: Checkpoint = { v: 1, promptId, clientId: connection?.clientId ?? null, deaths: this.#deaths };
+    await io.checkpoint(checkpoint);
     io.signal.throwIfAborted();
     this.#isAccepted = false;
-    const submission = client.submit(input.prompt, {
+    this.#wasAway = false;
+    this.#submissions++;
+    const submission = client.submit(prompt, {
       promptId,
       ...(connection ? { clientId: connection.clientId } : {}),
       ...(input.extraData ? { extraData: input.extraData } : {}),
@@ -97,26 +120,32 @@ export class PromptRun {
     // Nobody may be waiting for it any more when it fails.
     this.#submission = submission.catch(() => {});
     try {
-      this.nodeErrors = (await abortable(submission, io.signal)).nodeErrors;
+      const { nodeErrors } = await abortable(submission, io.signal);
       this.#isAccepted = true;
+      this.ignored = describeNodeErrors(nodeErrors);
     } catch (error) {
       if (!isEngineTrouble(error)) throw error;
-      // The engine may have it all the same: whoever follows looks first.
       this.#watch.distrust();
+      return error;
     }
+    if (this.ignored.length > 0) await io.checkpoint({ ...checkpoint, ignored: this.ignored });
+    return undefined;
   }
 
   /** Until it has ended; undefined when the engine does not know it. */
   async #follow(): Promise<Outcome | undefined> {
-    const { clock, io, settings } = this.#options;
+    const { clock, io, link, settings } = this.#options;
     const watch = this.#watch;
     let [pauseMs, mostMs] = settings.pollMs;
     for (let isFirst = !this.#isAccepted; ; isFirst = false) {
       const { isWhole } = watch;
-      const news = isFirst ? 'doubt' : await watch.next(isWhole ? settings.quietMs : pauseMs, clock, io.signal);
-      if (typeof news === 'object') return news;
+      const end = isFirst ? undefined : await watch.next(isWhole ? settings.quietMs : pauseMs, clock, io.signal);
+      if (end) return end;
       const place = await this.#locate();
-      if (typeof place === 'object') return place;
+      if (typeof place === 'object') {
+        if (watch.isWhole) link.renew('it did not tell the end of a prompt');
+        return place;
+      }
       if (place === 'unknown') return undefined;
       if (place === 'running') watch.hasBegun = true;
       if (!isWhole) pauseMs = Math.min(mostMs, pauseMs * 1.5);
@@ -132,6 +161,7 @@ export class PromptRun {
         return await locatePrompt(client, this.promptId, io.signal);
       } catch (error) {
         if (io.signal.aborted || !isEngineTrouble(error)) throw error;
+        this.#wasAway ||= error.code === ComfyUIUnreachableError.code;
         const waitedMs = clock.elapsed() - since;
         if (waitedMs > settings.goneMs) {
           if (error.code === ComfyUIBadAnswerError.code) throw error;
@@ -143,19 +173,30 @@ export class PromptRun {
     }
   }
 
-  /** The engine has forgotten it. Throws when submitting it again would be wrong. */
-  #forgotten(): void {
+  /** The engine does not know it. Throws when submitting it again would be wrong. */
+  #forgotten(trouble: MgpuError | undefined): void {
     const { engine, settings, io } = this.#options;
     const { isWhole, hasBegun } = this.#watch;
     // The connection has been whole all the time, so the engine is the same: somebody took it out of the queue.
     if (isWhole && this.#isAccepted) {
       throw new ComfyUIPromptRemovedError({ engine, promptId: this.promptId, fault: 'permanent' });
     }
-    if (hasBegun) this.#deaths++;
+    // An engine can die of a prompt before it takes it: while it reads it.
+    const diedReading = trouble !== undefined && this.#wasAway && !wasNotHeard(trouble);
+    if (hasBegun || diedReading) this.#deaths++;
     if (this.#deaths >= settings.maxDeaths) {
       throw new ComfyUIJobKillsEngineError({ engine, deaths: this.#deaths, fault: 'permanent' });
     }
-    io.log.info(`${engine} does not know prompt ${this.promptId} any more; it is submitted again`);
+    io.log.info(`${engine} does not know prompt ${this.promptId}; it is submitted again`);
+  }
+
+  /** A submission whose answer was lost may have arrived after the next one. */
+  async #dropCopies(): Promise<void> {
+    const { client, io } = this.#options;
+    await dropPrompt(client, this.promptId, io.signal).catch((error) => {
+      io.signal.throwIfAborted();
+      io.log.warn(`prompt ${this.promptId} may be done twice: ${reportError(error).message}`);
+    });
   }
 
   async #cancellable(work: () => Promise<Outcome>): Promise<Outcome> {

@@ -5,6 +5,9 @@ import type { Outcome } from './outcome.ts';
 /** Nobody reads it; making the default one takes longer than all else here. */
 const noReason = 'no longer waited for';
 
+/** Not the end: ComfyUI leaves out what depends on that node and does the rest (`execution_block_cb` in execution.py). */
+const blocked = 'ExecutionBlocked';
+
 /**
  * One prompt as the websocket shows it. What it says of the end is believed only while `isWhole`: the connection has
  * been open, and nothing of it lost, since before the prompt was submitted.
@@ -32,7 +35,8 @@ export class PromptWatch {
     if (event.type === 'execution_start') this.hasBegun = true;
     else if (event.type === 'executed' && event.data.output) this.#outputs[event.data.node] = event.data.output;
     else if (event.type === 'execution_success') this.#end({ end: 'success', outputs: this.#outputs });
-    else if (event.type === 'execution_error') this.#end({ end: 'error', error: event.data });
+    else if (event.type === 'execution_error' && event.data.exception_type !== blocked)
+      this.#end({ end: 'error', error: event.data });
     else if (event.type === 'execution_interrupted')
       this.#end({ end: 'interrupted', node: String(event.data.node_id) });
   }
@@ -43,15 +47,15 @@ export class PromptWatch {
     this.#wake.resolve();
   }
 
-  /** Until it ended, something is wrong with the connection, or nothing was heard for `ms`. */
-  async next(ms: number, clock: Clock, signal: AbortSignal): Promise<Outcome | 'doubt' | 'quiet'> {
+  /** Its end; undefined when the engine should be asked: the connection broke, or nothing was heard for `ms`. */
+  async next(ms: number, clock: Clock, signal: AbortSignal): Promise<Outcome | undefined> {
     for (;;) {
       if (this.#outcome && this.isWhole) return this.#outcome;
       const { isWhole } = this;
       const news = this.#news;
       const woken = await this.#pause(ms, clock, signal);
-      if (isWhole !== this.isWhole) return 'doubt';
-      if (!woken && (!this.isWhole || news === this.#news)) return 'quiet';
+      if (isWhole !== this.isWhole) return undefined;
+      if (!woken && (!this.isWhole || news === this.#news)) return undefined;
     }
   }
 

@@ -10,6 +10,8 @@ export interface ConnectorSettings {
   readonly goneMs: number;
   /** How long a cancelled prompt may take to end. Below the 10 s a worker waits for a connector. */
   readonly cancelMs: number;
+  /** How often in a row a prompt is submitted that the engine does not take. */
+  readonly maxSubmissions: number;
   /** Ends of the engine in the middle of the same job after which the job is not given to it again. */
   readonly maxDeaths: number;
 }
@@ -20,5 +22,6 @@ export const defaultSettings: ConnectorSettings = {
   pollMs: [10, 500],
   goneMs: 120_000,
   cancelMs: 8_000,
+  maxSubmissions: 6,
   maxDeaths: 2,
 };
