@@ -7,7 +7,7 @@ import { identifyGpu } from '../gpu/identify-gpu.ts';
 import type { ProbeContext } from '../probe/probe.ts';
 import { expectPortsFree } from '../process/ports.ts';
 import { hashSpec, type ProcessRecord, type ProcessRecordFile, processRecordFile } from '../process/process-record.ts';
-import { bootId, readProcess } from '../process/process-table.ts';
+import { bootId, readProcess, signalProcess } from '../process/process-table.ts';
 import { leaderless, type TreeIdentity } from '../process/process-tree.ts';
 import { type ProcessSpec, type SpawnedProcess, spawnProcess } from '../process/spawn.ts';
 import { stopTree } from '../process/stop-tree.ts';
