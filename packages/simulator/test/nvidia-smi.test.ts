@@ -116,6 +116,21 @@ describe('nvidia-smi', () => {
     expect(await query('index,name', { count: 2, name: 'NVIDIA H100', faults })).toMatchObject({ code, stdout });
   });
 
+  it('counts the GPUs that are left', async () => {
+    expect((await query('count', { count: 3, faults: { onlyFirst: 2 } })).stdout).toBe('2\n2\n');
+  });
+
+  it('names a lost GPU by its own bus id, and refuses one that is not there', async () => {
+    const gpus = [{ busId: '00000000:41:00.0' }, { busId: '0000:42:00.0' }];
+    const lost = async (gpuLost: number) => (await query('index', { count: 2, gpus, faults: { gpuLost } })).stdout;
+    expect([await lost(0), await lost(1)]).toEqual([
+      expect.stringContaining('for GPU 0000:41:00.0:'),
+      expect.stringContaining('for GPU 0000:42:00.0:'),
+    ]);
+    const { code, stderr } = await query('index', { count: 2, faults: { gpuLost: 2 } });
+    expect([code, stderr]).toEqual([2, expect.stringContaining('faults.gpuLost: there is no such GPU')]);
+  });
+
   it('prints garbage', async () => {
     const { code, stdout } = await query('index', { faults: { garbage: true } });
     expect(code).toBe(0);
@@ -123,8 +138,10 @@ describe('nvidia-smi', () => {
   });
 
   it('says one UUID for all', async () => {
-    const { stdout } = await query('uuid', { count: 3, faults: { duplicateUuid: true } });
-    expect(new Set(stdout.trim().split('\n')).size).toBe(1);
+    for (const gpus of [[], [{ uuid: 'GPU-a' }, { uuid: 'GPU-b' }]]) {
+      const { stdout } = await query('uuid', { count: 3, gpus, faults: { duplicateUuid: true } });
+      expect(new Set(stdout.trim().split('\n')).size).toBe(1);
+    }
   });
 
   it('answers slowly', async () => {
