@@ -307,9 +307,9 @@ describeProtocol('files', (comfy) => {
     '0 83 206 44 173 99 167 177 66 222 62 158 105 154 43 111 121 47 201 14 137 30 126 249 120 216 142 126 220 109 9 105 201 64 197 86 187 164 90 237 57 180 73 196 16 163 89 66 167 56 189 52 148 244 144 33 127 111 37 133 4 127 223 116 239 52 206 132 142 210 99 148 95 191 31 187 76 86 154 80 209 47 170 255';
   it('makes larger by a factor with the method lanczos', async () => {
     await upload(comfy(), picture(5, 4, 3), 'methods.png');
-    const scale = (scale_by: number) => ({
+    const scale = (scale_by: number, upscale_method = 'lanczos') => ({
       class_type: 'ImageScaleBy',
-      inputs: { image: ['1', 0], upscale_method: 'lanczos', scale_by },
+      inputs: { image: ['1', 0], upscale_method, scale_by },
     });
     const double = await pixelsOf(comfy(), { 1: load('methods.png'), 2: scale(2) }, ['2', 0]);
     expect([double.width, double.height]).toEqual([10, 8]);
@@ -319,10 +319,14 @@ describeProtocol('files', (comfy) => {
     };
     const { data } = await pixelsOf(comfy(), { 1: load('methods.png'), 2: wide }, ['2', 0]);
     expect([...data].join(' ')).toBe(larger);
-    const { events } = await comfy().run({ 1: load('methods.png'), 2: scale(0.01), 3: save(['2', 0]) });
-    expect(events.data('execution_error')[0].exception_message).toBe(
+    const failure = async (method: string) => {
+      const { events } = await comfy().run({ 1: load('methods.png'), 2: scale(0.01, method), 3: save(['2', 0]) });
+      return events.data('execution_error')[0].exception_message;
+    };
+    expect([await failure('lanczos'), await failure('area')]).toEqual([
+      'height and width must be > 0\n',
       'Input and output sizes should be greater than 0, but got input (H: 4, W: 5) output (H: 0, W: 0)\n',
-    );
+    ]);
   });
 
   it('averages with the method area', async () => {

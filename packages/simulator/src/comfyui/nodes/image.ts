@@ -108,6 +108,7 @@ export const imageScaleBy: NodeClass = {
     const method = inputs.upscale_method as UpscaleMethod;
     const [width, height] = [pythonRound(image.width * by), pythonRound(image.height * by)];
     if (width === 0 || height === 0) {
+      if (method === 'lanczos') throw new PythonError('ValueError', 'height and width must be > 0');
       const sizes = `input (H: ${image.height}, W: ${image.width}) output (H: ${height}, W: ${width})`;
       throw new PythonError('RuntimeError', `Input and output sizes should be greater than 0, but got ${sizes}`);
     }
