@@ -302,7 +302,7 @@ describe('faults of the process', () => {
     await comfy[Symbol.asyncDispose]();
     process.kill(childPid, 'SIGTERM');
     const left = statusOf(childPid);
-    expect(left?.state).toBe('S');
+    expect(left?.state).toMatch(/[DRS]/);
     expect(left?.session).toBe(childPid);
     expect(left?.parent).not.toBe(comfy.program.child.pid);
     expect(await isFree(comfy.port)).toBe(false);
@@ -327,18 +327,18 @@ describe('faults of the process', () => {
     await comfy.setFaults({ floodStdout: { linesPerSecond: 100 }, leaveChild: { lifeS: 30 } });
     const { childPid } = await comfy.get('/sim/state');
     killLater(childPid);
-    expect(statusOf(childPid)?.state).toBe('S');
+    expect(statusOf(childPid)?.state).toMatch(/[DRS]/);
     await comfy.program.printed('flood 000000010', 'stdout');
     expect((await comfy.setFaults({})).status).toBe(200);
   });
 
   it('floods no faster than asked', async () => {
-    await using comfy = await Comfy.start({ sim: { faults: { floodStdout: { linesPerSecond: 200 } } } });
-    await comfy.program.printed('flood 000000100', 'stdout');
+    await using comfy = await Comfy.start({ sim: { faults: { floodStdout: { linesPerSecond: 5 } } } });
+    await comfy.program.printed('flood 000000003', 'stdout');
     // Counted before the time is taken, so that a busy machine can only make it slower.
     const lines = comfy.program.stdout.split('\n').length - 1;
     const { uptimeMs } = await comfy.get('/sim/state');
-    expect(lines).toBeLessThanOrEqual((uptimeMs / 1000) * 200);
+    expect(lines).toBeLessThanOrEqual((uptimeMs / 1000) * 5);
   });
 
   it('floods stdout with numbered lines', async () => {

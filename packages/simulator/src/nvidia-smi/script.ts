@@ -4,7 +4,7 @@ const count = () => z.int().check(z.minimum(0));
 
 /** Faults of the `nvidia-smi` stand-in. */
 export const gpuFaultsSchema = z.strictObject({
-  /** Print nothing and never end. */
+  /** Print nothing but a note on stderr, and never end. */
   hang: z.optional(z.boolean()),
   /** While hanging or slow. */
   ignoreTerm: z.optional(z.boolean()),
@@ -61,7 +61,8 @@ export const gpuSimulationSchema = z
   })
   .check(
     z.refine(
-      ({ count, faults: { gpuLost = 0, onlyFirst } }) => gpuLost === 0 || gpuLost < Math.min(count, onlyFirst ?? count),
+      ({ count, faults: { gpuLost, onlyFirst = count } }) =>
+        gpuLost === undefined || gpuLost < Math.min(count, onlyFirst),
       { path: ['faults', 'gpuLost'], error: 'there is no such GPU' },
     ),
   );
