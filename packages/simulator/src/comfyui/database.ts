@@ -6,10 +6,15 @@ import type { Options } from './options.ts';
 import { StartError } from './start-error.ts';
 import { isSince } from './version.ts';
 
-/** Locks the file of `--database-url` as 0.17 and later do. Taken by another process, it is an error in the log, and from 0.38 the end: throws StartError. */
+/**
+ * Locks the file of `--database-url` as 0.17 and later do. If another server has it, that is an error in the log, and
+ * for the assets the end: throws StartError.
+ */
 export async function openDatabase({ databaseFile, assets }: Options, version: string, log: Log): Promise<void> {
-  if (databaseFile === undefined || !isSince(version, '0.17.0') || (await lock(databaseFile))) return;
-  if (assets && isSince(version, '0.38.0')) {
+  const onlyForAssets = isSince(version, '0.38.0');
+  if (databaseFile === undefined || !isSince(version, '0.17.0') || (onlyForAssets && !assets)) return;
+  if (await lock(databaseFile)) return;
+  if (onlyForAssets) {
     log.error(
       `ASSETS_STARTUP_FAILED: in_use\nAnother ComfyUI is already using this database: '${databaseFile}'.\nStop it, choose another file with --database-url, or start with --disable-assets`,
     );
@@ -25,9 +30,10 @@ export async function openDatabase({ databaseFile, assets }: Options, version: s
 
 /**
  * Node has no file locks. A name in Linux's abstract socket namespace is held in the same way: by one process, until it
- * ends, however it ends.
+ * ends, however it ends. Other systems have nothing like it.
  */
 async function lock(file: string): Promise<boolean> {
+  if (process.platform !== 'linux') return true;
   const name = createHash('sha256').update(file).digest('hex');
   const holder = createServer().unref();
   try {

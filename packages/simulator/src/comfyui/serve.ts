@@ -72,7 +72,8 @@ async function bind(server: Server, address: string, engine: Engine): Promise<vo
     await once(server, 'listening');
   } catch (error) {
     const { code, errno = 0, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOTFOUND') throw uncaught(620, 'socket.gaierror: [Errno -2] Name or service not known');
+    const unresolved = UNRESOLVED[code ?? ''];
+    if (unresolved !== undefined) throw uncaught(620, `socket.gaierror: ${unresolved}`);
     if (code === 'EADDRINUSE' && engine.isSince('0.21.0')) {
       engine.log.error(
         `Port ${port} is already in use on address ${address}. Please close the other application or use a different port with --port.`,
@@ -87,6 +88,10 @@ async function bind(server: Server, address: string, engine: Engine): Promise<vo
   }
 }
 
+const UNRESOLVED: Readonly<Record<string, string>> = {
+  EAI_AGAIN: '[Errno -3] Temporary failure in name resolution',
+  ENOTFOUND: '[Errno -2] Name or service not known',
+};
 /** The C library's words. */
 const REASONS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'address already in use',
