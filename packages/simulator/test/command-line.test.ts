@@ -1,9 +1,10 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { leasePorts } from '@mgpu/core/testing';
+import { describe, expect, it, vi } from 'vitest';
 import { comfyuiProgram } from '../src/index.ts';
 import { single } from './prompts.ts';
-import { Comfy, type ComfyOptions, freePort, Program, real, temporaryFolder } from './support.ts';
+import { Comfy, type ComfyOptions, Program, real, temporaryFolder } from './support.ts';
 
 const engines = [
   { name: 'simulated', real: undefined, skip: false },
@@ -54,7 +55,7 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       expect(code).toBe(1);
       expect(stderr).toContain(`FileNotFoundError: [Errno 2] No such file or directory: '${folder.path}/custom_nodes'`);
     },
-    60_000,
+    180_000,
   );
 
   it.skipIf(skip)(
@@ -64,13 +65,30 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       expect(code).toBe(1);
       expect(stderr).toContain("FileNotFoundError: [Errno 2] No such file or directory: '/does/not/exist.yaml'");
     },
-    60_000,
+    180_000,
+  );
+
+  it.skipIf(skip)(
+    'needs that file to be YAML',
+    async () => {
+      using folder = temporaryFolder();
+      const file = join(folder.path, 'broken.yaml');
+      writeFileSync(file, 'a: b: c\n');
+      const { code, stderr } = await refused({ args: ['--extra-model-paths-config', file] }, engine);
+      expect(code).toBe(1);
+      expect(stderr).toContain('yaml.scanner.ScannerError: ');
+      expect(stderr).toContain(`  in "${file}", line 1, column `);
+      const other = await refused({ args: ['--extra-model-paths-config', folder.path] }, engine);
+      expect(other.stderr).toContain(`IsADirectoryError: [Errno 21] Is a directory: '${folder.path}'`);
+    },
+    180_000,
   );
 
   it.skipIf(skip)(
     'reports a port that is taken and ends with 1',
     async () => {
-      const port = await freePort();
+      using lease = await leasePorts(1);
+      const port = lease.first;
       await using _holder = await Comfy.start({ port }, undefined);
       const { code, stderr } = await refused({ port }, engine);
       expect(code).toBe(1);
@@ -78,7 +96,7 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       expect(stderr).toContain('Starting server');
       expect(stderr).not.toContain('To see the GUI');
     },
-    60_000,
+    180_000,
   );
 
   it.skipIf(skip)(
@@ -87,8 +105,10 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       const { code, stderr } = await refused({ args: ['--listen', '203.0.113.7'] }, engine);
       expect(code).toBe(1);
       expect(stderr).toContain('OSError: [Errno 99] error while attempting to bind on address');
+      const nobody = await refused({ args: ['--listen', 'nobody.invalid'] }, engine);
+      expect([nobody.code, nobody.stderr]).toEqual([1, expect.stringContaining('socket.gaierror: [Errno -')]);
     },
-    60_000,
+    180_000,
   );
 
   it.skipIf(skip)(
@@ -98,7 +118,7 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       expect(code).toBe(0);
       expect(stderr).not.toContain('To see the GUI');
     },
-    60_000,
+    180_000,
   );
 
   it.skipIf(skip)(
@@ -123,7 +143,7 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       expect(stderr).toContain(`\u001b[32m[INFO]\u001b[0m To see the GUI go to: http://127.0.0.1:${comfy.port}`);
       expect(stdout).toBe('');
     },
-    60_000,
+    180_000,
   );
 
   it.skipIf(skip)(
@@ -139,7 +159,7 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       expect(again.port).toBeGreaterThan(0);
       expect(readdirSync(join(comfy.folder, 'temp'))).toEqual([]);
     },
-    60_000,
+    180_000,
   );
 
   it.skipIf(skip)(
@@ -150,7 +170,7 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       expect(await comfy.program.exit).toEqual({ code: 0, signal: null });
       expect(comfy.program.stderr).toContain('Stopped server');
     },
-    60_000,
+    180_000,
   );
 
   it.skipIf(skip)(
@@ -179,7 +199,7 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       expect(paths.vae).toEqual(expect.arrayContaining(['/models/one', '/models/two']));
       expect(other.program.stderr).toContain('Adding extra search path loras /models/lo');
     },
-    60_000,
+    180_000,
   );
 
   it.skipIf(skip)(
@@ -193,7 +213,7 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       expect(await response.text()).toBe('<p>mine');
       expect(response.headers.get('cache-control')).toContain('no-store');
     },
-    60_000,
+    180_000,
   );
 
   it.skipIf(skip)(
@@ -202,10 +222,11 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       await using comfy = await Comfy.start({ args: ['--enable-cors-header', '--max-upload-size', '1'] }, engine);
       const response = await comfy.fetch('/prompt', { headers: { origin: 'http://example.com' } });
       expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([200, '*']);
-      expect((await comfy.post('/prompt', `"${'x'.repeat(1100 * 1024)}"`)).status).not.toBe(200);
+      const body = { prompt: single(), padding: 'x'.repeat(3 * 1024 * 1024) };
+      expect((await comfy.post('/prompt', body)).status).toBe(413);
       expect((await comfy.get('/features')).max_upload_size).toBe(1024 * 1024);
     },
-    60_000,
+    180_000,
   );
 
   it.skipIf(skip)(
@@ -215,7 +236,93 @@ describe.each(engines)('command line, $name', ({ real: engine, skip }) => {
       await comfy.program.printed('To see the GUI', 'stdout');
       expect(comfy.program.stderr).not.toContain('To see the GUI');
     },
-    60_000,
+    180_000,
+  );
+});
+
+describe.each(engines)('options, $name', ({ real: engine, skip }) => {
+  /** The nodes that a second run of one prompt takes from the cache, after another one between. */
+  const remembered = async (args: string[]): Promise<string[]> => {
+    await using comfy = await Comfy.start({ args }, engine);
+    const prompt = single();
+    await comfy.run(prompt);
+    await comfy.run(single());
+    const { events } = await comfy.run(prompt);
+    return events.data('execution_cached')[0].nodes.sort();
+  };
+
+  it.skipIf(skip)(
+    'keeps as many results as --cache-lru says, or none',
+    async () => {
+      expect(await remembered(['--cache-lru', '10'])).toEqual(['1', '2']);
+      expect(await remembered(['--cache-none'])).toEqual([]);
+    },
+    180_000,
+  );
+
+  it.skipIf(skip)(
+    'loads no custom nodes, or those on the white list',
+    async () => {
+      const known = async (args: string[]) => {
+        await using comfy = await Comfy.start({ args: ['--disable-all-custom-nodes', ...args] }, engine);
+        const names = ['SlowNode', 'SaveImageWebsocket', 'SaveImage'];
+        const found = await Promise.all(names.map((name) => comfy.get(`/object_info/${name}`)));
+        return found.flatMap((info) => Object.keys(info));
+      };
+      expect(await known([])).toEqual(['SaveImage']);
+      expect(await known(['--whitelist-custom-nodes', 'slow_node.py'])).toEqual(['SlowNode', 'SaveImage']);
+    },
+    180_000,
+  );
+
+  it.skipIf(skip)(
+    'forbids the page to talk to others, without partner nodes',
+    async () => {
+      await using comfy = await Comfy.start({ args: ['--disable-api-nodes'] }, engine);
+      expect((await comfy.fetch('/prompt')).headers.get('content-security-policy')).toContain("default-src 'self'");
+    },
+    180_000,
+  );
+
+  it.skipIf(skip)(
+    'logs from the asked level on',
+    async () => {
+      await using comfy = await Comfy.launch({ args: ['--verbose', 'ERROR', '--quick-test-for-ci'] }, engine);
+      expect((await comfy.program.exit).code).toBe(0);
+      expect(comfy.program.stderr).not.toContain('ComfyUI version:');
+      expect((await refused({ args: ['--verbose', 'NOPE'] }, engine)).code).toBe(2);
+    },
+    180_000,
+  );
+
+  it.skipIf(skip)(
+    'says nothing of its address when told so',
+    async () => {
+      await using comfy = await Comfy.launch({ args: ['--dont-print-server'] }, engine);
+      await vi.waitUntil(
+        () =>
+          comfy.fetch('/prompt').then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 150_000 },
+      );
+      expect(comfy.program.stderr).not.toContain('To see the GUI');
+    },
+    180_000,
+  );
+
+  it.skipIf(skip)(
+    'shares its database with nobody',
+    async () => {
+      using folder = temporaryFolder();
+      const args = ['--database-url', `sqlite:///${join(folder.path, 'comfyui.db')}`];
+      await using first = await Comfy.start({ args }, engine);
+      expect(first.program.stderr).not.toContain('Could not acquire lock');
+      await using second = await Comfy.start({ args }, engine);
+      expect(second.program.stderr).toContain(`Could not acquire lock on database '${folder.path}/comfyui.db'`);
+    },
+    180_000,
   );
 });
 
@@ -227,7 +334,7 @@ describe('command line of the simulator', () => {
   });
 
   it('finds no GPU where none is visible', async () => {
-    await using gpu = new Program(process.execPath, [comfyuiProgram(), '--port', '1'], {
+    await using gpu = new Program(process.execPath, [comfyuiProgram()], {
       env: { CUDA_VISIBLE_DEVICES: '' },
     });
     expect((await gpu.exit).code).toBe(1);
@@ -238,5 +345,63 @@ describe('command line of the simulator', () => {
     await using comfy = await Comfy.start({ args: ['--listen', '127.0.0.1,127.0.0.2'] });
     await comfy.program.printed('http://127.0.0.2:');
     expect((await fetch(`http://127.0.0.2:${comfy.port}/prompt`)).status).toBe(200);
+  });
+
+  it('stops over a shared database from 0.38 on, unless there are no assets', async () => {
+    using folder = temporaryFolder();
+    const args = ['--database-url', `sqlite:///${join(folder.path, 'comfyui.db')}`];
+    const sim = { version: '0.38.0' };
+    await using _first = await Comfy.start({ sim, args });
+    await using second = await Comfy.launch({ sim, args });
+    expect((await second.program.exit).code).toBe(1);
+    expect(second.program.stderr).toContain('ASSETS_STARTUP_FAILED: in_use');
+    await using third = await Comfy.start({ sim, args: [...args, '--disable-assets'] });
+    expect((await third.fetch('/prompt')).status).toBe(200);
+    expect(third.program.stderr).not.toContain('lock on database');
+  });
+
+  it.each([
+    ['--disable-assets', '0.37.0', '0.38.0'],
+    ['--offline', '0.37.0', '0.38.0'],
+    ['--enable-manager', '0.3.76', '0.4.0'],
+  ])('knows %s not in %s but in %s', async (flag, before, since) => {
+    const start = (version: string) => refused({ sim: { version }, args: [flag, '--quick-test-for-ci'] }, undefined);
+    const old = await start(before);
+    expect([old.code, old.stderr]).toEqual([2, expect.stringContaining(`error: unrecognized arguments: ${flag}`)]);
+    expect(old.stderr).not.toContain(`[${flag}]`);
+    expect((await start(since)).code).toBe(0);
+  });
+
+  it.each(['0.20.0', '1.0.0'])('reports a taken port as version %s does', async (version) => {
+    await using holder = await Comfy.start();
+    const { code, stderr } = await refused({ sim: { version }, port: holder.port }, undefined);
+    expect(code).toBe(1);
+    expect(stderr).toContain(version === '1.0.0' ? 'is already in use on address' : 'OSError: [Errno 98]');
+  });
+
+  it('takes its models from the folder it is given', async () => {
+    using folder = temporaryFolder();
+    mkdirSync(join(folder.path, 'vae'));
+    writeFileSync(join(folder.path, 'vae/mine.safetensors'), '');
+    await using comfy = await Comfy.start({ sim: { version: '0.38.0' }, args: ['--models-directory', folder.path] });
+    expect(await comfy.get('/models/vae')).toEqual(['mine.safetensors']);
+  });
+
+  it('describes the one GPU it sees, whatever its number', async () => {
+    using lease = await leasePorts(1);
+    using folder = temporaryFolder();
+    const args = ['--port', String(lease.first), '--cuda-device', '3', '--database-url', 'sqlite:///:memory:'];
+    await using gpu = new Program(process.execPath, [comfyuiProgram(), ...args], {
+      cwd: folder.path,
+      env: { MGPU_SIM: JSON.stringify({ gpu: { name: 'NVIDIA H100', memoryMiB: 1024 } }) },
+    });
+    await gpu.printed('To see the GUI');
+    expect(gpu.stderr).toContain('Set cuda device to: 3');
+    expect(gpu.stderr).toContain('Set vram state to: NORMAL_VRAM');
+    const answer = await fetch(`http://127.0.0.1:${lease.first}/system_stats`);
+    expect(await answer.json()).toMatchObject({
+      system: { pytorch_version: expect.stringContaining('+cu') },
+      devices: [{ name: 'cuda:0 NVIDIA H100 : cudaMallocAsync', type: 'cuda', index: 0, vram_total: 1024 ** 3 }],
+    });
   });
 });

@@ -15,13 +15,19 @@ export class EventLog implements AsyncDisposable {
   readonly clientId: string;
   readonly socket: WebSocket;
   readonly all: Event[] = [];
-  readonly closed: Promise<unknown>;
+  /** The code of the end of the connection. */
+  readonly closed: Promise<number>;
   readonly #watchers = new Set<() => void>();
 
   private constructor(port: number, clientId: string, path = '/ws') {
     this.clientId = clientId;
     this.socket = new WebSocket(`ws://127.0.0.1:${port}${path}?clientId=${clientId}`);
-    this.closed = once(this.socket, 'close');
+    this.closed = new Promise((resolve) => {
+      this.socket.once('close', (code) => {
+        resolve(code);
+        for (const watch of this.#watchers) watch();
+      });
+    });
     this.socket.on('message', (data, binary) => {
       this.all.push(binary ? { type: 'binary', data: data as Buffer } : JSON.parse(String(data)));
       for (const watch of this.#watchers) watch();
@@ -41,18 +47,27 @@ export class EventLog implements AsyncDisposable {
     return log;
   }
 
-  /** The first event, already here or to come, that fits. */
+  /** The first event, already here or to come, that fits; rejects when the connection ends without it. */
   until(fits: (event: Event) => boolean, from = 0): Promise<Event> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const watch = () => {
         const found = this.all.slice(from).find(fits);
-        if (found === undefined) return;
+        if (found !== undefined) resolve(found);
+        else if (this.socket.readyState === WebSocket.CLOSED)
+          reject(new Error(`the connection ended after ${this.types().join(', ')}`));
+        else return;
         this.#watchers.delete(watch);
-        resolve(found);
       };
       this.#watchers.add(watch);
       watch();
     });
+  }
+
+  /** Resolves when everything that the server has sent here so far is in the log. */
+  async settled(): Promise<void> {
+    const pong = once(this.socket, 'pong');
+    this.socket.ping();
+    await pong;
   }
 
   /** The event of this type, for a prompt if one is named. */

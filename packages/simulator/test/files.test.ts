@@ -34,6 +34,17 @@ async function pixelsOf(comfy: Comfy, graph: Record<string, unknown>, from: Link
   return decode(await comfy.image(entry.outputs.out.images[0]));
 }
 
+/** Two batches of plain pictures, multiplied. */
+const blended = (first: number, second: number) => ({
+  1: emptyImage({ color: 0x64323c, width: 2, height: 2, batch_size: first }),
+  2: emptyImage({ color: 0xffff00, width: 2, height: 2, batch_size: second }),
+  3: {
+    class_type: 'ImageBlend',
+    inputs: { image1: ['1', 0], image2: ['2', 0], blend_factor: 1, blend_mode: 'multiply' },
+  },
+  4: save(['3', 0], 'test/batch'),
+});
+
 const load = (image: string) => ({ class_type: 'LoadImage', inputs: { image } });
 
 describeProtocol('files', (comfy) => {
@@ -252,16 +263,19 @@ describeProtocol('files', (comfy) => {
     expect([...png.data]).toEqual(expected);
   });
 
-  it('scales to one free side and crops to the centre', async () => {
+  it('scales to one free side, and crops to the centre', async () => {
     const scale = (inputs: object) => ({
       class_type: 'ImageScale',
       inputs: { image: ['1', 0], upscale_method: 'bilinear', width: 0, height: 0, crop: 'disabled', ...inputs },
     });
-    const free = await pixelsOf(comfy(), { 1: emptyImage({ width: 40, height: 30 }), 2: scale({ width: 20 }) }, [
-      '2',
-      0,
-    ]);
-    expect([free.width, free.height]).toEqual([20, 15]);
+    const shape = async (inputs: object) => {
+      const graph = { 1: emptyImage({ width: 40, height: 30 }), 2: scale(inputs) };
+      const { width, height } = await pixelsOf(comfy(), graph, ['2', 0]);
+      return [width, height];
+    };
+    expect(await shape({ width: 20 })).toEqual([20, 15]);
+    expect(await shape({ height: 10 })).toEqual([13, 10]);
+    expect(await shape({})).toEqual([40, 30]);
     await upload(comfy(), picture(6, 2, 3), 'wide.png');
     const square = await pixelsOf(comfy(), { 1: load('wide.png'), 2: scale({ width: 2, height: 2, crop: 'center' }) }, [
       '2',
@@ -269,6 +283,50 @@ describeProtocol('files', (comfy) => {
     ]);
     const source = decode(picture(6, 2, 3)).data;
     expect([...square.data]).toEqual([2, 3, 8, 9].flatMap((pixel) => [...source.slice(pixel * 3, pixel * 3 + 3)]));
+  });
+
+  // What torch and Pillow make of the picture of 5 by 4 pixels, at 3 by 2.
+  const smaller = {
+    bilinear: [58, 154, 165, 115, 83, 179, 172, 97, 108, 144, 155, 80, 73, 169, 137, 87, 98, 194],
+    bicubic: [53, 165, 174, 111, 79, 175, 186, 106, 98, 154, 146, 66, 77, 173, 141, 78, 87, 199],
+    area: [77, 173, 141, 115, 168, 94, 153, 122, 90, 163, 131, 99, 158, 84, 137, 112, 80, 175],
+    lanczos: [72, 157, 148, 113, 146, 122, 151, 100, 102, 151, 153, 102, 131, 107, 140, 105, 96, 181],
+  };
+  it.each(Object.entries(smaller))('makes smaller with the method %s', async (upscale_method, expected) => {
+    await upload(comfy(), picture(5, 4, 3), 'methods.png');
+    const scale = {
+      class_type: 'ImageScale',
+      inputs: { image: ['1', 0], upscale_method, width: 3, height: 2, crop: 'disabled' },
+    };
+    const { data } = await pixelsOf(comfy(), { 1: load('methods.png'), 2: scale }, ['2', 0]);
+    expect([...data]).toEqual(expected);
+  });
+
+  // At 7 by 4, where the sums of lanczos leave the range of a byte.
+  const larger =
+    '0 83 206 44 173 99 167 177 66 222 62 158 105 154 43 111 121 47 201 14 137 30 126 249 120 216 142 126 220 109 9 105 201 64 197 86 187 164 90 237 57 180 73 196 16 163 89 66 167 56 189 52 148 244 144 33 127 111 37 133 4 127 223 116 239 52 206 132 142 210 99 148 95 191 31 187 76 86 154 80 209 47 170 255';
+  it('makes larger by a factor with the method lanczos', async () => {
+    await upload(comfy(), picture(5, 4, 3), 'methods.png');
+    const scale = (scale_by: number, upscale_method = 'lanczos') => ({
+      class_type: 'ImageScaleBy',
+      inputs: { image: ['1', 0], upscale_method, scale_by },
+    });
+    const double = await pixelsOf(comfy(), { 1: load('methods.png'), 2: scale(2) }, ['2', 0]);
+    expect([double.width, double.height]).toEqual([10, 8]);
+    const wide = {
+      class_type: 'ImageScale',
+      inputs: { image: ['1', 0], upscale_method: 'lanczos', width: 7, height: 4, crop: 'disabled' },
+    };
+    const { data } = await pixelsOf(comfy(), { 1: load('methods.png'), 2: wide }, ['2', 0]);
+    expect([...data].join(' ')).toBe(larger);
+    const failure = async (method: string) => {
+      const { events } = await comfy().run({ 1: load('methods.png'), 2: scale(0.01, method), 3: save(['2', 0]) });
+      return events.data('execution_error')[0].exception_message;
+    };
+    expect([await failure('lanczos'), await failure('bilinear')]).toEqual([
+      'height and width must be > 0\n',
+      'Input and output sizes should be greater than 0, but got input (H: 4, W: 5) output (H: 0, W: 0)\n',
+    ]);
   });
 
   it('averages with the method area', async () => {
@@ -304,6 +362,59 @@ describeProtocol('files', (comfy) => {
     };
     const png = await pixelsOf(comfy(), graph, ['3', 0]);
     expect([...png.data.slice(0, 3)]).toEqual(expected);
+  });
+
+  it.each([
+    [1, 2, 2],
+    [2, 1, 2],
+    [3, 3, 3],
+  ])('blends batches of %i and %i to one of %i', async (first, second, expected) => {
+    const { entry } = await comfy().run(blended(first, second));
+    expect(entry.outputs['4'].images).toHaveLength(expected);
+    const png = decode(await comfy().image(entry.outputs['4'].images.at(-1)));
+    expect([...png.data.slice(0, 3)]).toEqual([100, 50, 0]);
+  });
+
+  it('does not blend batches of different sizes', async () => {
+    const { events } = await comfy().run(blended(2, 3));
+    expect(events.data('execution_error')[0]).toMatchObject({
+      exception_type: 'RuntimeError',
+      exception_message: 'The size of tensor a (2) must match the size of tensor b (3) at non-singleton dimension 0\n',
+    });
+  });
+
+  it('takes a mask from any channel of a picture', async () => {
+    await upload(comfy(), picture(5, 4, 4), 'channels.png');
+    const source = decode(picture(5, 4, 4)).data;
+    for (const [at, channel] of ['red', 'green', 'blue', 'alpha'].entries()) {
+      const graph = {
+        1: { class_type: 'LoadImageMask', inputs: { image: 'channels.png', channel } },
+        2: { class_type: 'MaskToImage', inputs: { mask: ['1', 0] } },
+      };
+      const { data } = await pixelsOf(comfy(), graph, ['2', 0]);
+      const wanted = [...source].filter((_, i) => i % 4 === at).map((v) => (channel === 'alpha' ? 255 - v : v));
+      for (const [i, value] of wanted.entries())
+        expect(Math.abs((data[i * 3] as number) - value)).toBeLessThanOrEqual(channel === 'alpha' ? 1 : 0);
+    }
+  });
+
+  it('saves an animation, and says so beside its files', async () => {
+    const inputs = { filename_prefix: 'moving/a', fps: 5, lossless: true, quality: 80, method: 'fastest' };
+    const { entry } = await comfy().run({
+      1: emptyImage({ batch_size: 2, color: 0x204060 }),
+      3: { class_type: 'SaveAnimatedWEBP', inputs: { images: ['1', 0], ...inputs } },
+    });
+    expect(entry.outputs['3']).toEqual({
+      images: [{ filename: 'a_00001_.webp', subfolder: 'moving', type: 'output' }],
+      animated: [true],
+    });
+    const file = await comfy().image(entry.outputs['3'].images[0]);
+    expect(await sharp(file).metadata()).toMatchObject({ format: 'webp', width: 64, height: 48 });
+  });
+
+  it('shows anything as text, in an output without files', async () => {
+    const { entry } = await comfy().run({ 1: { class_type: 'PreviewAny', inputs: { source: 'hello' } } });
+    expect(entry.outputs).toEqual({ 1: { text: ['hello'] } });
   });
 
   it('inverts twice to the same picture', async () => {

@@ -1,6 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type GpuSimulationInput, nvidiaSmiProgram } from '../src/index.ts';
 import { Program, temporaryFolder } from './support.ts';
 
@@ -116,6 +116,21 @@ describe('nvidia-smi', () => {
     expect(await query('index,name', { count: 2, name: 'NVIDIA H100', faults })).toMatchObject({ code, stdout });
   });
 
+  it('counts the GPUs that are left', async () => {
+    expect((await query('count', { count: 3, faults: { onlyFirst: 2 } })).stdout).toBe('2\n2\n');
+  });
+
+  it('names a lost GPU by its own bus id, and refuses one that is not there', async () => {
+    const gpus = [{ busId: '00000000:41:00.0' }, { busId: '0000:42:00.0' }];
+    const lost = async (gpuLost: number) => (await query('index', { count: 2, gpus, faults: { gpuLost } })).stdout;
+    expect([await lost(0), await lost(1)]).toEqual([
+      expect.stringContaining('for GPU 0000:41:00.0:'),
+      expect.stringContaining('for GPU 0000:42:00.0:'),
+    ]);
+    const { code, stderr } = await query('index', { count: 2, faults: { gpuLost: 2 } });
+    expect([code, stderr]).toEqual([2, expect.stringContaining('faults.gpuLost: there is no such GPU')]);
+  });
+
   it('prints garbage', async () => {
     const { code, stdout } = await query('index', { faults: { garbage: true } });
     expect(code).toBe(0);
@@ -123,8 +138,10 @@ describe('nvidia-smi', () => {
   });
 
   it('says one UUID for all', async () => {
-    const { stdout } = await query('uuid', { count: 3, faults: { duplicateUuid: true } });
-    expect(new Set(stdout.trim().split('\n')).size).toBe(1);
+    for (const gpus of [[], [{ uuid: 'GPU-a' }, { uuid: 'GPU-b' }]]) {
+      const { stdout } = await query('uuid', { count: 3, gpus, faults: { duplicateUuid: true } });
+      expect(new Set(stdout.trim().split('\n')).size).toBe(1);
+    }
   });
 
   it('answers slowly', async () => {
@@ -136,7 +153,7 @@ describe('nvidia-smi', () => {
   it('hangs until it is told to stop, or killed when it does not listen', async () => {
     await using polite = start(['-L'], { faults: { hang: true } });
     await using deaf = start(['-L'], { faults: { hang: true, ignoreTerm: true } });
-    await vi.waitUntil(() => catchesTerm(deaf.child.pid as number), 10_000);
+    await Promise.all([polite.printed('hangs as asked'), deaf.printed('hangs as asked')]);
     polite.child.kill('SIGTERM');
     expect((await polite.exit).signal).toBe('SIGTERM');
     deaf.child.kill('SIGTERM');
@@ -159,9 +176,3 @@ describe('nvidia-smi', () => {
     expect([code, stderr]).toEqual([2, 'mgpu-sim-nvidia-smi: MGPU_SIM_GPUS: unknown key faults.hnag\n']);
   });
 });
-
-/** True once the process has a handler for SIGTERM, signal 15. */
-function catchesTerm(pid: number): boolean {
-  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0';
-  return (BigInt(`0x${caught}`) >> 14n) % 2n === 1n;
-}

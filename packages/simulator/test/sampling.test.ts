@@ -1,7 +1,7 @@
 import { decode } from 'fast-png';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { sampled, single } from './prompts.ts';
+import { emptyImage, sampled, single } from './prompts.ts';
 import { Comfy, type Json } from './support.ts';
 
 const fast = { stepMs: 1 };
@@ -48,6 +48,25 @@ describe('simulated sampling', () => {
     const frames = events.binaries();
     expect(frames.map((frame) => [frame.readUInt32BE(0), frame.readUInt32BE(4)])).toEqual([1, 2, 3].map(() => [1, 1]));
     expect(await sharp(frames[0]?.subarray(8)).metadata()).toMatchObject({ format: 'jpeg', width: 16, height: 16 });
+  });
+
+  it('makes previews no larger than asked', async () => {
+    await using comfy = await Comfy.start({ sim: { ...fast, previews: true }, args: ['--preview-size', '8'] });
+    const { events } = await comfy.run(sampled({ steps: 1 }, 128));
+    expect(await sharp(events.binaries()[0]?.subarray(8)).metadata()).toMatchObject({ width: 8, height: 8 });
+  });
+
+  it('encodes a picture to a latent that decides what comes out', async () => {
+    await using comfy = await Comfy.start({ sim: fast });
+    const redrawn = async (color: number) => {
+      const encode = { class_type: 'VAEEncode', inputs: { pixels: ['8', 0], vae: ['1', 2] } };
+      const graph = { ...sampled({ seed: 1, latent_image: ['9', 0] }), 8: emptyImage({ color }), 9: encode };
+      return pictureOf(comfy, (await comfy.run(graph)).entry);
+    };
+    const [red, again, blue] = [await redrawn(0xff0000), await redrawn(0xff0000), await redrawn(0x0000ff)];
+    expect([red.width, red.height]).toEqual([64, 48]);
+    expect(red.data).toEqual(again.data);
+    expect(red.data).not.toEqual(blue.data);
   });
 
   it('interrupts at the next step', async () => {

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { leasePorts } from '@mgpu/core/testing';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { comfyuiProgram, type SimulationInput } from '../src/index.ts';
 import { EventLog } from './event-log.ts';
@@ -15,16 +15,6 @@ export type Json = any;
 export function temporaryFolder(): { path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), 'mgpu-sim-'));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
-
-/** A port that the system has just given out. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 const alive = new Set<ChildProcess>();
@@ -109,20 +99,18 @@ export class Comfy implements AsyncDisposable {
   /** Starts one and does not wait for anything. */
   static async launch(options: ComfyOptions = {}, real?: RealComfy): Promise<Comfy> {
     const folder = temporaryFolder();
-    const port = options.port ?? (await freePort());
+    const lease = options.port === undefined ? await leasePorts(1) : undefined;
+    const port = options.port ?? (lease?.first as number);
     mkdirSync(join(folder.path, 'custom_nodes'));
     cpSync(join(import.meta.dirname, 'fixtures/slow_node.py'), join(folder.path, 'custom_nodes/slow_node.py'));
-    if (real)
-      cpSync(
-        join(real.checkout, 'custom_nodes/websocket_image_save.py'),
-        join(folder.path, 'custom_nodes/websocket_image_save.py'),
-      );
+    const imageSocket = 'custom_nodes/websocket_image_save.py';
+    if (real) cpSync(join(real.checkout, imageSocket), join(folder.path, imageSocket));
+    else writeFileSync(join(folder.path, imageSocket), '');
     const args = [
       '--cpu',
       '--port',
       String(port),
-      '--database-url',
-      'sqlite:///:memory:',
+      ...(options.args?.includes('--database-url') ? [] : ['--database-url', 'sqlite:///:memory:']),
       '--base-directory',
       folder.path,
       ...(options.args ?? []),
@@ -130,7 +118,10 @@ export class Comfy implements AsyncDisposable {
     const [file, ...start] = real ? [real.python, 'main.py'] : [process.execPath, comfyuiProgram(), 'main.py'];
     const env = { ...(options.sim && { MGPU_SIM: JSON.stringify(options.sim) }), ...options.env };
     const program = new Program(file as string, [...start, ...args], { cwd: real?.checkout ?? folder.path, env });
-    return new Comfy(program, port, folder.path, real !== undefined, () => folder[Symbol.dispose]());
+    return new Comfy(program, port, folder.path, real !== undefined, () => {
+      folder[Symbol.dispose]();
+      lease?.[Symbol.dispose]();
+    });
   }
 
   static async start(options: ComfyOptions = {}, real?: RealComfy): Promise<Comfy> {

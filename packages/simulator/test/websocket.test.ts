@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest';
+import { once } from 'node:events';
+import { expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { EventLog } from './event-log.ts';
 import { emptyImage, endless, minimal, preview, save, single, slow } from './prompts.ts';
@@ -146,14 +147,16 @@ describeProtocol('websocket', (comfy) => {
     await comfy().submit({
       prompt: { 1: emptyImage(), 2: slow(['1', 0], { seconds: 0, steps: 1 }), 3: save(['2', 0]) },
     });
-    await events.empty(1);
+    // It runs after the other, so that all of that one's events are out.
+    await comfy().run(single());
+    await events.settled();
     expect(new Set(events.types())).toEqual(new Set(['status', 'progress_state', 'progress']));
   });
 
   it('sends the events of a prompt to its client alone', async () => {
     await using bystander = await comfy().events();
     await comfy().run(single());
-    await bystander.empty(1);
+    await bystander.settled();
     expect(new Set(bystander.types())).toEqual(new Set(['status']));
   });
 
@@ -196,14 +199,56 @@ describeProtocol('websocket', (comfy) => {
     });
   });
 
-  it('fails in the node when a literal stands for an image', async () => {
+  const scale = { class_type: 'ImageScale', inputs: { upscale_method: 'area', width: 4, height: 4, crop: 'disabled' } };
+  const sampler = {
+    class_type: 'KSampler',
+    inputs: { model: 'm', seed: 1, steps: 1, cfg: 1, sampler_name: 'euler', scheduler: 'normal', denoise: 1 },
+  };
+  const latent = { class_type: 'EmptyLatentImage', inputs: { width: 64, height: 64, batch_size: 1 } };
+  it.each([
+    ['SaveImage', { images: 'abc', filename_prefix: 'x' }, 'AttributeError', "'str' object has no attribute 'shape'"],
+    ['SaveImage', { images: 5, filename_prefix: 'x' }, 'TypeError', "'int' object is not subscriptable"],
+    ['SaveImage', { images: { a: 1 }, filename_prefix: 'x' }, 'KeyError', '0'],
+    ['ImageScale', { ...scale.inputs, image: true }, 'AttributeError', "'bool' object has no attribute 'movedim'"],
+    ['ImageInvert', { image: 'abc' }, 'TypeError', "unsupported operand type(s) for -: 'float' and 'str'"],
+    ['MaskToImage', { mask: 1.5 }, 'AttributeError', "'float' object has no attribute 'reshape'"],
+    ['VAEDecode', { samples: 'abc', vae: 'v' }, 'TypeError', "string indices must be integers, not 'str'"],
+    ['VAEDecode', { samples: ['latent', 0], vae: 7 }, 'AttributeError', "'int' object has no attribute 'decode'"],
+    [
+      'KSampler',
+      { ...sampler.inputs, positive: 'p', negative: 'n', latent_image: 5 },
+      'TypeError',
+      "'int' object is not subscriptable",
+    ],
+    [
+      'KSampler',
+      { ...sampler.inputs, positive: 'p', negative: 'n', latent_image: ['latent', 0] },
+      'AttributeError',
+      "'str' object has no attribute 'get_model_object'",
+    ],
+    ['SlowNode', { image: 'abc', seconds: 0, steps: 1 }, 'AttributeError', "'str' object has no attribute 'shape'"],
+  ])('fails when a literal stands for a link: %s %j', async (class_type, inputs, exception_type, message) => {
+    const decode = { class_type: 'VAEDecode', inputs: { samples: ['1', 0], vae: 'v' } };
     const { events } = await comfy().run({
-      1: { class_type: 'SaveImage', inputs: { images: 'abc', filename_prefix: 'x' } },
+      latent,
+      1: { class_type, inputs },
+      ...(class_type === 'KSampler' && { 2: decode }),
+      ...(class_type !== 'SaveImage' && { 3: save([class_type === 'KSampler' ? '2' : '1', 0]) }),
     });
-    expect(events.data('execution_error')[0]).toMatchObject({
-      exception_type: 'AttributeError',
-      exception_message: "'str' object has no attribute 'shape'\n",
-    });
+    expect(events.data('execution_error')[0]).toMatchObject({ exception_type, exception_message: `${message}\n` });
+  });
+
+  it.each(['/ws', '/api/ws'])('refuses %s to a page of another origin', async (path) => {
+    const connect = (origin: string) => {
+      const socket = new WebSocket(`ws://127.0.0.1:${comfy().port}${path}`, { origin });
+      onTestFinished(() => socket.terminate());
+      return once(socket, 'open').then(
+        () => 'open',
+        (error: Error) => error.message,
+      );
+    };
+    expect(await connect('http://example.com')).toContain('403');
+    expect(await connect(comfy().url)).toBe('open');
   });
 
   it('executes outputs as early as it can', async () => {
@@ -249,6 +294,8 @@ describeProtocol('websocket', (comfy) => {
     await using bystander = await comfy().events();
     await comfy().post('/interrupt', { prompt_id: body.prompt_id });
     await bystander.empty(1);
+    await comfy().run(single());
+    await second.settled();
     expect(second.socket.readyState).toBe(WebSocket.OPEN);
     expect(second.types()).not.toContain('execution_interrupted');
   });

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { FLAGS, type Flag } from './flags.ts';
+import { type Flag, flagsOf } from './flags.ts';
 import { PythonError, pyFloat, pyInt, pyRepr } from './python.ts';
 
 /** A command line that argparse would refuse: usage on stderr, exit 2. */
@@ -8,11 +8,12 @@ export class UsageError extends Error {}
 /** Values per flag name; `append`ed flags accumulate, others keep the last occurrence. */
 export type ParsedFlags = ReadonlyMap<string, readonly string[]>;
 
-const APPENDED = new Set(['--extra-model-paths-config', '--feature-flag', '--verbose']);
+const APPENDED = new Set(['--extra-model-paths-config', '--feature-flag']);
 const isOption = (token: string) => token.startsWith('-') && token !== '-' && !/^-\d+(\.\d*)?$/.test(token);
 
-/** Reads a command line as Python's argparse does: unique prefixes, `--flag=value`, exclusive groups. */
-export function parseArguments(tokens: readonly string[]): ParsedFlags {
+/** Reads a command line as Python's argparse does with the flags of a version: unique prefixes, `--flag=value`, exclusive groups. */
+export function parseArguments(tokens: readonly string[], version: string): ParsedFlags {
+  const flags = flagsOf(version);
   const parsed = new Map<string, readonly string[]>();
   const groups = new Map<string, string>();
   const strangers: string[] = [];
@@ -23,7 +24,7 @@ export function parseArguments(tokens: readonly string[]): ParsedFlags {
       continue;
     }
     const [name, inline] = splitInline(token);
-    const flag = findFlag(name);
+    const flag = findFlag(flags, name);
     if (flag === undefined) {
       strangers.push(token);
       continue;
@@ -49,10 +50,10 @@ function splitInline(token: string): [string, string | undefined] {
   return at < 0 ? [token, undefined] : [token.slice(0, at), token.slice(at + 1)];
 }
 
-function findFlag(name: string): Flag | undefined {
-  const exact = FLAGS.find((flag) => flag.name === name);
+function findFlag(flags: readonly Flag[], name: string): Flag | undefined {
+  const exact = flags.find((flag) => flag.name === name);
   if (exact !== undefined || !name.startsWith('--')) return exact;
-  const matches = FLAGS.filter((flag) => flag.name.startsWith(name));
+  const matches = flags.filter((flag) => flag.name.startsWith(name));
   if (matches.length > 1)
     throw new UsageError(`ambiguous option: ${name} could match ${matches.map((flag) => flag.name).join(', ')}`);
   return matches[0];
@@ -94,8 +95,8 @@ function checkValue(flag: Flag, value: string): void {
 }
 
 /** The usage text, wrapped as argparse wraps it. */
-export function usage(): string {
-  const parts = ['[-h]', ...FLAGS.map((flag) => `[${flag.name}${valueText(flag)}]`)];
+export function usage(version: string): string {
+  const parts = ['[-h]', ...flagsOf(version).map((flag) => `[${flag.name}${valueText(flag)}]`)];
   const lines = ['usage: main.py'];
   for (const part of parts) {
     if ((lines.at(-1) ?? '').length + part.length >= 79) lines.push(`              ${part}`);

@@ -1,12 +1,11 @@
 #!/usr/bin/env node
-import { readFileSync, writeFileSync } from 'node:fs';
 import { parseJsonVariable } from '../environment.ts';
 import { UsageError, usage } from './arguments.ts';
-import { applyTermination } from './faults.ts';
+import { FaultPlan } from './faults.ts';
 import { readOptions } from './options.ts';
-import { type Faults, type Simulation, simulationSchema } from './script.ts';
-import { prepare } from './serve.ts';
-import { StartError } from './startup.ts';
+import { type Simulation, simulationSchema } from './script.ts';
+import { prepare, type SimulatedComfy } from './serve.ts';
+import { StartError } from './start-error.ts';
 
 /** Exit codes are CPython's: 2 for argparse, 1 for an exception. */
 function fail(code: number, text: string): never {
@@ -22,40 +21,33 @@ function readSimulation(): Simulation {
   }
 }
 
-/** True when this start is one of those that shall fail; with `times`, earlier starts are counted in a file. */
-function diesNow({ times, countFile }: NonNullable<Faults['dieAtStart']>): boolean {
-  if (times === undefined || countFile === undefined) return true;
-  let starts = 0;
-  try {
-    starts = Number(readFileSync(countFile, 'utf8'));
-  } catch {
-    // The first start finds no file.
-  }
-  writeFileSync(countFile, String(starts + 1));
-  return starts < times;
-}
-
 const args = process.argv.slice(2);
+const simulation = readSimulation();
+const { version } = simulation;
 if (args.includes('-h') || args.includes('--help')) {
-  process.stdout.write(`${usage()}\n`);
+  process.stdout.write(`${usage(version)}\n`);
   process.exit(0);
 }
-const simulation = readSimulation();
-const { dieAtStart } = simulation.faults;
-applyTermination(simulation.faults);
-if (dieAtStart !== undefined && diesNow(dieAtStart)) {
-  fail(dieAtStart.exitCode ?? 1, dieAtStart.message ?? 'RuntimeError: died at start as asked');
-}
+const faults = new FaultPlan(simulation.faults);
+const death = faults.strike('dieAtStart');
+if (death !== undefined) fail(death.exitCode ?? 1, death.message ?? 'RuntimeError: died at start as asked');
+
+let comfy: SimulatedComfy | undefined;
+process.on('SIGINT', () => {
+  if (faults.current.ignoreInt) return;
+  comfy?.interrupt();
+  process.exit(0);
+});
 try {
-  const options = readOptions(args, simulation.version, process.cwd());
-  const comfy = prepare(options, simulation, process.env.CUDA_VISIBLE_DEVICES);
-  process.on('SIGINT', () => {
-    comfy?.interrupt();
-    process.exit(0);
-  });
+  comfy = await prepare(
+    readOptions(args, version, process.cwd()),
+    simulation,
+    faults,
+    process.env.CUDA_VISIBLE_DEVICES,
+  );
   await comfy?.listen();
 } catch (error) {
-  if (error instanceof UsageError) fail(2, `${usage()}\nmain.py: error: ${error.message}`);
+  if (error instanceof UsageError) fail(2, `${usage(version)}\nmain.py: error: ${error.message}`);
   if (error instanceof StartError) fail(1, error.message);
   throw error;
 }

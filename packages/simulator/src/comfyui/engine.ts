@@ -1,23 +1,32 @@
 import { ResultCache } from './cache.ts';
 import { Executor } from './executor.ts';
-import { FaultPlan } from './faults.ts';
+import type { FaultPlan } from './faults.ts';
 import { serverFeatures } from './features.ts';
 import type { Folders } from './folders.ts';
 import { History } from './history.ts';
 import { Hub } from './hub.ts';
 import type { Log } from './log.ts';
-import type { NodeWorld } from './nodes/node.ts';
-import { nodeClasses } from './nodes/registry.ts';
+import type { NodeClass, NodeWorld } from './nodes/node.ts';
 import type { Options } from './options.ts';
 import { PromptQueue } from './queue.ts';
 import type { Simulation } from './script.ts';
 import { isSince } from './version.ts';
+
+interface EngineOptions {
+  readonly options: Options;
+  readonly simulation: Simulation;
+  readonly folders: Folders;
+  readonly nodes: ReadonlyMap<string, NodeClass>;
+  readonly faults: FaultPlan;
+  readonly log: Log;
+}
 
 /** Everything behind the routes: queue, worker, history, sockets. */
 export class Engine {
   readonly options: Options;
   readonly simulation: Simulation;
   readonly world: NodeWorld;
+  readonly nodes: ReadonlyMap<string, NodeClass>;
   readonly log: Log;
   readonly faults: FaultPlan;
   readonly history = new History();
@@ -30,25 +39,27 @@ export class Engine {
   /** Advances with every submission, refused ones too. */
   #number = 0;
 
-  constructor(options: Options, simulation: Simulation, folders: Folders, log: Log) {
+  constructor({ options, simulation, folders, nodes, faults, log }: EngineOptions) {
     this.options = options;
     this.simulation = simulation;
     this.world = { folders, simulation };
+    this.nodes = nodes;
+    this.faults = faults;
     this.log = log;
-    this.faults = new FaultPlan(simulation.faults);
     this.features = serverFeatures(simulation.version, options);
-    this.hub = new Hub({ faults: this.faults, features: this.features, queueInfo: () => this.queueInfo() });
+    this.hub = new Hub({ faults, features: this.features, queueInfo: () => this.queueInfo() });
     this.queue = new PromptQueue(() => this.hub.broadcast('status', { status: this.queueInfo() }));
     this.#cache = new ResultCache(options.cache);
     this.executor = new Executor({
       world: this.world,
       options,
-      nodes: nodeClasses,
+      nodes,
       hub: this.hub,
       cache: this.#cache,
-      faults: this.faults,
+      faults,
       log,
     });
+    log.onEntry = (entry) => this.hub.sendLog(entry);
   }
 
   queueInfo() {

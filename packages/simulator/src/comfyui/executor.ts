@@ -35,6 +35,9 @@ interface Run {
   readonly meta: Record<string, NodeMeta>;
 }
 
+/** Number of the node that runs, among those that were not cached, from 1. */
+const numberOf = (run: Run) => run.executed.length + 1;
+
 /** Executes one prompt after the other and tells the hub about it, in the real server's order of events. */
 export class Executor {
   readonly #deps: ExecutorOptions;
@@ -133,7 +136,7 @@ export class Executor {
       hub.node = id;
       hub.sendToRunner('executing', { node: id, display_node: id, prompt_id: item.id });
       this.#checkInterrupt();
-      await strikeJob(this.#deps.faults, item, { node: run.executed.length + 1 });
+      await strikeJob(this.#deps.faults, item, { node: numberOf(run) });
       const result = await nodeClass.run(this.#inputsOf(run, id), this.#contextOf(run, id));
       if (result.ui !== undefined)
         hub.sendToRunner('executed', { node: id, display_node: id, output: result.ui, prompt_id: item.id });
@@ -181,7 +184,7 @@ export class Executor {
       metadata: options.metadata,
       previewSize: previews ? options.previewSize : undefined,
       work: (ms, atOnce) => this.#work(ms * (faults.current.slow?.stepFactor ?? 1), atOnce),
-      beforeStep: (step) => strikeJob(faults, item, { step }),
+      beforeStep: (step) => strikeJob(faults, item, { node: numberOf(run), step }),
       progress: (value, max, preview) => {
         this.#checkInterrupt();
         run.progress.update(id, value, max, preview);

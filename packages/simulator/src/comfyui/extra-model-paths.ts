@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parse } from 'yaml';
+import { parse, YAMLParseError } from 'yaml';
+import { uncaught, unreadable } from './start-error.ts';
 
 export interface ExtraModelPath {
   readonly type: string;
@@ -8,12 +9,14 @@ export interface ExtraModelPath {
   readonly isDefault: boolean;
 }
 
+const LINE = 258;
+
 /**
  * Reads the file of `--extra-model-paths-config`: sections with `base_path`, `is_default` and types, each with one path
- * or several on lines of their own. Throws ENOENT when the file is missing, as the real one does.
+ * or several on lines of their own. Throws StartError when the file cannot be read or is no YAML.
  */
 export function readExtraModelPaths(file: string): ExtraModelPath[] {
-  const document = (parse(readFileSync(file, 'utf8')) ?? {}) as Record<string, Record<string, unknown> | null>;
+  const document = (readYaml(file) ?? {}) as Record<string, Record<string, unknown> | null>;
   return Object.values(document).flatMap((section) => {
     const { base_path: basePath = '.', is_default: isDefault = false, ...types } = section ?? {};
     const base = resolve(dirname(file), String(basePath));
@@ -24,4 +27,17 @@ export function readExtraModelPaths(file: string): ExtraModelPath[] {
         .map((path) => ({ type, path: resolve(base, path.trim()), isDefault: isDefault === true })),
     );
   });
+}
+
+function readYaml(file: string): unknown {
+  try {
+    return parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    if (!(error instanceof YAMLParseError)) throw unreadable(LINE, file, error);
+    const { line, col } = error.linePos?.[0] ?? { line: 1, col: 1 };
+    throw uncaught(
+      LINE,
+      `yaml.scanner.ScannerError: ${error.message}\n  in ${JSON.stringify(file)}, line ${line}, column ${col}`,
+    );
+  }
 }

@@ -1,6 +1,5 @@
 import type { Log } from './log.ts';
-import { traceback } from './prompt-error.ts';
-import { PythonError, pyRepr } from './python.ts';
+import { PythonError, pyRepr, traceback } from './python.ts';
 
 /** A node was stopped by `/interrupt`. */
 export class Interrupted extends Error {}

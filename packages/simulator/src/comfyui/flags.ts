@@ -1,3 +1,6 @@
+import { LEVELS } from './log.ts';
+import { isSince } from './version.ts';
+
 /** How many values a flag takes, in argparse's notation. */
 type Arity = 'none' | 'one' | 'optional' | 'many' | 'any';
 
@@ -9,10 +12,12 @@ export interface Flag {
   readonly choices?: readonly string[];
   /** Flags of one exclusive group refuse each other. */
   readonly group?: string;
+  /** First version that knows the flag; without it, all do that are imitated. */
+  readonly since?: string;
 }
 
-const switches = (text: string, group?: string): Flag[] =>
-  text.split(' ').map((name) => ({ name: `--${name}`, arity: 'none', ...(group && { group }) }));
+const switches = (text: string, rest: Partial<Flag> = {}): Flag[] =>
+  text.split(' ').map((name) => ({ name: `--${name}`, arity: 'none', ...rest }));
 const one = (name: string, value: string, rest: Partial<Flag> = {}): Flag => ({
   name: `--${name}`,
   arity: 'one',
@@ -20,8 +25,8 @@ const one = (name: string, value: string, rest: Partial<Flag> = {}): Flag => ({
   ...rest,
 });
 
-/** The flags of ComfyUI 0.26 and the later ones that ComfyUI facts name, in the order of its usage text. */
-export const FLAGS: readonly Flag[] = [
+/** In the order of the usage text. */
+const FLAGS: readonly Flag[] = [
   { name: '--listen', arity: 'optional', value: 'IP' },
   one('port', 'PORT', { type: 'int' }),
   one('tls-keyfile', 'TLS_KEYFILE'),
@@ -35,13 +40,15 @@ export const FLAGS: readonly Flag[] = [
   one('input-directory', 'INPUT_DIRECTORY'),
   ...switches('auto-launch disable-auto-launch'),
   one('cuda-device', 'DEVICE_ID'),
-  one('default-device', 'DEFAULT_DEVICE_ID', { type: 'int' }),
-  ...switches('cuda-malloc disable-cuda-malloc', 'malloc'),
-  ...switches('force-fp32 force-fp16', 'precision'),
-  ...switches('fp32-unet fp64-unet bf16-unet fp16-unet fp8_e4m3fn-unet fp8_e5m2-unet fp8_e8m0fnu-unet', 'unet'),
-  ...switches('fp16-vae fp32-vae bf16-vae', 'vae'),
+  one('default-device', 'DEFAULT_DEVICE_ID', { type: 'int', since: '0.3.46' }),
+  ...switches('cuda-malloc disable-cuda-malloc', { group: 'malloc' }),
+  ...switches('force-fp32 force-fp16', { group: 'precision' }),
+  ...switches('fp32-unet fp64-unet bf16-unet fp16-unet fp8_e4m3fn-unet fp8_e5m2-unet fp8_e8m0fnu-unet', {
+    group: 'unet',
+  }),
+  ...switches('fp16-vae fp32-vae bf16-vae', { group: 'vae' }),
   ...switches('cpu-vae'),
-  ...switches('fp8_e4m3fn-text-enc fp8_e5m2-text-enc fp16-text-enc fp32-text-enc bf16-text-enc', 'text-enc'),
+  ...switches('fp8_e4m3fn-text-enc fp8_e5m2-text-enc fp16-text-enc fp32-text-enc bf16-text-enc', { group: 'text-enc' }),
   ...switches('fp16-intermediates force-channels-last'),
   { name: '--directml', arity: 'optional', value: 'DIRECTML_DEVICE', type: 'int' },
   one('oneapi-device-selector', 'SELECTOR_STRING'),
@@ -49,18 +56,18 @@ export const FLAGS: readonly Flag[] = [
   one('preview-method', '[none,auto,latent2rgb,taesd]', { choices: ['none', 'auto', 'latent2rgb', 'taesd'] }),
   one('preview-size', 'PREVIEW_SIZE', { type: 'int' }),
   { name: '--cache-ram', arity: 'any', value: 'GB', type: 'float', group: 'cache' },
-  ...switches('cache-classic', 'cache'),
+  ...switches('cache-classic', { group: 'cache' }),
   one('cache-lru', 'CACHE_LRU', { type: 'int', group: 'cache' }),
-  ...switches('cache-none high-ram', 'cache'),
+  ...switches('cache-none high-ram', { group: 'cache' }),
   ...switches(
     'use-split-cross-attention use-quad-cross-attention use-pytorch-cross-attention use-sage-attention use-flash-attention use-ck-attention',
-    'attention',
+    { group: 'attention' },
   ),
   ...switches('disable-xformers'),
-  ...switches('force-upcast-attention dont-upcast-attention', 'upcast'),
-  ...switches('enable-manager'),
-  ...switches('disable-manager-ui enable-manager-legacy-ui', 'manager-ui'),
-  ...switches('gpu-only highvram normalvram lowvram novram cpu', 'vram'),
+  ...switches('force-upcast-attention dont-upcast-attention', { group: 'upcast' }),
+  ...switches('enable-manager', { since: '0.4.0' }),
+  ...switches('disable-manager-ui enable-manager-legacy-ui', { group: 'manager-ui', since: '0.4.0' }),
+  ...switches('gpu-only highvram normalvram lowvram novram cpu', { group: 'vram' }),
   one('reserve-vram', 'RESERVE_VRAM', { type: 'float' }),
   one('vram-headroom', 'VRAM_HEADROOM', { type: 'float' }),
   ...switches('disable-nvml-pressure'),
@@ -74,17 +81,25 @@ export const FLAGS: readonly Flag[] = [
   ...switches('debug-hang disable-pinned-memory mmap-torch-files disable-mmap dont-print-server quick-test-for-ci'),
   ...switches('windows-standalone-build disable-metadata disable-all-custom-nodes'),
   { name: '--whitelist-custom-nodes', arity: 'many', value: 'WHITELIST_CUSTOM_NODES' },
-  ...switches('disable-api-nodes disable-partner-nodes offline multi-user'),
-  { name: '--verbose', arity: 'any', value: 'LEVEL' },
+  ...switches('disable-api-nodes'),
+  ...switches('disable-partner-nodes offline', { since: '0.38.0' }),
+  ...switches('multi-user'),
+  { name: '--verbose', arity: 'optional', value: `{${LEVELS.join(',')}}`, choices: LEVELS },
   ...switches('log-stdout'),
   one('front-end-version', 'FRONT_END_VERSION'),
   one('front-end-root', 'FRONT_END_ROOT', { type: 'directory' }),
   one('user-directory', 'USER_DIRECTORY', { type: 'directory' }),
-  one('models-directory', 'MODELS_DIRECTORY', { type: 'directory' }),
+  one('models-directory', 'MODELS_DIRECTORY', { type: 'directory', since: '0.33.0' }),
   ...switches('enable-compress-response-body'),
   one('comfy-api-base', 'COMFY_API_BASE'),
   one('database-url', 'DATABASE_URL'),
-  ...switches('enable-assets disable-assets enable-asset-hashing'),
+  ...switches('enable-assets'),
+  ...switches('disable-assets', { since: '0.38.0' }),
+  ...switches('enable-asset-hashing'),
   one('feature-flag', 'KEY[=VALUE]'),
   ...switches('list-feature-flags'),
 ];
+
+/** The flags that a version of ComfyUI knows; which of them came when is followed as far as it is known. */
+export const flagsOf = (version: string): readonly Flag[] =>
+  FLAGS.filter(({ since }) => isSince(version, since ?? '0.0.0'));

@@ -3,20 +3,20 @@ import { setTimeout } from 'node:timers/promises';
 import type { Faults } from './script.ts';
 
 const PADDING = 'x'.repeat(180);
+const AT_ONCE = 500;
 
-/** Writes numbered lines to stdout until all are out, as fast as the reader takes them or at the given rate. */
-export async function floodStdout({
-  lines = Number.POSITIVE_INFINITY,
-  linesPerSecond,
-}: NonNullable<Faults['floodStdout']>): Promise<void> {
-  const atOnce = linesPerSecond === undefined ? 500 : Math.max(1, Math.round(linesPerSecond / 20));
-  for (let line = 1; line <= lines; ) {
+/** Writes numbered lines to stdout until all are out or the signal says stop, as fast as they are taken or at the given rate. */
+export async function floodStdout(
+  { lines = Number.POSITIVE_INFINITY, linesPerSecond = Number.POSITIVE_INFINITY }: NonNullable<Faults['floodStdout']>,
+  signal: AbortSignal,
+): Promise<void> {
+  const started = performance.now();
+  for (let line = 1; line <= lines && !signal.aborted; ) {
+    const due = Math.min(lines, line + AT_ONCE - 1, ((performance.now() - started) / 1000) * linesPerSecond);
     const chunk: string[] = [];
-    while (chunk.length < atOnce && line <= lines) chunk.push(`flood ${String(line++).padStart(9, '0')} ${PADDING}\n`);
-    const more = process.stdout.write(chunk.join(''));
-    if (linesPerSecond !== undefined) await setTimeout(50);
-    else if (!more) await once(process.stdout, 'drain');
+    while (line <= due) chunk.push(`flood ${String(line++).padStart(9, '0')} ${PADDING}\n`);
+    if (!process.stdout.write(chunk.join(''))) await once(process.stdout, 'drain');
     // A file is written synchronously and never asks for a pause: let the server live meanwhile.
-    else await setTimeout(0);
+    else await setTimeout(linesPerSecond === Number.POSITIVE_INFINITY ? 0 : 20);
   }
 }

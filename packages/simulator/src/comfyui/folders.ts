@@ -50,6 +50,8 @@ export class Folders {
     rmSync(this.#options.tempDirectory, { recursive: true, force: true });
   }
 
+  byType(type: FolderType): string;
+  byType(type: string): string | undefined;
   byType(type: string): string | undefined {
     if (type === 'output') return this.#options.outputDirectory;
     if (type === 'input') return this.#options.inputDirectory;
@@ -68,7 +70,7 @@ export class Folders {
   annotatedFile(annotatedName: string): string | undefined {
     const { root = this.#options.inputDirectory, name } = this.annotated(annotatedName);
     const path = resolve(root, name);
-    return path.startsWith(root + sep) ? path : undefined;
+    return isInside(root, path) ? path : undefined;
   }
 
   inputFiles(): string[] {
@@ -90,6 +92,9 @@ export class Folders {
     );
   }
 }
+
+/** True for the folder itself and everything below it; both paths are resolved already. */
+export const isInside = (root: string, path: string): boolean => path === root || path.startsWith(root + sep);
 
 /** Plain files below a folder; a missing folder has none. */
 export function listFiles(folder: string, recursive: boolean): string[] {

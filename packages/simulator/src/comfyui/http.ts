@@ -1,7 +1,9 @@
+// Written out rather than taken from a framework: start-up time is what this program is judged by, and aiohttp's habits
+// are part of the protocol.
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { extname } from 'node:path';
 
-/** Written out rather than taken from a framework: start-up time is what this program is judged by, and aiohttp's habits are part of the protocol. */
 export interface Reply {
   readonly status: number;
   readonly headers?: Record<string, string | number>;
@@ -44,6 +46,28 @@ export const plain = (status: number, body: string, headers: Record<string, stri
 /** aiohttp's answer to an exception in a handler. */
 export const brokenRequest = (): Reply =>
   plain(500, '500 Internal Server Error\n\nServer got itself in trouble', { Connection: 'close' });
+
+const CONTENT_TYPES: Record<string, string> = {
+  '.css': 'text/css',
+  '.flac': 'audio/flac',
+  '.gif': 'image/gif',
+  '.html': 'text/html',
+  '.jpeg': 'image/jpeg',
+  '.jpg': 'image/jpeg',
+  '.js': 'text/javascript',
+  '.json': 'application/json',
+  '.mp4': 'video/mp4',
+  '.png': 'image/png',
+  '.svg': 'image/svg+xml',
+  '.txt': 'text/plain',
+  '.wav': 'audio/x-wav',
+  '.webm': 'video/webm',
+  '.webp': 'image/webp',
+};
+
+/** Content type of a file by its name. */
+export const contentType = (name: string): string =>
+  CONTENT_TYPES[extname(name).toLowerCase()] ?? 'application/octet-stream';
 
 export class TooLarge extends Error {}
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { WebSocket } from 'ws';
 import type { FaultPlan } from './faults.ts';
+import { type LogEntry, TERMINAL_SIZE } from './log.ts';
 import type { Preview } from './nodes/node.ts';
 import { pyJson } from './python.ts';
 
@@ -95,8 +96,8 @@ export class Hub {
     else this.#logReaders.delete(clientId);
   }
 
-  sendLogs(data: unknown): void {
-    for (const id of this.#logReaders) this.#post(text('logs', data), id);
+  sendLog(entry: LogEntry): void {
+    for (const id of this.#logReaders) this.#post(text('logs', { entries: [entry], size: TERMINAL_SIZE }), id);
   }
 
   /** Cuts every connection without a close frame. */
@@ -124,7 +125,11 @@ export class Hub {
   #deliver(client: Client, message: string | Buffer): void {
     const { faults } = this.#options;
     const fault = faults.isUsedUp('websocket') ? undefined : faults.current.websocket;
-    if (fault?.mute || client.cut || client.socket.readyState !== client.socket.OPEN) return;
+    if (client.cut || client.socket.readyState !== client.socket.OPEN) return;
+    if (fault?.mute) {
+      faults.strike('websocket');
+      return;
+    }
     client.socket.send(message);
     if (
       fault?.dropAfter !== undefined &&

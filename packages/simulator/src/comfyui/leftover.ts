@@ -12,7 +12,9 @@ export async function leaveChild(fault: NonNullable<Faults['leaveChild']>, serve
   // Undocumented but the only way to the descriptor; the simulator runs on the workspace's own Node.
   const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
   const trap = ignoreTerm ? 'trap "" TERM; ' : '';
-  const program = `${clearEnv ? 'env -i PATH="$PATH" ' : ''}setsid sh -c '${trap}exec sleep ${lifeS}' </dev/null >/dev/null 2>&1 & echo $!`;
+  // It names itself, once it is as it shall be.
+  const child = `${trap}echo $$; exec sleep ${lifeS} >/dev/null`;
+  const program = `${clearEnv ? 'env -i PATH="$PATH" ' : ''}setsid sh -c '${child}' </dev/null 2>/dev/null &`;
   const shell = spawn('/bin/sh', ['-c', program], { stdio: ['ignore', 'pipe', 'ignore', ...(holdPort ? [fd] : [])] });
   let printed = '';
   for await (const chunk of shell.stdout as AsyncIterable<Buffer>) printed += String(chunk);

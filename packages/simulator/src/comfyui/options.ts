@@ -1,5 +1,6 @@
 import { basename, dirname, resolve } from 'node:path';
 import { type ParsedFlags, parseArguments } from './arguments.ts';
+import type { LogLevel } from './log.ts';
 import { isSince } from './version.ts';
 
 export type PreviewMethod = 'none' | 'auto' | 'latent2rgb' | 'taesd';
@@ -19,6 +20,8 @@ export interface Options {
   readonly tempDirectory: string;
   readonly userDirectory: string;
   readonly modelsDirectory: string;
+  /** Those of the folders above that have a flag of their own on the command line. */
+  readonly givenFolders: ReadonlySet<'output' | 'input' | 'temp' | 'user'>;
   readonly extraModelPaths: readonly string[];
   readonly frontEndRoot: string | undefined;
   readonly cpu: boolean;
@@ -31,21 +34,28 @@ export interface Options {
   readonly metadata: boolean;
   readonly printServer: boolean;
   readonly logStdout: boolean;
+  readonly logLevel: LogLevel;
   readonly quickTest: boolean;
   readonly customNodes: 'all' | readonly string[];
   readonly apiNodes: boolean;
   readonly assets: boolean;
+  /** Undefined for a database in memory. */
+  readonly databaseFile: string | undefined;
 }
 
 /** Reads what follows the program name; a first `main.py` (with any folder) names the install folder. Throws UsageError. */
 export function readOptions(args: readonly string[], version: string, cwd: string): Options {
   const script = args[0] !== undefined && basename(args[0]) === 'main.py' ? args[0] : undefined;
   const tokens = script === undefined ? args : args.slice(1);
-  const flags = parseArguments(tokens);
+  const flags = parseArguments(tokens, version);
   const has = (name: string) => flags.has(name);
   const value = (name: string) => flags.get(name)?.[0];
   const path = (name: string) => (has(name) ? resolve(cwd, value(name) as string) : undefined);
-  const base = path('--base-directory') ?? (script === undefined ? cwd : dirname(resolve(cwd, script)));
+  const install = script === undefined ? cwd : dirname(resolve(cwd, script));
+  const base = path('--base-directory') ?? install;
+  const user = path('--user-directory') ?? resolve(base, 'user');
+  const databaseFolder = isSince(version, '0.38.0') ? user : resolve(install, 'user');
+  const databaseUrl = value('--database-url') ?? `sqlite:///${databaseFolder}/comfyui.db`;
   return {
     argv: [script ?? 'main.py', ...tokens],
     listen: (has('--listen') ? (value('--listen') ?? '0.0.0.0,::') : '127.0.0.1').split(','),
@@ -55,8 +65,9 @@ export function readOptions(args: readonly string[], version: string, cwd: strin
     outputDirectory: path('--output-directory') ?? resolve(base, 'output'),
     inputDirectory: path('--input-directory') ?? resolve(base, 'input'),
     tempDirectory: resolve(path('--temp-directory') ?? base, 'temp'),
-    userDirectory: path('--user-directory') ?? resolve(base, 'user'),
+    userDirectory: user,
     modelsDirectory: path('--models-directory') ?? resolve(base, 'models'),
+    givenFolders: new Set((['output', 'input', 'temp', 'user'] as const).filter((name) => has(`--${name}-directory`))),
     extraModelPaths: (flags.get('--extra-model-paths-config') ?? []).map((file) => resolve(cwd, file)),
     frontEndRoot: path('--front-end-root'),
     cpu: has('--cpu'),
@@ -69,10 +80,14 @@ export function readOptions(args: readonly string[], version: string, cwd: strin
     metadata: !has('--disable-metadata'),
     printServer: !has('--dont-print-server'),
     logStdout: has('--log-stdout'),
+    logLevel: (has('--verbose') ? (value('--verbose') ?? 'DEBUG') : 'INFO') as LogLevel,
     quickTest: has('--quick-test-for-ci'),
     customNodes: has('--disable-all-custom-nodes') ? (flags.get('--whitelist-custom-nodes') ?? []) : 'all',
     apiNodes: !has('--disable-api-nodes') && !has('--disable-partner-nodes') && !has('--offline'),
     assets: has('--enable-assets') || (isSince(version, '0.38.0') && !has('--disable-assets')),
+    databaseFile: databaseUrl.endsWith(':memory:')
+      ? undefined
+      : resolve(cwd, databaseUrl.replace(/^sqlite:\/\/\//, '')),
   };
 }
 

@@ -1,5 +1,6 @@
 import { mkdir, readdir } from 'node:fs/promises';
-import { basename, dirname, join, normalize, relative, resolve } from 'node:path';
+import { basename, dirname, join, normalize, resolve } from 'node:path';
+import { isInside } from './folders.ts';
 import { PythonError } from './python.ts';
 
 export interface OutputName {
@@ -16,7 +17,7 @@ export async function nextOutputFile(root: string, prefix: string, width: number
   const path = normalize(withVariables(prefix, width, height));
   const [subfolder, name] = [dirname(path) === '.' ? '' : dirname(path), basename(path)];
   const folder = join(root, subfolder);
-  if (relative(root, resolve(root, subfolder)).startsWith('..')) {
+  if (!isInside(root, resolve(root, subfolder))) {
     const text = `**** ERROR: Saving image outside the output folder is not allowed.\n full_output_folder: ${folder}\n         output_dir: ${root}`;
     throw new PythonError('Exception', text);
   }

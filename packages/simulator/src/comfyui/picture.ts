@@ -1,5 +1,5 @@
 import { seededRandom } from '../random.ts';
-import { type Image, newImage } from './tensors.ts';
+import { type Image, newImage, toBytes } from './tensors.ts';
 
 /**
  * The picture that a seed "samples" to: a few soft coloured waves. `noise` from 1 to 0 imitates how far sampling is.
@@ -27,9 +27,23 @@ export function paintPicture(hash: number, batch: number, width: number, height:
 }
 
 /** A picture as a JPEG file, for latent previews. */
-export async function encodeJpeg(image: Image, bytes: Uint8Array): Promise<Uint8Array> {
+export async function encodeJpeg(image: Image): Promise<Uint8Array> {
   const { default: sharp } = await import('sharp');
-  return sharp(bytes, { raw: { width: image.width, height: image.height, channels: 3 } })
+  return sharp(toBytes(image, 0), { raw: { width: image.width, height: image.height, channels: 3 } })
     .jpeg({ quality: 95 })
+    .toBuffer();
+}
+
+/** All pictures of a batch as one WebP file, moving if there are several. */
+export async function encodeWebp(
+  image: Image,
+  options: { frameMs: number; lossless: boolean; quality: number; effort: number },
+): Promise<Uint8Array> {
+  const { default: sharp } = await import('sharp');
+  const { batch, width, height } = image;
+  const { frameMs, lossless, quality, effort } = options;
+  const frames = Array.from({ length: batch }, (_, i) => toBytes(image, i));
+  return sharp(Buffer.concat(frames), { raw: { width, height: height * batch, channels: 3, pageHeight: height } })
+    .webp({ lossless, quality: Math.max(1, quality), effort, delay: frames.map(() => frameMs) })
     .toBuffer();
 }

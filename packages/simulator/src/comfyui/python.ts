@@ -44,13 +44,41 @@ export class PythonError extends Error {
   }
 }
 
-const TYPE_NAMES: Record<string, string> = { object: 'dict', string: 'str', boolean: 'bool', number: 'float' };
-const typeName = (value: unknown) =>
-  value === null || value === undefined
-    ? 'NoneType'
-    : Array.isArray(value)
-      ? 'list'
-      : (TYPE_NAMES[typeof value] ?? 'object');
+/** A stand-in for Python's traceback: same shape, one frame. */
+export const traceback = (file: string, line: number, where: string): string[] => [
+  `  File "/opt/ComfyUI/${file}", line ${line}, in ${where}\n`,
+];
+
+function typeName(value: unknown): string {
+  if (value === null || value === undefined) return 'NoneType';
+  if (Array.isArray(value)) return 'list';
+  if (typeof value === 'number') return Number.isInteger(value) ? 'int' : 'float';
+  return typeof value === 'string' ? 'str' : typeof value === 'boolean' ? 'bool' : 'dict';
+}
+
+/** What `value.name` raises. */
+export const noAttribute = (value: unknown, name: string): PythonError =>
+  new PythonError('AttributeError', `'${typeName(value)}' object has no attribute '${name}'`);
+
+/** What `left - right` raises. */
+export const noDifference = (left: string, right: unknown): PythonError =>
+  new PythonError('TypeError', `unsupported operand type(s) for -: '${left}' and '${typeName(right)}'`);
+
+/** `value[key]` of a JSON value. */
+export function pyItem(value: unknown, key: string | number): unknown {
+  if (typeof value === 'string' || Array.isArray(value)) {
+    const kind =
+      typeof value === 'string' ? 'string indices must be integers' : 'list indices must be integers or slices';
+    if (typeof key === 'string')
+      throw new PythonError('TypeError', `${kind}, not ${typeof value === 'string' ? "'str'" : 'str'}`);
+    if (key < value.length) return value[key];
+    throw new PythonError('IndexError', `${typeof value === 'string' ? 'string' : 'list'} index out of range`);
+  }
+  if (value === null || typeof value !== 'object')
+    throw new PythonError('TypeError', `'${typeName(value)}' object is not subscriptable`);
+  if (Object.hasOwn(value, key)) return (value as Record<string, unknown>)[key];
+  throw new PythonError('KeyError', pyRepr(key));
+}
 
 /** `int(value)`. */
 export function pyInt(value: unknown): number {

@@ -9,6 +9,10 @@ export interface QueueItem {
   readonly outputs: readonly string[];
 }
 
+/** How prompt ids look from 0.25 on: a UUID in lower case. */
+export const isPromptId = (id: unknown): id is string =>
+  typeof id === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id);
+
 /** The wire form of an item in `/queue` and `/history`. */
 export const queueTuple = (item: QueueItem) => [item.number, item.id, item.prompt, item.extraData, item.outputs];
 

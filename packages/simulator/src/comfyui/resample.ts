@@ -8,6 +8,22 @@ type Taps = readonly { readonly from: readonly number[]; readonly weights: reado
 
 /** Resizes separably with the kernels of `torch.nn.functional.interpolate`; lanczos as Pillow does it. */
 export function resample(image: Image, width: number, height: number, method: UpscaleMethod): Image {
+  if (method !== 'lanczos') return convolve(image, width, height, method, (value) => value);
+  // Pillow works on bytes with fixed-point weights, and rounds and clips after each of the two passes.
+  const bytes = { ...image, data: image.data.map((value) => clipByte(Math.trunc(Math.fround(255 * value)))) };
+  const resized = convolve(bytes, width, height, method, (sum) => clipByte(Math.floor(sum + 0.5)));
+  return { ...resized, data: resized.data.map((value) => value / 255) };
+}
+
+const clipByte = (value: number) => Math.min(255, Math.max(0, value));
+
+function convolve(
+  image: Image,
+  width: number,
+  height: number,
+  method: UpscaleMethod,
+  store: (sum: number) => number,
+): Image {
   const { batch, channels } = image;
   const columns = taps(method, image.width, width);
   const rows = taps(method, image.height, height);
@@ -21,7 +37,7 @@ export function resample(image: Image, width: number, height: number, method: Up
           sum +=
             (image.data[(line * image.width + (from[k] as number)) * channels + c] as number) * (weights[k] as number);
         }
-        middle.data[(line * width + x) * channels + c] = sum;
+        middle.data[(line * width + x) * channels + c] = store(sum);
       }
     }
   }
@@ -35,7 +51,7 @@ export function resample(image: Image, width: number, height: number, method: Up
         for (let k = 0; k < from.length; k++)
           sum +=
             (middle.data[(b * image.height + (from[k] as number)) * stride + i] as number) * (weights[k] as number);
-        result.data[(b * height + y) * stride + i] = method === 'lanczos' ? Math.min(1, Math.max(0, sum)) : sum;
+        result.data[(b * height + y) * stride + i] = store(sum);
       }
     }
   }
@@ -62,7 +78,12 @@ function lanczosTaps(centre: number, scale: number, source: number): Taps[number
   const support = 3 * scale;
   const from = Math.max(0, Math.trunc(centre - support + 0.5));
   const to = Math.min(source, Math.trunc(centre + support + 0.5));
-  return span(from, to, (k) => lanczos((k - centre + 0.5) / scale));
+  const { from: positions, weights } = span(from, to, (k) => lanczos((k - centre + 0.5) / scale));
+  const one = 2 ** 22;
+  return {
+    from: positions,
+    weights: weights.map((weight) => Math.trunc(weight * one + Math.sign(weight) * 0.5) / one),
+  };
 }
 
 /** The source positions from `start` up to `end`, their weights scaled to a sum of 1. */

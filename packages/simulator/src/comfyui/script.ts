@@ -1,35 +1,49 @@
 import * as z from 'zod/mini';
 
+const positive = () => z.int().check(z.minimum(1));
 const ms = () => z.number().check(z.minimum(0));
 const count = () => z.int().check(z.minimum(0));
 const exitCode = () => z.int().check(z.minimum(0), z.maximum(255));
 
 /** Which jobs a fault hits, and how often. `match`: only prompts whose JSON text contains this. `times`: then it is over. */
 const aim = { match: z.optional(z.string()), times: z.optional(count()) };
-/** Where in a job: before executed node number `atNode` (from 1), or at step `atStep` of a node that has steps. */
-const place = { atNode: z.optional(count()), atStep: z.optional(count()) };
+/** Where in a job: before executed node number `atNode` (from 1), or at step `atStep` of a node (of that one, with both). */
+const place = { atNode: z.optional(positive()), atStep: z.optional(positive()) };
+/** The strikes of a fault that ends the process are counted in a file, or there is no end to them. */
+const counted = <Fault extends z.ZodMiniType<{ times?: number | undefined; countFile?: string | undefined }>>(
+  fault: Fault,
+) =>
+  fault.check(
+    z.refine(
+      ({ times, countFile }) => (times === undefined) === (countFile === undefined),
+      'times and countFile need each other: the count must outlive the process',
+    ),
+  );
 
-/** Faults of the simulated ComfyUI; every key may be changed at run time through `PUT /sim/faults`. */
+/** Faults of the simulated ComfyUI; all but `dieAtStart` may be changed at run time through `PUT /sim/faults`. */
 export const faultsSchema = z.strictObject({
-  /** Further delay between the start of the process and the listening socket. */
-  startLateMs: z.optional(ms()),
-  /** Message on stderr and exit before listening. `times` counts starts in `countFile`, so the next one can succeed. */
+  /** Message on stderr and exit before listening; with `times`, the starts after that many succeed. */
   dieAtStart: z.optional(
-    z.strictObject({
-      exitCode: z.optional(exitCode()),
-      message: z.optional(z.string()),
-      times: z.optional(count()),
-      countFile: z.optional(z.string()),
-    }),
+    counted(
+      z.strictObject({
+        exitCode: z.optional(exitCode()),
+        message: z.optional(z.string()),
+        times: z.optional(count()),
+        countFile: z.optional(z.string()),
+      }),
+    ),
   ),
   dieMidJob: z.optional(
-    z.strictObject({
-      ...aim,
-      ...place,
-      exitCode: z.optional(exitCode()),
-      signal: z.optional(z.enum(['SIGKILL', 'SIGSEGV', 'SIGABRT'])),
-      message: z.optional(z.string()),
-    }),
+    counted(
+      z.strictObject({
+        ...aim,
+        ...place,
+        exitCode: z.optional(exitCode()),
+        signal: z.optional(z.enum(['SIGKILL', 'SIGSEGV', 'SIGABRT'])),
+        message: z.optional(z.string()),
+        countFile: z.optional(z.string()),
+      }),
+    ),
   ),
   /** `job`: the node never returns and interrupts have no effect. `process`: nothing answers any more, as when the GIL is held. */
   hang: z.optional(z.strictObject({ ...aim, ...place, what: z.optional(z.enum(['job', 'process'])) })),
@@ -39,8 +53,10 @@ export const faultsSchema = z.strictObject({
   raise: z.optional(
     z.strictObject({ ...aim, ...place, type: z.optional(z.string()), message: z.optional(z.string()) }),
   ),
-  slow: z.optional(z.strictObject({ stepFactor: z.optional(ms()), httpMs: z.optional(ms()) })),
-  /** 200 with a body that is no JSON, on routes whose path starts with one of `paths` (default all). */
+  slow: z.optional(
+    z.strictObject({ stepFactor: z.optional(z.number().check(z.minimum(0))), httpMs: z.optional(ms()) }),
+  ),
+  /** 200 with a body that is no JSON, on routes whose path, or its twin below `/api`, starts with one of `paths` (default all). */
   garbageJson: z.optional(z.strictObject({ paths: z.optional(z.array(z.string())), times: z.optional(count()) })),
   websocket: z.optional(
     z.strictObject({
@@ -50,21 +66,24 @@ export const faultsSchema = z.strictObject({
       dropAfter: z.optional(count()),
       /** Swallow all messages but stay connected. */
       mute: z.optional(z.boolean()),
+      /** So many refusals, cuts or swallowed messages. */
       times: z.optional(count()),
     }),
   ),
   ignoreTerm: z.optional(z.boolean()),
-  /** At the start: a grandchild in a session of its own, adopted by init, that outlives the server. */
+  /** SIGINT has no effect. */
+  ignoreInt: z.optional(z.boolean()),
+  /** When set, or once the server listens: a grandchild in a session of its own, adopted by init, that outlives the server. */
   leaveChild: z.optional(
     z.strictObject({
       holdPort: z.optional(z.boolean()),
       ignoreTerm: z.optional(z.boolean()),
       clearEnv: z.optional(z.boolean()),
-      lifeS: z.optional(z.int().check(z.minimum(1))),
+      lifeS: z.optional(positive()),
     }),
   ),
   /** Numbered lines on stdout, as fast as they are taken or at a rate. */
-  floodStdout: z.optional(z.strictObject({ lines: z.optional(count()), linesPerSecond: z.optional(count()) })),
+  floodStdout: z.optional(z.strictObject({ lines: z.optional(count()), linesPerSecond: z.optional(positive()) })),
   /** False repairs the defect that a closing socket unregisters its successor with the same client id. */
   sameClientTrap: z.optional(z.boolean()),
 });

@@ -2,6 +2,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import type { Engine } from './engine.ts';
 import { brokenRequest, empty, plain, type Reply, readBody, send, TooLarge } from './http.ts';
+import { isForeign } from './origin.ts';
+import type { ProcessFaults } from './process-faults.ts';
 import { Router } from './router.ts';
 import { historyRoutes } from './routes/history.ts';
 import { infoRoutes } from './routes/info.ts';
@@ -21,8 +23,8 @@ const CONTENT_SECURITY =
   "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:";
 const NO_UPGRADE = 'No WebSocket UPGRADE hdr: None\n Can "Upgrade" only to "WebSocket".';
 
-/** The HTTP face of an engine; bind it with `listen`. */
-export function createComfyServer(engine: Engine, childPid: () => number | undefined): () => Server {
+/** The HTTP face of an engine: each call of the result makes one more server with it, not yet bound. */
+export function createComfyServer(engine: Engine, processFaults: ProcessFaults): () => Server {
   const router = new Router([
     ...promptRoutes(engine),
     ...historyRoutes(engine),
@@ -31,7 +33,7 @@ export function createComfyServer(engine: Engine, childPid: () => number | undef
     ...uploadRoutes(engine),
     ...infoRoutes(engine),
     ...internalRoutes(engine),
-    ...simRoutes(engine, childPid),
+    ...simRoutes(engine, processFaults),
     { method: 'GET', path: '/ws', twin: true, handle: () => plain(400, NO_UPGRADE) },
   ]);
   const common: Record<string, string> = {
@@ -56,7 +58,7 @@ export function createComfyServer(engine: Engine, childPid: () => number | undef
 
 async function answer(engine: Engine, router: Router, raw: IncomingMessage): Promise<Reply> {
   const [path, query] = splitUrl(raw.url ?? '/');
-  if (isForeign(engine, raw)) return empty(403);
+  if (engine.options.cors === undefined && isForeign(raw.headers)) return empty(403);
   if (raw.method === 'OPTIONS' && engine.options.cors !== undefined) return empty();
   const body = () => readBody(raw, engine.options.maxUploadBytes);
   const found = router.find(raw.method ?? 'GET', path);
@@ -90,18 +92,11 @@ function splitUrl(url: string): [string, URLSearchParams] {
   }
 }
 
-/** A page of another site that talks to a server on this machine. */
-function isForeign({ options }: Engine, { headers: { host = '', origin } }: IncomingMessage): boolean {
-  if (options.cors !== undefined || origin === undefined || origin === 'null') return false;
-  const name = host.replace(/:\d+$/, '');
-  if (!/^(localhost|127(\.\d+){3}|\[::1\])$/.test(name)) return false;
-  return !URL.canParse(origin) || new URL(origin).host !== host;
-}
-
 function spoil({ faults }: Engine, path: string, reply: Reply): Reply {
   const fault = faults.current.garbageJson;
   if (fault === undefined || path.startsWith('/sim/') || typeof reply.body !== 'string') return reply;
-  if (fault.paths !== undefined && !fault.paths.some((start) => path.startsWith(start))) return reply;
+  const starts = fault.paths?.flatMap((start) => [start, `/api${start}`]);
+  if (starts !== undefined && !starts.some((start) => path.startsWith(start))) return reply;
   if (faults.strike('garbageJson') === undefined) return reply;
   return { ...reply, status: 200, body: `${reply.body.slice(0, reply.body.length >> 1)}\u0000<html>` };
 }

@@ -24,10 +24,11 @@ export interface Latent {
   readonly height: number;
   readonly hash: number;
 }
-export interface ModelHandle {
-  readonly kind: 'MODEL' | 'CLIP' | 'VAE' | 'CONDITIONING';
+interface Handle<Kind extends string> {
+  readonly kind: Kind;
   readonly hash: number;
 }
+export type ModelHandle = Handle<'MODEL'> | Handle<'CLIP'> | Handle<'VAE'> | Handle<'CONDITIONING'>;
 
 export function newImage(batch: number, height: number, width: number, channels = 3): Image {
   return { kind: 'IMAGE', batch, width, height, channels, data: new Float32Array(batch * height * width * channels) };

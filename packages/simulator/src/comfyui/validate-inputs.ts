@@ -1,7 +1,7 @@
 import { isLink, type Prompt, unwrap } from './graph.ts';
 import type { InputSpec, NodeClass, NodeWorld } from './nodes/node.ts';
-import { type PromptError, promptError, traceback } from './prompt-error.ts';
-import { PythonError, pyFloat, pyInt, pyRepr, pyStr } from './python.ts';
+import { type PromptError, promptError } from './prompt-error.ts';
+import { PythonError, pyFloat, pyInt, pyRepr, pyStr, traceback } from './python.ts';
 import { isSince } from './version.ts';
 
 interface InputValidatorOptions {

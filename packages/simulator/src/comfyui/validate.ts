@@ -1,17 +1,16 @@
 import type { Prompt } from './graph.ts';
 import type { Log } from './log.ts';
 import type { NodeClass, NodeWorld } from './nodes/node.ts';
-import { type NodeErrors, type PromptError, promptError, traceback } from './prompt-error.ts';
-import { PythonError } from './python.ts';
+import { type NodeErrors, type PromptError, promptError } from './prompt-error.ts';
+import { PythonError, traceback } from './python.ts';
 import { InputValidator } from './validate-inputs.ts';
 import { isSince } from './version.ts';
 
-export interface Validation {
-  /** Undefined when at least one output may run. */
-  readonly error: PromptError | undefined;
-  readonly outputs: readonly string[];
-  readonly nodeErrors: Record<string, NodeErrors>;
-}
+/** With `error` nothing may run; else these outputs of the graph. Node errors come with both. */
+type Validation = { readonly nodeErrors: Record<string, NodeErrors> } & (
+  | { readonly error: PromptError }
+  | { readonly error?: undefined; readonly graph: Prompt; readonly outputs: readonly string[] }
+);
 
 interface ValidatorOptions {
   readonly nodes: ReadonlyMap<string, NodeClass>;
@@ -20,7 +19,7 @@ interface ValidatorOptions {
   readonly log: Log;
 }
 
-const refused = (error: PromptError): Validation => ({ error, outputs: [], nodeErrors: {} });
+const refused = (error: PromptError): Validation => ({ error, nodeErrors: {} });
 
 /**
  * Validates a prompt as `POST /prompt` does: outputs that fail are dropped, the rest may run. Coerces values in place.
@@ -60,9 +59,9 @@ export async function validatePrompt(
       nodeErrors[id].dependent_outputs.push(output);
     }
   }
-  if (good.length > 0) return { error: undefined, outputs: good, nodeErrors };
+  if (good.length > 0) return { graph, outputs: good, nodeErrors };
   const error = promptError('prompt_outputs_failed_validation', 'Prompt outputs failed validation', details.join('\n'));
-  return { error, outputs: [], nodeErrors };
+  return { error, nodeErrors };
 }
 
 /** The output's own errors, or undefined when it and all before it are fine. */

@@ -22,7 +22,10 @@ function readSimulation(): GpuSimulation {
 const simulation = readSimulation();
 const { hang, ignoreTerm, slowMs } = simulation.faults;
 if (ignoreTerm) process.on('SIGTERM', () => undefined);
-if (hang) await setTimeout(LONGEST_MS);
+if (hang) {
+  process.stderr.write('mgpu-sim-nvidia-smi: hangs as asked\n');
+  await setTimeout(LONGEST_MS);
+}
 if (slowMs !== undefined) await setTimeout(slowMs);
 const { code, text } = spoil(() => answer(process.argv.slice(2), simulation), simulation);
 process.stdout.write(text);

@@ -12,7 +12,8 @@ export function spoil(right: () => Answer, simulation: GpuSimulation): Answer {
   if (faults.noDevices === 'none') return { code: 6, text: 'No devices were found\n' };
   if (faults.nvmlUnknownError) return { code: 255, text: 'Failed to initialize NVML: Unknown Error\n' };
   if (faults.gpuLost !== undefined) {
-    const busId = simulatedGpus(simulation)[faults.gpuLost]?.busId.slice(4) ?? '0000:01:00.0';
+    // Here the domain has four digits, in tables it has eight.
+    const busId = simulatedGpus(simulation)[faults.gpuLost]?.busId.replace(/^0000(?=\w{4}:)/, '');
     return {
       code: 15,
       text: `Unable to determine the device handle for GPU ${busId}: GPU is lost.  Reboot the system to recover this GPU\n`,

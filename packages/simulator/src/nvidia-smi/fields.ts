@@ -1,4 +1,4 @@
-import type { SimulatedGpu } from './gpus.ts';
+import { type SimulatedGpu, simulatedGpus } from './gpus.ts';
 import type { GpuSimulation } from './script.ts';
 
 /** A column of a query: its value, and the unit that `nounits` leaves out. */
@@ -18,7 +18,7 @@ const timestamp = { value: () => new Date().toISOString().replaceAll('-', '/').r
 export const GPU_FIELDS: Readonly<Record<string, Field<SimulatedGpu>>> = {
   timestamp,
   driver_version: { value: (_gpu, simulation) => simulation.driver },
-  count: { value: (_gpu, simulation) => simulation.count },
+  count: { value: (_gpu, simulation) => simulatedGpus(simulation).length },
   name: { value: (gpu) => gpu.name },
   gpu_name: { value: (gpu) => gpu.name },
   serial: fixed('[N/A]'),

@@ -14,7 +14,7 @@ export interface SimulatedGpu {
 
 /** The GPUs of a simulation; uuids depend on seed and position only. */
 export function simulatedGpus(simulation: GpuSimulation): SimulatedGpu[] {
-  const { faults, processes, seed } = simulation;
+  const { faults, processes } = simulation;
   const count = Math.min(simulation.count, faults.onlyFirst ?? simulation.count);
   return Array.from({ length: count }, (_, index) => {
     const own = simulation.gpus[index] ?? {};
@@ -23,7 +23,7 @@ export function simulatedGpus(simulation: GpuSimulation): SimulatedGpu[] {
       .reduce((sum, process) => sum + process.memoryMiB, 0);
     return {
       index,
-      uuid: own.uuid ?? seededUuid(seed, faults.duplicateUuid ? 0 : index),
+      uuid: uuidOf(simulation, faults.duplicateUuid ? 0 : index),
       name: own.name ?? simulation.name,
       busId: own.busId ?? `00000000:${(index + 1).toString(16).toUpperCase().padStart(2, '0')}:00.0`,
       memoryMiB: own.memoryMiB ?? simulation.memoryMiB,
@@ -33,6 +33,8 @@ export function simulatedGpus(simulation: GpuSimulation): SimulatedGpu[] {
     };
   });
 }
+
+const uuidOf = ({ gpus, seed }: GpuSimulation, index: number) => gpus[index]?.uuid ?? seededUuid(seed, index);
 
 function seededUuid(seed: number, index: number): string {
   const hex = seededHex(Math.imul(seed, 1009) + index + 1, 32);

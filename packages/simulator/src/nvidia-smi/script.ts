@@ -4,7 +4,7 @@ const count = () => z.int().check(z.minimum(0));
 
 /** Faults of the `nvidia-smi` stand-in. */
 export const gpuFaultsSchema = z.strictObject({
-  /** Print nothing and never end. */
+  /** Print nothing but a note on stderr, and never end. */
   hang: z.optional(z.boolean()),
   /** While hanging or slow. */
   ignoreTerm: z.optional(z.boolean()),
@@ -37,27 +37,35 @@ const gpu = z.strictObject({
 });
 
 /** What the environment variable MGPU_SIM_GPUS holds: JSON, or `@` and the path of a file with it, read at every call. */
-export const gpuSimulationSchema = z.strictObject({
-  count: z._default(count(), 1),
-  name: z._default(z.string(), 'NVIDIA GeForce RTX 4090'),
-  memoryMiB: z._default(count(), 24564),
-  driver: z._default(z.string(), '580.95.05'),
-  seed: z._default(z.int(), 0),
-  /** Differences of single GPUs, by position. */
-  gpus: z._default(z.array(gpu), []),
-  processes: z._default(
-    z.array(
-      z.strictObject({
-        gpu: count(),
-        pid: count(),
-        name: z._default(z.string(), 'python'),
-        memoryMiB: z._default(count(), 1024),
-      }),
+export const gpuSimulationSchema = z
+  .strictObject({
+    count: z._default(count(), 1),
+    name: z._default(z.string(), 'NVIDIA GeForce RTX 4090'),
+    memoryMiB: z._default(count(), 24564),
+    driver: z._default(z.string(), '580.95.05'),
+    seed: z._default(z.int(), 0),
+    /** Differences of single GPUs, by position. */
+    gpus: z._default(z.array(gpu), []),
+    processes: z._default(
+      z.array(
+        z.strictObject({
+          gpu: count(),
+          pid: count(),
+          name: z._default(z.string(), 'python'),
+          memoryMiB: z._default(count(), 1024),
+        }),
+      ),
+      [],
     ),
-    [],
-  ),
-  faults: z._default(gpuFaultsSchema, {}),
-});
+    faults: z._default(gpuFaultsSchema, {}),
+  })
+  .check(
+    z.refine(
+      ({ count, faults: { gpuLost, onlyFirst = count } }) =>
+        gpuLost === undefined || gpuLost < Math.min(count, onlyFirst),
+      { path: ['faults', 'gpuLost'], error: 'there is no such GPU' },
+    ),
+  );
 export type GpuSimulation = z.output<typeof gpuSimulationSchema>;
 /** As written, before defaults. */
 export type GpuSimulationInput = z.input<typeof gpuSimulationSchema>;

@@ -1,5 +1,7 @@
-import type { Image } from '../tensors.ts';
-import { imageInput, upscale } from './image.ts';
+import { PythonError } from '../python.ts';
+import { type Image, newImage } from '../tensors.ts';
+import { upscale } from './image.ts';
+import { attribute, linked } from './linked.ts';
 import type { NodeClass } from './node.ts';
 
 const f = Math.fround;
@@ -32,19 +34,31 @@ export const imageBlend: NodeClass = {
     },
   }),
   run(inputs) {
-    const first = imageInput(inputs, 'image1');
-    const second = sameSize(imageInput(inputs, 'image2'), first);
+    const first = linked(inputs, 'image1', 'IMAGE', attribute('shape'));
+    const second = sameSize(linked(inputs, 'image2', 'IMAGE', attribute('shape')), first);
     const mode = MODES[inputs.blend_mode as string] as (a: number, b: number) => number;
     const factor = inputs.blend_factor as number;
     const [keep, take] = [f(1 - factor), f(factor)];
-    const data = first.data.map((a, i) =>
-      Math.min(1, Math.max(0, f(a * keep) + f(mode(a, second.data[i % second.data.length] as number) * take))),
-    );
-    return { outputs: [{ ...first, data }] };
+    const blended = newImage(commonBatch(first, second), first.height, first.width, first.channels);
+    // A single image is broadcast over the batch of the other.
+    for (let i = 0; i < blended.data.length; i++) {
+      const a = first.data[i % first.data.length] as number;
+      const b = second.data[i % second.data.length] as number;
+      blended.data[i] = Math.min(1, Math.max(0, f(a * keep) + f(mode(a, b) * take)));
+    }
+    return { outputs: [blended] };
   },
 };
 
 function sameSize(image: Image, like: Image): Image {
   if (image.width === like.width && image.height === like.height) return image;
   return upscale(image, like.width, like.height, 'bicubic', 'center');
+}
+
+function commonBatch({ batch: a }: Image, { batch: b }: Image): number {
+  if (a === b || a === 1 || b === 1) return Math.max(a, b);
+  throw new PythonError(
+    'RuntimeError',
+    `The size of tensor a (${a}) must match the size of tensor b (${b}) at non-singleton dimension 0`,
+  );
 }

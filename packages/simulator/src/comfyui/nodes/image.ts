@@ -1,17 +1,11 @@
-import { PythonError } from '../python.ts';
+import { noDifference, PythonError } from '../python.ts';
 import { resample, UPSCALE_METHODS, type UpscaleMethod } from '../resample.ts';
 import { type Image, newImage } from '../tensors.ts';
+import { attribute, linked } from './linked.ts';
 import type { NodeClass } from './node.ts';
 
-const side = { default: 512, min: 1, max: 16384, step: 1 };
-
-/** The input as an image; a literal value in its place fails as it does in Python. */
-export function imageInput(inputs: Record<string, unknown>, name: string, attribute = 'shape'): Image {
-  const value = inputs[name] as Image | undefined;
-  if (value?.kind === 'IMAGE') return value;
-  const type = typeof value === 'string' ? 'str' : typeof value === 'number' ? 'int' : 'dict';
-  throw new PythonError('AttributeError', `'${type}' object has no attribute '${attribute}'`);
-}
+/** Configuration of a width or height. */
+export const side = { default: 512, min: 1, max: 16384, step: 1 };
 
 export const emptyImage: NodeClass = {
   name: 'EmptyImage',
@@ -43,7 +37,9 @@ export const imageInvert: NodeClass = {
   inputs: () => ({ required: { image: ['IMAGE'] } }),
   run(inputs) {
     if (typeof inputs.image === 'number') return { outputs: [1 - inputs.image] };
-    const image = imageInput(inputs, 'image');
+    const image = linked(inputs, 'image', 'IMAGE', (literal) => {
+      throw noDifference('float', literal);
+    });
     return { outputs: [{ ...image, data: image.data.map((value) => 1 - value) }] };
   },
 };
@@ -85,7 +81,7 @@ export const imageScale: NodeClass = {
     },
   }),
   run(inputs) {
-    const image = imageInput(inputs, 'image', 'movedim');
+    const image = linked(inputs, 'image', 'IMAGE', attribute('movedim'));
     let [width, height] = [inputs.width as number, inputs.height as number];
     if (width === 0 && height === 0) return { outputs: [image] };
     if (width === 0) width = Math.max(1, pythonRound((image.width * height) / image.height));
@@ -107,9 +103,15 @@ export const imageScaleBy: NodeClass = {
     },
   }),
   run(inputs) {
-    const image = imageInput(inputs, 'image', 'movedim');
+    const image = linked(inputs, 'image', 'IMAGE', attribute('movedim'));
     const by = inputs.scale_by as number;
     const method = inputs.upscale_method as UpscaleMethod;
-    return { outputs: [resample(image, pythonRound(image.width * by), pythonRound(image.height * by), method)] };
+    const [width, height] = [pythonRound(image.width * by), pythonRound(image.height * by)];
+    if (width === 0 || height === 0) {
+      if (method === 'lanczos') throw new PythonError('ValueError', 'height and width must be > 0');
+      const sizes = `input (H: ${image.height}, W: ${image.width}) output (H: ${height}, W: ${width})`;
+      throw new PythonError('RuntimeError', `Input and output sizes should be greater than 0, but got ${sizes}`);
+    }
+    return { outputs: [resample(image, width, height, method)] };
   },
 };

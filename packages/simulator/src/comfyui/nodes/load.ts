@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { decodeImage, toRgba } from '../png.ts';
 import type { Mask } from '../tensors.ts';
 import { newImage } from '../tensors.ts';
@@ -14,7 +14,7 @@ const checks: Pick<NodeClass, 'validate' | 'fingerprint'> = {
       const file = pathOf(inputs, world);
       const exists =
         file !== undefined &&
-        (await readFile(file).then(
+        (await access(file).then(
           () => true,
           () => false,
         ));

@@ -1,7 +1,7 @@
-import { type Mask, newImage } from '../tensors.ts';
+import { newImage } from '../tensors.ts';
+import { side } from './image.ts';
+import { attribute, linked } from './linked.ts';
 import type { NodeClass } from './node.ts';
-
-const side = { default: 512, min: 1, max: 16384, step: 1 };
 
 export const solidMask: NodeClass = {
   name: 'SolidMask',
@@ -34,7 +34,7 @@ export const maskToImage: NodeClass = {
   outputs: ['IMAGE'],
   inputs: () => ({ required: { mask: ['MASK', {}] } }),
   run(inputs) {
-    const mask = inputs.mask as Mask;
+    const mask = linked(inputs, 'mask', 'MASK', attribute('reshape'));
     const image = newImage(mask.batch, mask.height, mask.width);
     for (let i = 0; i < image.data.length; i++) image.data[i] = mask.data[Math.floor(i / 3)] as number;
     return { outputs: [image] };

@@ -29,7 +29,7 @@ export interface NodeContext extends NodeWorld {
   readonly metadata: boolean;
   /** Longest side of latent previews, or undefined when previews are off. */
   readonly previewSize: number | undefined;
-  /** Waits for simulated work; rejects when the prompt is interrupted. `atOnce` notices that before the time is over. */
+  /** Waits for simulated work. With `atOnce` an interrupt ends it early and rejects; without, the next progress throws. */
   work(ms: number, atOnce?: boolean): Promise<void>;
   /** Faults placed at a step strike here. */
   beforeStep(step: number): Promise<void>;

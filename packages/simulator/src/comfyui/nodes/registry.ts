@@ -1,8 +1,11 @@
+import { basename } from 'node:path';
+import { saveAnimatedWebp } from './animation.ts';
 import { emptyImage, imageInvert, imageScale, imageScaleBy } from './image.ts';
 import { imageBlend } from './image-blend.ts';
 import { loadImage, loadImageMask } from './load.ts';
 import { maskToImage, solidMask } from './mask.ts';
 import type { NodeClass, NodeWorld } from './node.ts';
+import { previewAny } from './preview-any.ts';
 import {
   checkpointLoaderSimple,
   clipTextEncode,
@@ -13,6 +16,8 @@ import {
 } from './sampling.ts';
 import { previewImage, saveImage, saveImageWebsocket } from './save.ts';
 import { slowNode } from './slow.ts';
+
+const CUSTOM = 'custom_nodes.';
 
 const all: readonly NodeClass[] = [
   kSampler,
@@ -33,11 +38,17 @@ const all: readonly NodeClass[] = [
   solidMask,
   maskToImage,
   saveImageWebsocket,
+  saveAnimatedWebp,
+  previewAny,
   slowNode,
 ];
 
-/** Every simulated node class by name. */
-export const nodeClasses: ReadonlyMap<string, NodeClass> = new Map(all.map((node) => [node.name, node]));
+/** The simulated node classes by name: the built-in ones, and those whose module is among the custom nodes that were loaded. */
+export function nodeClasses(customNodes: readonly string[]): ReadonlyMap<string, NodeClass> {
+  const loaded = new Set(customNodes.map((path) => CUSTOM + basename(path, '.py')));
+  const present = all.filter(({ module }) => !module?.startsWith(CUSTOM) || loaded.has(module));
+  return new Map(present.map((node) => [node.name, node]));
+}
 
 /** One entry of `GET /object_info`. */
 export function objectInfo(node: NodeClass, world: NodeWorld): Record<string, unknown> {

@@ -1,13 +1,16 @@
 import { hashText } from '../../random.ts';
 import { encodeJpeg, paintPicture } from '../picture.ts';
 import { PythonError } from '../python.ts';
-import { type Image, type Latent, type ModelHandle, toBytes } from '../tensors.ts';
+import type { Latent, ModelHandle } from '../tensors.ts';
+import { attribute, item, linked } from './linked.ts';
 import type { NodeClass, NodeContext, Preview } from './node.ts';
 
 const symbol = (kind: ModelHandle['kind'], ...from: unknown[]): ModelHandle => ({
   kind,
   hash: hashText(JSON.stringify([kind, ...from])),
 });
+const NO_CLIP =
+  'ERROR: clip input is invalid: None\n\nIf the clip is from a checkpoint loader node your checkpoint does not contain a valid clip or text encoder model.';
 const side = (tooltip: string) => ({ default: 512, min: 16, max: 16384, step: 8, tooltip });
 
 export const checkpointLoaderSimple: NodeClass = {
@@ -39,7 +42,13 @@ export const clipTextEncode: NodeClass = {
       clip: ['CLIP', { tooltip: 'The CLIP model used for encoding the text.' }],
     },
   }),
-  run: ({ text, clip }) => ({ outputs: [symbol('CONDITIONING', text, (clip as ModelHandle).hash)] }),
+  run(inputs) {
+    const clip = linked(inputs, 'clip', 'CLIP', (literal) => {
+      if (literal === null) throw new PythonError('RuntimeError', NO_CLIP);
+      return attribute('tokenize')(literal);
+    });
+    return { outputs: [symbol('CONDITIONING', inputs.text, clip.hash)] };
+  },
 };
 
 export const emptyLatentImage: NodeClass = {
@@ -100,8 +109,9 @@ export const kSampler: NodeClass = {
     },
   }),
   async run(inputs, context) {
-    const latent = inputs.latent_image as Latent;
-    if (latent?.kind !== 'LATENT') throw new PythonError('TypeError', "'str' object is not subscriptable");
+    const latent = linked(inputs, 'latent_image', 'LATENT', item('samples', 'shape'));
+    linked(inputs, 'model', 'MODEL', attribute('get_model_object'));
+    for (const name of ['positive', 'negative']) linked(inputs, name, 'CONDITIONING', item(0, 'copy'));
     const parts = Object.entries(inputs).map(([name, value]) => [name, (value as ModelHandle | null)?.hash ?? value]);
     const hash = hashText(JSON.stringify([parts, context.simulation.seed]));
     const steps = inputs.steps as number;
@@ -130,7 +140,7 @@ async function latentPreview(
     Math.max(1, Math.round(latent.height / shrink)),
     noise,
   );
-  return { type: 'image/jpeg', bytes: await encodeJpeg(picture, toBytes(picture, 0)) };
+  return { type: 'image/jpeg', bytes: await encodeJpeg(picture) };
 }
 
 export const vaeDecode: NodeClass = {
@@ -144,18 +154,10 @@ export const vaeDecode: NodeClass = {
       vae: ['VAE', { tooltip: 'The VAE model used for decoding the latent.' }],
     },
   }),
-  run({ samples, vae }) {
-    const latent = samples as Latent;
-    return {
-      outputs: [
-        paintPicture(
-          hashText(`${latent.hash} ${(vae as ModelHandle).hash}`),
-          latent.batch,
-          latent.width,
-          latent.height,
-        ),
-      ],
-    };
+  run(inputs) {
+    const { hash, batch, width, height } = linked(inputs, 'samples', 'LATENT', item('samples', 'shape'));
+    const vae = linked(inputs, 'vae', 'VAE', attribute('decode'));
+    return { outputs: [paintPicture(hashText(`${hash} ${vae.hash}`), batch, width, height)] };
   },
 };
 
@@ -165,9 +167,10 @@ export const vaeEncode: NodeClass = {
   category: 'latent',
   outputs: ['LATENT'],
   inputs: () => ({ required: { pixels: ['IMAGE'], vae: ['VAE'] } }),
-  run({ pixels, vae }) {
-    const { batch, width, height, data } = pixels as Image;
-    const hash = hashText(`${data.slice(0, 4096).join()} ${(vae as ModelHandle).hash}`);
+  run(inputs) {
+    const vae = linked(inputs, 'vae', 'VAE', attribute('encode'));
+    const { batch, width, height, data } = linked(inputs, 'pixels', 'IMAGE', attribute('shape'));
+    const hash = hashText(`${data.slice(0, 4096).join()} ${vae.hash}`);
     return {
       outputs: [
         {

@@ -4,14 +4,16 @@ import { seededRandom } from '../../random.ts';
 import { nextOutputFile } from '../output-names.ts';
 import { encodePng, textChunks } from '../png.ts';
 import { type Image, toBytes } from '../tensors.ts';
-import { imageInput } from './image.ts';
+import { attribute, item, linked } from './linked.ts';
 import type { NodeClass, NodeContext, NodeResult } from './node.ts';
 
-const hidden = { prompt: 'PROMPT', extra_pnginfo: 'EXTRA_PNGINFO' };
+const imagesOf = (inputs: Record<string, unknown>) => linked(inputs, 'images', 'IMAGE', item(0, 'shape'));
+/** The hidden inputs of nodes that save. */
+export const hidden = { prompt: 'PROMPT', extra_pnginfo: 'EXTRA_PNGINFO' };
 
 async function save(images: Image, prefix: string, type: 'output' | 'temp', context: NodeContext): Promise<NodeResult> {
   const text = context.metadata ? textChunks(context.prompt, context.extraPngInfo) : {};
-  const root = context.folders.byType(type) as string;
+  const root = context.folders.byType(type);
   const { subfolder, name, counter } = await nextOutputFile(root, prefix, images.width, images.height);
   const folder = join(root, subfolder);
   const saved = [];
@@ -43,7 +45,7 @@ export const saveImage: NodeClass = {
     },
     hidden,
   }),
-  run: (inputs, context) => save(imageInput(inputs, 'images'), inputs.filename_prefix as string, 'output', context),
+  run: (inputs, context) => save(imagesOf(inputs), inputs.filename_prefix as string, 'output', context),
 };
 
 /** Five letters that stay the same for the life of the server, from the seed of the simulation. */
@@ -61,8 +63,7 @@ export const previewImage: NodeClass = {
   outputs: ['IMAGE'],
   outputNames: ['images'],
   inputs: () => ({ required: { images: ['IMAGE'] }, hidden }),
-  run: (inputs, context) =>
-    save(imageInput(inputs, 'images'), temporaryPrefix(context.simulation.seed), 'temp', context),
+  run: (inputs, context) => save(imagesOf(inputs), temporaryPrefix(context.simulation.seed), 'temp', context),
 };
 
 export const saveImageWebsocket: NodeClass = {
@@ -75,7 +76,7 @@ export const saveImageWebsocket: NodeClass = {
   inputs: () => ({ required: { images: ['IMAGE'] } }),
   fingerprint: () => Promise.resolve(String(performance.now())),
   run(inputs, context) {
-    const images = imageInput(inputs, 'images');
+    const images = linked(inputs, 'images', 'IMAGE', attribute('shape'));
     for (let i = 0; i < images.batch; i++) {
       context.progress(i, images.batch, {
         type: 'image/png',

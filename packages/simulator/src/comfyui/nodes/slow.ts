@@ -1,6 +1,5 @@
 import { outOfMemory } from '../faults.ts';
 import { PythonError } from '../python.ts';
-import { imageInput } from './image.ts';
 import type { NodeClass } from './node.ts';
 
 /** The project's own test node (`test/fixtures/slow_node.py` for the real ComfyUI): sleeps in steps, fails on request. */
@@ -23,7 +22,6 @@ export const slowNode: NodeClass = {
     },
   }),
   async run(inputs, context) {
-    const image = imageInput(inputs, 'image');
     const steps = inputs.steps as number;
     const start = performance.now();
     for (let step = 1; step <= steps; step++) {
@@ -36,6 +34,6 @@ export const slowNode: NodeClass = {
       }
       context.progress(step, steps);
     }
-    return { outputs: [image] };
+    return { outputs: [inputs.image] };
   },
 };

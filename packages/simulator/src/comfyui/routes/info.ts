@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine } from '../engine.ts';
 import { empty, json, type Reply, type Route } from '../http.ts';
-import { nodeClasses, objectInfo } from '../nodes/registry.ts';
+import { objectInfo } from '../nodes/registry.ts';
 import { systemStats } from '../stats.ts';
 
 /** `/system_stats`, `/object_info`, `/features`, `/models` and the lists of the web page. */
@@ -15,13 +15,13 @@ export function infoRoutes(engine: Engine): Route[] {
       method: 'GET',
       path: '/object_info',
       handle: () =>
-        json(Object.fromEntries([...nodeClasses].map(([name, node]) => [name, objectInfo(node, engine.world)]))),
+        json(Object.fromEntries([...engine.nodes].map(([name, node]) => [name, objectInfo(node, engine.world)]))),
     },
     {
       method: 'GET',
       path: '/object_info/{name}',
       handle({ params: { name = '' } }) {
-        const node = nodeClasses.get(name);
+        const node = engine.nodes.get(name);
         return json(node === undefined ? {} : { [name]: objectInfo(node, engine.world) });
       },
     },

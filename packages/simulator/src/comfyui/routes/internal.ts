@@ -3,19 +3,17 @@ import { join } from 'node:path';
 import type { Engine } from '../engine.ts';
 import { listFiles } from '../folders.ts';
 import { empty, json, type Route } from '../http.ts';
-
-const SIZE = { cols: 80, rows: 24 };
+import { TERMINAL_SIZE } from '../log.ts';
 
 /** `/internal/...`: logs, folders, files. These have no twin below `/api`. */
 export function internalRoutes({ log, hub, world: { folders } }: Engine): Route[] {
-  log.onEntry = (entry) => hub.sendLogs({ entries: [entry], size: SIZE });
   return [
     {
       method: 'GET',
       path: '/internal/logs',
       handle: () => json(log.entries.map(({ t, m }) => `${t} - ${m}`).join('')),
     },
-    { method: 'GET', path: '/internal/logs/raw', handle: () => json({ entries: log.entries, size: SIZE }) },
+    { method: 'GET', path: '/internal/logs/raw', handle: () => json({ entries: log.entries, size: TERMINAL_SIZE }) },
     {
       method: 'PATCH',
       path: '/internal/logs/subscribe',

@@ -2,8 +2,7 @@ import type { Engine } from '../engine.ts';
 import { json, type Reply, type Request, type Route } from '../http.ts';
 import { type Job, jobDetails, jobs, STATUSES } from '../jobs.ts';
 import { PythonError, pyInt } from '../python.ts';
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+import { isPromptId } from '../queue.ts';
 
 /** `/api/jobs...`, from 0.6; cancelling from 0.26. */
 export function jobRoutes(engine: Engine): Route[] {
@@ -92,7 +91,7 @@ async function cancelMany(engine: Engine, request: Request): Promise<Reply> {
   }
   const ids = (body as { job_ids?: unknown } | null)?.job_ids;
   if (!Array.isArray(ids)) return json({ error: 'job_ids must be a list' }, 400);
-  const invalid = ids.filter((id) => typeof id !== 'string' || !UUID.test(id));
+  const invalid = ids.filter((id) => !isPromptId(id));
   if (invalid.length > 0)
     return json({ error: 'job_ids contains invalid id(s)', invalid_ids: invalid.map(String) }, 400);
   const cancelled = ids.map((id) => engine.cancel(id as string));

@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Engine } from '../engine.ts';
 import { empty, json, type Reply, type Request, type Route } from '../http.ts';
-import { nodeClasses } from '../nodes/registry.ts';
 import { promptError } from '../prompt-error.ts';
 import { PythonError, pyFloat } from '../python.ts';
-import { queueTuple } from '../queue.ts';
+import { isPromptId, queueTuple } from '../queue.ts';
 import { validatePrompt } from '../validate.ts';
 
 const SECRETS = new Set(['auth_token_comfy_org', 'api_key_comfy_org']);
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** `/prompt`, `/queue`, `/interrupt`, `/free`. */
 export function promptRoutes(engine: Engine): Route[] {
@@ -29,7 +27,7 @@ async function submit(engine: Engine, value: unknown): Promise<Reply> {
   if (!('prompt' in body))
     return json({ error: promptError('no_prompt', 'No prompt provided', 'No prompt provided'), node_errors: {} }, 400);
   const id = body.prompt_id ?? randomUUID();
-  if (engine.isSince('0.25.0') && !(typeof id === 'string' && UUID.test(id))) {
+  if (engine.isSince('0.25.0') && !isPromptId(id)) {
     const details =
       'prompt_id must be a UUID string in canonical lowercase hyphenated form; omit it to let the server generate one';
     return json(
@@ -38,24 +36,20 @@ async function submit(engine: Engine, value: unknown): Promise<Reply> {
     );
   }
   const targets = body.partial_execution_targets as readonly string[] | undefined;
-  const { nodeErrors, outputs, error } = await validatePrompt(body.prompt, targets ?? undefined, {
-    nodes: nodeClasses,
+  const result = await validatePrompt(body.prompt, targets ?? undefined, {
+    nodes: engine.nodes,
     world: engine.world,
     version: engine.simulation.version,
     log: engine.log,
   });
+  const { error, nodeErrors: node_errors } = result;
   if (error !== undefined) {
     engine.log.warning(`invalid prompt: ${JSON.stringify(error)}`);
-    return json({ error, node_errors: nodeErrors }, 400);
+    return json({ error, node_errors }, 400);
   }
-  engine.queue.put({
-    number,
-    id: String(id),
-    prompt: body.prompt as never,
-    extraData: extraData(engine, body),
-    outputs,
-  });
-  return json({ prompt_id: id, number, node_errors: nodeErrors });
+  const { graph: prompt, outputs } = result;
+  engine.queue.put({ number, id: String(id), prompt, extraData: extraData(engine, body), outputs });
+  return json({ prompt_id: id, number, node_errors });
 }
 
 function extraData(engine: Engine, body: Record<string, unknown>): Record<string, unknown> {

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { extname, join, normalize, resolve, sep } from 'node:path';
+import { extname, join, normalize, resolve } from 'node:path';
 import type { Engine } from '../engine.ts';
+import { isInside } from '../folders.ts';
 import { empty, json, type Reply, type Request, type Route } from '../http.ts';
 import { decodeImage, encodePng, toRgba } from '../png.ts';
 import { PythonError } from '../python.ts';
@@ -95,5 +96,3 @@ async function withMask(
   for (let i = 3; i < data.length; i += 4) data[i] = alpha[i] as number;
   return encodePng({ width: original.width, height: original.height, channels: 4, data }, original.text);
 }
-
-const isInside = (root: string, path: string) => path.startsWith(root + sep);

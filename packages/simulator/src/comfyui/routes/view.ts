@@ -1,21 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
-import { basename, extname, relative, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import type { Engine } from '../engine.ts';
-import { empty, type Reply, type Request, type Route } from '../http.ts';
+import { isInside } from '../folders.ts';
+import { contentType, empty, type Reply, type Request, type Route } from '../http.ts';
 import { decodeImage, encodePng, toRgba } from '../png.ts';
-
-const TYPES: Record<string, string> = {
-  '.png': 'image/png',
-  '.jpg': 'image/jpeg',
-  '.jpeg': 'image/jpeg',
-  '.webp': 'image/webp',
-  '.gif': 'image/gif',
-  '.txt': 'text/plain',
-  '.json': 'application/json',
-  '.mp4': 'video/mp4',
-  '.webm': 'video/webm',
-  '.wav': 'audio/x-wav',
-};
 
 /** `/view`. */
 export function viewRoutes(engine: Engine): Route[] {
@@ -30,7 +18,7 @@ async function view({ world: { folders } }: Engine, { query, raw }: Request): Pr
   const folder = root ?? folders.byType(query.get('type') ?? 'output');
   if (folder === undefined) return empty(400);
   const full = resolve(folder, query.get('subfolder') ?? '');
-  if (relative(folder, full).startsWith('..')) return empty(403);
+  if (!isInside(folder, full)) return empty(403);
   const filename = basename(name);
   const path = resolve(full, filename);
   const info = await stat(path).catch(() => undefined);
@@ -38,8 +26,11 @@ async function view({ world: { folders } }: Engine, { query, raw }: Request): Pr
   const disposition = {
     'Content-Disposition': `filename="${filename.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`,
   };
-  if (query.has('preview'))
-    return { ...(await preview(path, query)), headers: { ...(await previewHeaders(query)), ...disposition } };
+  if (query.has('preview')) {
+    const format = previewFormat(query);
+    const headers = { 'Content-Type': `image/${format}`, ...disposition };
+    return { status: 200, headers, body: await preview(path, query, format) };
+  }
   const channel = query.get('channel') ?? 'rgba';
   if (channel === 'rgb' || channel === 'a') {
     return {
@@ -50,7 +41,7 @@ async function view({ world: { folders } }: Engine, { query, raw }: Request): Pr
   }
   const headers = {
     'X-Content-Type-Options': 'nosniff',
-    'Content-Type': TYPES[extname(filename).toLowerCase()] ?? 'application/octet-stream',
+    'Content-Type': contentType(filename),
     Etag: `"${BigInt(Math.round(info.mtimeMs * 1e6)).toString(16)}-${info.size.toString(16)}"`,
     'Last-Modified': info.mtime.toUTCString(),
     'Accept-Ranges': 'bytes',
@@ -85,16 +76,13 @@ function previewFormat(query: URLSearchParams): 'webp' | 'jpeg' {
   return format === 'jpeg' && !(query.get('channel') ?? '').includes('a') ? 'jpeg' : 'webp';
 }
 
-const previewHeaders = (query: URLSearchParams) => ({ 'Content-Type': `image/${previewFormat(query)}` });
-
-async function preview(path: string, query: URLSearchParams): Promise<Reply> {
+async function preview(path: string, query: URLSearchParams, format: 'webp' | 'jpeg'): Promise<Uint8Array> {
   const last = (query.get('preview') ?? '').split(';').at(-1) ?? '';
   const quality = /^\d+$/.test(last) ? Math.min(100, Math.max(1, Number(last))) : 90;
-  const format = previewFormat(query);
   const { default: sharp } = await import('sharp');
   const image = sharp(await readFile(path));
   if (format === 'jpeg' || query.get('channel') === 'rgb') image.removeAlpha();
-  return { status: 200, body: await image.toFormat(format, { quality }).toBuffer() };
+  return image.toFormat(format, { quality }).toBuffer();
 }
 
 /** Colours without alpha; or the alpha channel alone over black. */

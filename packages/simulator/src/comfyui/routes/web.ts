@@ -1,16 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { extname, resolve, sep } from 'node:path';
+import { resolve } from 'node:path';
 import type { Engine } from '../engine.ts';
-import { empty, type Reply } from '../http.ts';
+import { isInside } from '../folders.ts';
+import { contentType, empty, type Reply } from '../http.ts';
 
-const TYPES: Record<string, string> = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.json': 'application/json',
-  '.svg': 'image/svg+xml',
-  '.png': 'image/png',
-};
 const PAGE =
   '<!doctype html><title>ComfyUI</title><p>Simulated ComfyUI: there is no frontend here, see <code>--front-end-root</code>.\n';
 
@@ -22,11 +15,7 @@ export async function webPage({ options: { frontEndRoot } }: Engine, path: strin
   if (frontEndRoot === undefined)
     return path === '/' ? { status: 200, headers: { 'Content-Type': 'text/html', ...fresh }, body: PAGE } : empty(404);
   const file = resolve(frontEndRoot, name);
-  const body = file.startsWith(frontEndRoot + sep) ? await readFile(file).catch(() => undefined) : undefined;
+  const body = isInside(frontEndRoot, file) ? await readFile(file).catch(() => undefined) : undefined;
   if (body === undefined) return empty(404);
-  return {
-    status: 200,
-    headers: { 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream', ...fresh },
-    body,
-  };
+  return { status: 200, headers: { 'Content-Type': contentType(file), ...fresh }, body };
 }
