@@ -27,7 +27,13 @@ export {
 } from './definition/define-service.ts';
 export { Emitter } from './emitter.ts';
 export * as coreErrors from './errors/core-errors.ts';
-export { JobUnknownError, PortInUseError, ProgramMissingError, StartAbortedError } from './errors/core-errors.ts';
+export {
+  JobHandoverError,
+  JobUnknownError,
+  PortInUseError,
+  ProgramMissingError,
+  StartAbortedError,
+} from './errors/core-errors.ts';
 export { definedErrors, defineError, type ErrorClass, type ErrorDefinition } from './errors/define-error.ts';
 export {
   type ErrorReport,

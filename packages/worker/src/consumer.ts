@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type Clock, deadline, type Logger, reportError } from '@mgpu/core/jobs';
+import { type Clock, deadline, JobHandoverError, type Logger, reportError } from '@mgpu/core/jobs';
 import type { EngineGate } from './engine-gate.ts';
-import { JobCancelledError, JobLostError, WorkerStoppingError } from './errors.ts';
-import { type JobOutcome, type JobRunner, RunningJob } from './job-runner.ts';
+import { JobCancelledError, JobLostError } from './errors.ts';
+import type { JobOutcome, JobRunner } from './job-runner.ts';
 import type { JobScripts } from './job-scripts.ts';
 import { Prefetch } from './prefetch.ts';
-import { isJobLost, type JobSource, type TakenJob, waitMs } from './queue.ts';
+import { type JobSource, type TakenJob, waitMs } from './queue.ts';
+import { RunningJob } from './running-job.ts';
 
 export interface ConsumerOptions {
   readonly source: JobSource;
@@ -78,13 +79,14 @@ export class Consumer {
 
   /** Takes no more jobs; resolves when those that run have ended. */
   async drain(): Promise<void> {
-    this.#stop.abort(new WorkerStoppingError({ worker: this.#options.owner }));
+    this.#stop.abort();
     while (this.running.size > 0) await this.#slotFreed.promise;
   }
 
   /** Lets go of what still runs; a worker to come finds it by its checkpoint. */
   abandon(): void {
-    for (const each of this.running.values()) each.abort(new WorkerStoppingError({ worker: this.#options.owner }));
+    const { owner: worker } = this.#options;
+    for (const each of this.running.values()) each.abort(new JobHandoverError({ job: each.taken.publicId, worker }));
   }
 
   cancel(id: string): void {
@@ -130,12 +132,7 @@ export class Consumer {
   async #resumeOne(running: RunningJob): Promise<void> {
     const { gate, clock } = this.#options;
     const { taken, signal } = running;
-    using patience = deadline(
-      clock,
-      engineBackMs,
-      () => new WorkerStoppingError({ worker: this.#options.owner }),
-      signal,
-    );
+    using patience = deadline(clock, engineBackMs, () => undefined, signal);
     // Cancelled or stopping: the runner knows what to do.
     await gate.whenOpen(patience.signal).catch(() => {});
     if (gate.isOpen || signal.aborted) return this.#work(running);
@@ -205,7 +202,7 @@ export class Consumer {
       if (outcome.end === 'failed') return await taken.fail(outcome.error, outcome.retry, fetchNext);
       if (outcome.end === 'released') await taken.release();
     } catch (error) {
-      if (!isJobLost(error)) throw error;
+      if (!(error instanceof JobLostError)) throw error;
       // The lock may only have expired while Redis was away: then it is ours again, and the end is told once more.
       const [answer] = await this.#options.scripts.renewLocks([taken], this.#options.lockMs);
       if (answer !== 'lost' && !signal.aborted) throw error;

@@ -10,10 +10,11 @@ import { Consumer } from './consumer.ts';
 import { EngineGate } from './engine-gate.ts';
 import { ConnectorInvalidError } from './errors.ts';
 import { previewChannel } from './job-names.ts';
-import { JobRunner, type RunningJob } from './job-runner.ts';
+import { JobRunner } from './job-runner.ts';
 import { JobScripts } from './job-scripts.ts';
 import { JobSource } from './queue.ts';
 import type { RedisLink } from './redis.ts';
+import type { RunningJob } from './running-job.ts';
 import type { HostSettings } from './settings.ts';
 import type { EngineStatus } from './status-file.ts';
 

@@ -69,12 +69,6 @@ export const JobLostError = defineError<{ job: string }>({
   message: ({ job }) => `job ${job} is no longer ours: it was removed, or another worker took it over`,
 });
 
-export const WorkerStoppingError = defineError<{ worker: string }>({
-  code: 'WORKER_STOPPING',
-  retryable: true,
-  message: ({ worker }) => `${worker} stops; the job goes on in the next worker`,
-});
-
 export const ArtifactSourceError = defineError<{ name: string; problem: string }>({
   code: 'WORKER_ARTIFACT_SOURCE',
   retryable: true,

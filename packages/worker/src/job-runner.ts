@@ -9,26 +9,21 @@ import {
   deadline,
   type ErrorReport,
   faultOf,
+  JobHandoverError,
   type JobPreview,
   type JobProgress,
   type JobResult,
   type Logger,
-  type MgpuError,
   reportError,
   toMgpuError,
 } from '@mgpu/core/jobs';
 import { ArtifactStore } from './artifact-store.ts';
 import type { EngineGate } from './engine-gate.ts';
-import {
-  JobCancelledError,
-  JobLostError,
-  JobQuarantinedError,
-  JobTimeoutError,
-  WorkerStoppingError,
-} from './errors.ts';
+import { JobCancelledError, JobLostError, JobQuarantinedError, JobTimeoutError } from './errors.ts';
 import type { JobScripts, JobState } from './job-scripts.ts';
 import { LatestSender } from './latest-sender.ts';
 import type { TakenJob } from './queue.ts';
+import type { RunningJob } from './running-job.ts';
 
 export interface JobRunnerOptions {
   readonly binding: ConnectorBinding;
@@ -59,29 +54,6 @@ const obeyMs = 10_000;
 const maxVictims = 2;
 /** A job that was taken this often without an attempt coming to an end takes its workers down. */
 const maxStarts = 20;
-
-/** One job on its way through the engine. */
-export class RunningJob {
-  readonly taken: TakenJob;
-  /** Monotonic milliseconds. */
-  readonly startedAt: number;
-  readonly #abort = new AbortController();
-  progress: JobProgress | undefined;
-
-  constructor(taken: TakenJob, startedAt: number) {
-    this.taken = taken;
-    this.startedAt = startedAt;
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
-
-  /** Only the first reason counts. */
-  abort(reason: MgpuError): void {
-    this.#abort.abort(reason);
-  }
-}
 
 /** Takes jobs of one type through one engine. */
 export class JobRunner {
@@ -211,7 +183,7 @@ export class JobRunner {
     const engine = binding.endpoint.instance;
     const job = taken.publicId;
     const error = toMgpuError(signal.aborted ? signal.reason : thrown, `${engine}: job ${job}`);
-    if (error.code === JobLostError.code || error.code === WorkerStoppingError.code) {
+    if (error instanceof JobLostError || error instanceof JobHandoverError) {
       log.warn(`${job}: ${error.message}`);
       return { end: 'abandoned' };
     }

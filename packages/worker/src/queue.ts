@@ -1,4 +1,4 @@
-import { type ErrorReport, type JobProgress, type JobResult, MgpuError } from '@mgpu/core/jobs';
+import type { ErrorReport, JobProgress, JobResult } from '@mgpu/core/jobs';
 import { createRedisBackend, type Job, type JobJson, Queue, QueueEvents, UnrecoverableError, Worker } from 'bullmq';
 import { JobLostError } from './errors.ts';
 import { isProgress, type JobData } from './job-data.ts';
@@ -172,8 +172,8 @@ export class JobSource {
   }
 
   /** Returns jobs whose worker is gone to the queue; two calls apart, so that a live one can renew in between. */
-  async recoverStalled(): Promise<readonly string[]> {
-    return this.#worker.backend.moveStalledJobsToWait();
+  async recoverStalled(): Promise<void> {
+    await this.#worker.backend.moveStalledJobsToWait();
   }
 
   /** Stops waiting for jobs. Those that are held can still be ended. */
@@ -201,10 +201,6 @@ export class JobSink {
   /** Adding the same id twice adds it once. */
   async add(id: string, data: JobData, attempts: number | undefined): Promise<void> {
     await this.#queue.add(this.#queue.name, data, { jobId: id, ...(attempts === undefined ? {} : { attempts }) });
-  }
-
-  async close(): Promise<void> {
-    await this.#queue.close();
   }
 }
 
@@ -254,5 +250,3 @@ export class QueueFeed {
     this.#events.close().catch(() => {}); // nothing is left to say about a connection that is given up
   }
 }
-
-export const isJobLost = (error: unknown) => error instanceof MgpuError && error.code === JobLostError.code;

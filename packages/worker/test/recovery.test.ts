@@ -39,7 +39,7 @@ describe.concurrent('a stop', () => {
     await machine.until('submit', id);
     await machine.service.stop();
     expect(machine.service.status.lastExit).toMatchObject({ code: 0 });
-    expect(await machine.until('abort', id)).toMatchObject({ reason: 'WORKER_STOPPING' });
+    expect(await machine.until('abort', id)).toMatchObject({ reason: 'CORE_JOB_HANDOVER' });
     await machine.service.start();
     scene.finish('b');
     expect(await ended(client, id)).toMatchObject({
