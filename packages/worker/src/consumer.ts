@@ -95,7 +95,7 @@ export class Consumer {
       running.abort(new JobCancelledError({ job: running.taken.publicId }));
       return;
     }
-    // It may be ours and on its way to us.
+    // It may be on its way to us.
     this.#cancelled.add(id);
     for (const oldest of this.#cancelled) {
       if (this.#cancelled.size <= rememberedCancels) break;
@@ -118,10 +118,19 @@ export class Consumer {
     }
   }
 
+  /** Returns jobs of dead workers to the queue, and forgets those that ended without a worker. */
+  async tidy(): Promise<void> {
+    const { source, scripts, clock } = this.#options;
+    const { count, ageMs } = source.options.keepJobs;
+    await source.recoverStalled();
+    await scripts.trimEnded(count, clock.now() - ageMs);
+  }
+
   async #resume(): Promise<void> {
     const { source, scripts, owner, lockMs, log } = this.#options;
     const ids = await scripts.takeOver(owner, this.#tokens, lockMs);
     for (const id of ids) {
+      if (this.running.has(id)) continue;
       const taken = await source.find(id, this.#tokens + id);
       if (!taken) continue;
       log.info(`${taken.publicId}: resumed`, { attempt: taken.attempt });
@@ -131,13 +140,12 @@ export class Consumer {
 
   async #resumeOne(running: RunningJob): Promise<void> {
     const { gate, clock } = this.#options;
-    const { taken, signal } = running;
+    const { signal } = running;
     using patience = deadline(clock, engineBackMs, () => undefined, signal);
     // Cancelled or stopping: the runner knows what to do.
     await gate.whenOpen(patience.signal).catch(() => {});
     if (gate.isOpen || signal.aborted) return this.#work(running);
-    await this.#untilDone(`${taken.publicId} could not be released`, () => this.#end(running, { end: 'released' }));
-    this.#leave(running);
+    await this.#release(running);
   }
 
   async #slot(): Promise<void> {
@@ -159,7 +167,11 @@ export class Consumer {
   #enter(taken: TakenJob): RunningJob {
     const running = new RunningJob(taken, this.#options.clock.elapsed());
     this.running.set(taken.id, running);
-    if (this.#cancelled.delete(taken.id)) running.abort(new JobCancelledError({ job: taken.publicId }));
+    // Somebody cancelled a job of this id before it was here; Redis knows whether that was this one.
+    if (this.#cancelled.delete(taken.id))
+      this.renew().catch((error: unknown) =>
+        this.#options.log.warn(`${taken.publicId}: may be cancelled late`, { error }),
+      );
     return running;
   }
 
@@ -171,13 +183,21 @@ export class Consumer {
       const next: TakenJob | undefined = await this.#untilDone(`${job.taken.publicId} could not be ended`, () =>
         this.#end(job, outcome),
       );
-      this.#leave(job);
+      if (outcome.end === 'completed') this.#prefetch.learn(job);
       running = next && this.#enter(next);
+      this.#leave(job);
+      // The stop came while the next one was on its way.
+      if (running && this.#stop.signal.aborted) return this.#release(running);
     }
   }
 
+  async #release(running: RunningJob): Promise<void> {
+    const { publicId } = running.taken;
+    await this.#untilDone(`${publicId} could not be released`, () => this.#end(running, { end: 'released' }));
+    this.#leave(running);
+  }
+
   #leave(job: RunningJob): void {
-    this.#prefetch.learn(job);
     this.running.delete(job.taken.id);
     this.#slotFreed.resolve();
     this.#slotFreed = Promise.withResolvers();

@@ -40,7 +40,7 @@ export class Engine {
     this.#binding = binding;
     const isBusy = () => this.#oldest() !== undefined;
     this.#gate = new EngineGate({ connector, engine: binding.endpoint.instance, clock, isBusy, onChange });
-    const { prefix, owner, lockMs, attempts, retryDelayMs, keepJobs, concurrency, artifactsDir } = settings;
+    const { prefix, owner, lockMs, attempts, retryDelayMs, keepJobs, concurrency, machine, artifactsDir } = settings;
     const onError = (error: Error) => {
       if (link.connected) log.warn('BullMQ reports an error', { error });
     };
@@ -53,6 +53,7 @@ export class Engine {
         connector,
         gate: this.#gate,
         scripts,
+        machine,
         artifactsDir,
         clock,
         log,
@@ -101,11 +102,6 @@ export class Engine {
 
   async closeConnector(): Promise<void> {
     await this.#connector.close();
-  }
-
-  /** Returns jobs of dead workers to their queues. */
-  async recoverStalled(): Promise<void> {
-    await Promise.all(this.#sources.map((each) => each.recoverStalled()));
   }
 
   #oldest(): RunningJob | undefined {

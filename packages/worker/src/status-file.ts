@@ -1,6 +1,7 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import type { Clock, JobProgress, Logger } from '@mgpu/core/jobs';
 import type { EngineFault } from './engine-gate.ts';
+import { pause } from './pause.ts';
 
 /** What a worker says about itself in `run/<id>.status.json`, for whoever watches over it. */
 export interface WorkerStatus {
@@ -54,7 +55,10 @@ export async function removeStatus(path: string): Promise<void> {
   await Promise.all([rm(path, { force: true }), rm(temporary(path), { force: true })]);
 }
 
-/** Keeps the status file true: written every 2 s and shortly after each change. Whole or not at all, but not synced. */
+/**
+ * Keeps the status file true: written every 2 s and shortly after each change that it is told of; progress waits for the
+ * next beat. Whole or not at all, but not synced.
+ */
 export class StatusWriter {
   readonly #path: string;
   readonly #status: () => Omit<WorkerStatus, 'v' | 'beat' | 'pid'>;
@@ -84,10 +88,7 @@ export class StatusWriter {
     while (!signal.aborted) {
       this.#changed = Promise.withResolvers();
       await this.#write();
-      const beat = new AbortController();
-      const pause = this.#clock.sleep(beatMs, { signal: AbortSignal.any([signal, beat.signal]) });
-      await Promise.race([pause.catch(() => {}), this.#changed.promise]); // aborted: the loop ends
-      beat.abort();
+      await pause(this.#clock, beatMs, { until: this.#changed.promise, signal });
       await this.#clock.sleep(gapMs, { signal }).catch(() => {}); // aborted: the loop ends
     }
   }
