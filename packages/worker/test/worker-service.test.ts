@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { type ServiceStatus, silentLogger, systemClock } from '@mgpu/core';
 import { record, serviceConformance, testContext } from '@mgpu/core/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { worker } from '../src/index.ts';
+import { readStatus, worker } from '../src/index.ts';
 import { aliveProbe } from '../src/status-probe.ts';
 import { contextOf, ended, fixtureJob, JobClient, TestMachine, TestRedis } from './harness.ts';
 
@@ -131,6 +131,12 @@ test('a machine without a Redis is refused at the start', async () => {
   using context = testContext({ kind: 'worker' });
   const service = worker.create(worker.schema.parse({}), context);
   await expect(service.start()).rejects.toMatchObject({ code: 'WORKER_REDIS_MISSING' });
+});
+
+test('the status of a newer worker is refused', async () => {
+  const path = join(redis.dir, 'newer.status.json');
+  writeFileSync(path, JSON.stringify({ v: 2 }));
+  await expect(readStatus(path)).rejects.toMatchObject({ code: 'CORE_FILE_VERSION' });
 });
 
 test('a worker that is stuck is not alive', async () => {

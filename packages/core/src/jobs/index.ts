@@ -1,6 +1,6 @@
 // What runs inside a worker process: the job envelope, the connector contract and errors, without the machinery.
 export { abortable, type Clock, deadline, systemClock } from '../clock.ts';
-export { JobHandoverError } from '../errors/core-errors.ts';
+export { FileVersionError, JobHandoverError } from '../errors/core-errors.ts';
 export { defineError, type ErrorClass, type ErrorDefinition } from '../errors/define-error.ts';
 export {
   type ErrorReport,
