@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MgpuError } from '@mgpu/core';
+import { JobHandoverError, MgpuError } from '@mgpu/core';
 import { decode, encode } from 'fast-png';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EngineEvent } from '../src/client/types.ts';
@@ -18,7 +18,8 @@ import {
   testIo,
 } from './support.ts';
 
-const cancelled = () => new MgpuError('cancelled by the test', { code: 'TEST_CANCELLED' });
+// Retryable like the loss of a job: that says nothing about whether it goes on in the engine.
+const cancelled = () => new MgpuError('cancelled by the test', { code: 'TEST_CANCELLED', retryable: true });
 
 /** What client and connector promise, on whichever ComfyUI is started: the simulated and the real one. */
 export function engineContract(start: () => Promise<TestEngine>): void {
@@ -223,7 +224,7 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     const io = testIo();
     const noSource = { class_type: 'SaveImage', inputs: { filename_prefix: 'x' } };
     const input = { prompt: { ...slowGraph({ seconds: 1 }), 4: noSource } };
-    const stopping = new MgpuError('the worker stops', { code: 'TEST_STOPPING', retryable: true });
+    const stopping = new JobHandoverError({ job: 'a', worker: 'worker_gpu0' });
     {
       await using connector = connect(engine);
       const left = connector.run(job(input), io);

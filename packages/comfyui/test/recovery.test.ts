@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { MgpuError } from '@mgpu/core';
+import { JobHandoverError, MgpuError } from '@mgpu/core';
 import { expect, test } from 'vitest';
 import { between } from './between.ts';
 import {
@@ -242,7 +242,7 @@ test('a resumed job tells its progress', async () => {
   await using engine = await startEngine();
   const [left, resumed] = [testIo(), testIo()];
   const input = { prompt: slowGraph({ seconds: 60, steps: 1_200 }) };
-  const stopping = new MgpuError('the worker stops', { code: 'TEST_STOPPING', retryable: true });
+  const stopping = new JobHandoverError({ job: 'a', worker: 'worker_gpu0' });
   {
     await using connector = connect(engine);
     const running = connector.run(job(input), left);

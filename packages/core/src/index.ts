@@ -26,7 +26,7 @@ export {
 export { findingOf } from './definition/finding.ts';
 export { Emitter } from './emitter.ts';
 export * as coreErrors from './errors/core-errors.ts';
-export { JobUnknownError, StartAbortedError } from './errors/core-errors.ts';
+export { JobHandoverError, JobUnknownError, StartAbortedError } from './errors/core-errors.ts';
 export { definedErrors, defineError, type ErrorClass, type ErrorDefinition } from './errors/define-error.ts';
 export {
   type ErrorReport,

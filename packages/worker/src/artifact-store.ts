@@ -1,8 +1,20 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, renameSync, writeFileSync } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import {
+  closeSync,
+  constants,
+  createWriteStream,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
-import type { Artifact, ProducedFile } from '@mgpu/core/jobs';
+import { Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { type Artifact, abortable, type ProducedFile } from '@mgpu/core/jobs';
 import mime from 'mime';
 import { ArtifactSourceError } from './errors.ts';
 import { numberedName, safeName } from './safe-name.ts';
@@ -12,7 +24,10 @@ const chunkBytes = 256 * 1024;
 const smallBytes = 128 * 1024;
 const readFlags = constants.O_RDONLY | constants.O_NONBLOCK;
 
-/** The files of one job under `<root>/<job>/`: copied and hashed in one pass, each complete from the moment it has its name. */
+/**
+ * The files of one job under `<root>/<job>/`: copied and hashed in one pass, each complete from the moment it has its name.
+ * Not synced: after a loss of power a file may be short while Redis still knows its job; the hash in the result tells.
+ */
 export class ArtifactStore {
   readonly #dir: string;
   readonly #taken = new Set<string>();
@@ -22,19 +37,19 @@ export class ArtifactStore {
     this.#dir = join(resolve(root), folderOf(jobId));
   }
 
-  /** Removes what an attempt that was cut off left. */
+  /** Removes what is there of the job. */
   async clear(): Promise<void> {
     await rm(this.#dir, { recursive: true, force: true });
   }
 
   /** Throws `WORKER_ARTIFACT_SOURCE`. */
-  async store({ name, mediaType, origin, source }: ProducedFile, signal?: AbortSignal): Promise<Artifact> {
+  async store({ name, mediaType, origin, source }: ProducedFile, signal: AbortSignal): Promise<Artifact> {
     const own = this.#reserve(name);
     const path = join(this.#dir, own);
     if (!path.startsWith(this.#dir + sep)) throw new ArtifactSourceError({ name, problem: 'its name leads elsewhere' });
     const temporary = join(this.#dir, `.${this.#taken.size}.part`);
     try {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       this.#makeFolder(dirname(path));
       const { bytes, sha256 } = copySmall(source, temporary, path) ?? (await copy(source, temporary, path, signal));
       return {
@@ -47,7 +62,7 @@ export class ArtifactStore {
       };
     } catch (error) {
       await rm(temporary, { force: true });
-      if (signal?.aborted) throw signal.reason;
+      if (signal.aborted) throw signal.reason;
       const problem = error instanceof Error ? error.message : String(error);
       throw new ArtifactSourceError({ name, problem }, { cause: error });
     }
@@ -104,52 +119,29 @@ async function copy(
   source: ProducedFile['source'],
   temporary: string,
   target: string,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<Copied> {
   const hash = createHash('sha256');
   let bytes = 0;
-  const input = 'path' in source ? await openRegular(source.path) : undefined;
-  try {
-    const output = await open(temporary, 'wx');
-    try {
-      for await (const chunk of input ? read(input) : streamOf(source)) {
-        signal?.throwIfAborted();
-        hash.update(chunk);
-        bytes += chunk.byteLength;
-        await writeAll(output, chunk);
-      }
-    } finally {
-      await output.close();
-    }
-  } finally {
-    await input?.close();
-  }
+  const seen = new Transform({
+    transform(chunk: Uint8Array, _, done) {
+      hash.update(chunk);
+      bytes += chunk.byteLength;
+      done(null, chunk);
+    },
+  });
+  const input = 'path' in source ? await openRegular(source.path) : Readable.from(source.stream, { objectMode: false });
+  const copied = pipeline(input, seen, createWriteStream(temporary, { flags: 'wx' }), { signal });
+  // A source that has stopped giving must not hold up the end of its attempt.
+  await abortable(copied, signal);
   await rename(temporary, target);
   return { bytes, sha256: hash.digest('hex') };
 }
 
 /** Not blocking: a pipe that somebody put there must not hold us up. */
-async function openRegular(path: string): Promise<FileHandle> {
+async function openRegular(path: string): Promise<Readable> {
   const handle = await open(path, readFlags);
-  if ((await handle.stat()).isFile()) return handle;
+  if ((await handle.stat()).isFile()) return handle.createReadStream({ highWaterMark: chunkBytes });
   await handle.close();
   throw new ArtifactSourceError({ name: path, problem: 'it is not a regular file' });
-}
-
-async function* read(handle: FileHandle): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const { bytesRead, buffer } = await handle.read({ buffer: Buffer.allocUnsafe(chunkBytes) });
-    if (bytesRead > 0) yield buffer.subarray(0, bytesRead);
-    // A short read of a regular file is its end.
-    if (bytesRead < chunkBytes) return;
-  }
-}
-
-const streamOf = (source: ProducedFile['source']) => ('stream' in source ? source.stream : []);
-
-async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let offset = 0; offset < chunk.byteLength; ) {
-    const { bytesWritten } = await handle.write(chunk, offset);
-    offset += bytesWritten;
-  }
 }

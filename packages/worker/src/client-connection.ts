@@ -38,19 +38,25 @@ export class ClientConnection {
       const sink = this.#sinks.get(type) ?? new JobSink(type, link.client, this.#prefix);
       this.#sinks.set(type, sink);
       return sink.add(id, data, attempts);
-    });
+    }, id);
   }
 
   read(type: string, id: string): Promise<KnownJob | undefined> {
     return this.#within((link) => readJob(link, this.#prefix, type, id));
   }
 
-  cancel(type: string, id: string, report: string): ReturnType<JobScripts['cancel']> {
+  /** Whether there is such a job. */
+  cancel(type: string, id: string, report: string): Promise<boolean> {
     const now = this.#clock.now();
     return this.#within((link) => new JobScripts(link, this.#prefix, type).cancel(id, report, now));
   }
 
-  /** Follows the changes of a queue's jobs. */
+  /** Whether the changes of a queue's jobs are followed. */
+  follows(type: string): boolean {
+    return this.#feeds.has(type);
+  }
+
+  /** Follows the changes of a queue's jobs, until the client is closed. */
   feed(type: string): Promise<JobFeed> {
     const known = this.#feeds.get(type);
     if (known) return known;
@@ -72,35 +78,37 @@ export class ClientConnection {
     for (const each of feeds) if (each.status === 'fulfilled') each.value.close();
   }
 
-  /** Tries as often as connections break, for `waitMs` in all; each of the commands may be given twice. */
-  async #within<T>(work: (link: RedisLink) => Promise<T>): Promise<T> {
+  /** Tries as often as connections break, for `waitMs` in all; each of the commands may be given twice. `added`: id of a new job. */
+  async #within<T>(work: (link: RedisLink) => Promise<T>, added?: string): Promise<T> {
     const until = this.#clock.elapsed() + this.#waitMs;
     for (;;) {
       try {
-        await this.#connected(Math.max(0, until - this.#clock.elapsed()));
+        await this.#connected(Math.max(0, until - this.#clock.elapsed()), added);
         return await work(this.#link);
       } catch (error) {
         if (error instanceof MgpuError) throw error;
         const problem = error instanceof Error ? error.message : String(error);
         const isAnswer = error instanceof Error && error.name === 'ReplyError';
-        if (isAnswer || this.#clock.elapsed() >= until) throw this.#unreachable(problem, error);
+        if (isAnswer || this.#clock.elapsed() >= until) throw this.#unreachable(problem, added, error);
         // The connection is about to be seen as broken.
         await this.#clock.sleep(pauseMs);
       }
     }
   }
 
-  #unreachable(problem: string, cause?: unknown): MgpuError {
-    return new RedisUnreachableError({ url: this.#link.url, problem, waitedMs: this.#waitMs }, { cause });
+  #unreachable(problem: string, added: string | undefined, cause?: unknown): MgpuError {
+    const { url } = this.#link;
+    const details = { url, problem, waitedMs: this.#waitMs, ...(added === undefined ? {} : { id: added }) };
+    return new RedisUnreachableError(details, { cause });
   }
 
-  async #connected(ms: number): Promise<void> {
+  async #connected(ms: number, added: string | undefined): Promise<void> {
     if (this.#link.connected) return;
     const there = Promise.withResolvers<void>();
     const off = this.#link.onChange(() => {
       if (this.#link.connected) there.resolve();
     });
-    using limit = deadline(this.#clock, ms, () => this.#unreachable(this.#link.problem));
+    using limit = deadline(this.#clock, ms, () => this.#unreachable(this.#link.problem, added));
     try {
       await abortable(there.promise, limit.signal);
     } finally {

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type Clock, deadline, type Logger, reportError } from '@mgpu/core/jobs';
+import { type Clock, deadline, JobHandoverError, type Logger, reportError } from '@mgpu/core/jobs';
 import type { EngineGate } from './engine-gate.ts';
-import { JobCancelledError, JobLostError, WorkerStoppingError } from './errors.ts';
-import { type JobOutcome, type JobRunner, RunningJob } from './job-runner.ts';
+import { JobCancelledError, JobLostError } from './errors.ts';
+import type { JobOutcome, JobRunner } from './job-runner.ts';
 import type { JobScripts } from './job-scripts.ts';
 import { Prefetch } from './prefetch.ts';
-import { isJobLost, type JobSource, type TakenJob, waitMs } from './queue.ts';
+import { type JobSource, type TakenJob, waitMs } from './queue.ts';
+import { RunningJob } from './running-job.ts';
 
 export interface ConsumerOptions {
   readonly source: JobSource;
@@ -78,13 +79,14 @@ export class Consumer {
 
   /** Takes no more jobs; resolves when those that run have ended. */
   async drain(): Promise<void> {
-    this.#stop.abort(new WorkerStoppingError({ worker: this.#options.owner }));
+    this.#stop.abort();
     while (this.running.size > 0) await this.#slotFreed.promise;
   }
 
   /** Lets go of what still runs; a worker to come finds it by its checkpoint. */
   abandon(): void {
-    for (const each of this.running.values()) each.abort(new WorkerStoppingError({ worker: this.#options.owner }));
+    const { owner: worker } = this.#options;
+    for (const each of this.running.values()) each.abort(new JobHandoverError({ job: each.taken.publicId, worker }));
   }
 
   cancel(id: string): void {
@@ -93,7 +95,7 @@ export class Consumer {
       running.abort(new JobCancelledError({ job: running.taken.publicId }));
       return;
     }
-    // It may be ours and on its way to us.
+    // It may be on its way to us.
     this.#cancelled.add(id);
     for (const oldest of this.#cancelled) {
       if (this.#cancelled.size <= rememberedCancels) break;
@@ -116,10 +118,19 @@ export class Consumer {
     }
   }
 
+  /** Returns jobs of dead workers to the queue, and forgets those that ended without a worker. */
+  async tidy(): Promise<void> {
+    const { source, scripts, clock } = this.#options;
+    const { count, ageMs } = source.options.keepJobs;
+    await source.recoverStalled();
+    await scripts.trimEnded(count, clock.now() - ageMs);
+  }
+
   async #resume(): Promise<void> {
     const { source, scripts, owner, lockMs, log } = this.#options;
     const ids = await scripts.takeOver(owner, this.#tokens, lockMs);
     for (const id of ids) {
+      if (this.running.has(id)) continue;
       const taken = await source.find(id, this.#tokens + id);
       if (!taken) continue;
       log.info(`${taken.publicId}: resumed`, { attempt: taken.attempt });
@@ -129,18 +140,12 @@ export class Consumer {
 
   async #resumeOne(running: RunningJob): Promise<void> {
     const { gate, clock } = this.#options;
-    const { taken, signal } = running;
-    using patience = deadline(
-      clock,
-      engineBackMs,
-      () => new WorkerStoppingError({ worker: this.#options.owner }),
-      signal,
-    );
+    const { signal } = running;
+    using patience = deadline(clock, engineBackMs, () => undefined, signal);
     // Cancelled or stopping: the runner knows what to do.
     await gate.whenOpen(patience.signal).catch(() => {});
     if (gate.isOpen || signal.aborted) return this.#work(running);
-    await this.#untilDone(`${taken.publicId} could not be released`, () => this.#end(running, { end: 'released' }));
-    this.#leave(running);
+    await this.#release(running);
   }
 
   async #slot(): Promise<void> {
@@ -162,7 +167,11 @@ export class Consumer {
   #enter(taken: TakenJob): RunningJob {
     const running = new RunningJob(taken, this.#options.clock.elapsed());
     this.running.set(taken.id, running);
-    if (this.#cancelled.delete(taken.id)) running.abort(new JobCancelledError({ job: taken.publicId }));
+    // Somebody cancelled a job of this id before it was here; Redis knows whether that was this one.
+    if (this.#cancelled.delete(taken.id))
+      this.renew().catch((error: unknown) =>
+        this.#options.log.warn(`${taken.publicId}: may be cancelled late`, { error }),
+      );
     return running;
   }
 
@@ -174,13 +183,21 @@ export class Consumer {
       const next: TakenJob | undefined = await this.#untilDone(`${job.taken.publicId} could not be ended`, () =>
         this.#end(job, outcome),
       );
-      this.#leave(job);
+      if (outcome.end === 'completed') this.#prefetch.learn(job);
       running = next && this.#enter(next);
+      this.#leave(job);
+      // The stop came while the next one was on its way.
+      if (running && this.#stop.signal.aborted) return this.#release(running);
     }
   }
 
+  async #release(running: RunningJob): Promise<void> {
+    const { publicId } = running.taken;
+    await this.#untilDone(`${publicId} could not be released`, () => this.#end(running, { end: 'released' }));
+    this.#leave(running);
+  }
+
   #leave(job: RunningJob): void {
-    this.#prefetch.learn(job);
     this.running.delete(job.taken.id);
     this.#slotFreed.resolve();
     this.#slotFreed = Promise.withResolvers();
@@ -205,7 +222,7 @@ export class Consumer {
       if (outcome.end === 'failed') return await taken.fail(outcome.error, outcome.retry, fetchNext);
       if (outcome.end === 'released') await taken.release();
     } catch (error) {
-      if (!isJobLost(error)) throw error;
+      if (!(error instanceof JobLostError)) throw error;
       // The lock may only have expired while Redis was away: then it is ours again, and the end is told once more.
       const [answer] = await this.#options.scripts.renewLocks([taken], this.#options.lockMs);
       if (answer !== 'lost' && !signal.aborted) throw error;

@@ -1,4 +1,5 @@
 import { abortable, type Clock, type Connector, deadline, type ErrorReport, reportError } from '@mgpu/core/jobs';
+import { pause } from './pause.ts';
 
 export interface EngineGateOptions {
   readonly connector: Connector;
@@ -35,6 +36,7 @@ export class EngineGate {
   #seenAt = Number.NEGATIVE_INFINITY;
   #reason: string;
   #fault: EngineFault | undefined;
+  /** Since a job last succeeded or the engine was away. */
   #faultsInRow = 0;
   #blamed: { readonly at: number; readonly job: string } | undefined;
 
@@ -68,8 +70,8 @@ export class EngineGate {
   reportFault(since: number, suspect: string, error: ErrorReport): string {
     const { clock } = this.#options;
     if (this.#blamed && since <= this.#blamed.at) return this.#blamed.job;
-    // Broken under one job and nothing succeeded since: then it is broken still, and this job is not the cause.
-    const cause = this.#fault !== undefined && this.#fault.job !== suspect ? this.#fault.job : suspect;
+    // Broken under one job, it answered all the time and nothing succeeded: it is broken still, and this job is not the cause.
+    const cause = this.#blamed && this.#faultsInRow > 0 ? this.#blamed.job : suspect;
     this.#blamed = { at: clock.elapsed(), job: cause };
     this.#fault = { at: new Date(clock.now()).toISOString(), job: cause, error };
     this.#faultsInRow += 1;
@@ -87,12 +89,9 @@ export class EngineGate {
 
   /** Whether it still answers; asked before the first job after a pause. */
   async confirm(signal: AbortSignal): Promise<boolean> {
-    const { clock, isBusy, engine } = this.#options;
+    const { clock, isBusy } = this.#options;
     if (!this.#isOpen) return false;
-    if (isBusy() || clock.elapsed() - this.#seenAt < trustMs) return true;
-    if (await this.#answers(signal)) return true;
-    if (!signal.aborted) this.#close(`${engine} does not answer`);
-    return false;
+    return isBusy() || clock.elapsed() - this.#seenAt < trustMs || this.#answers(signal);
   }
 
   /** Keeps asking until the signal fires. */
@@ -103,8 +102,8 @@ export class EngineGate {
         await abortable(connector.ready(signal), signal);
         this.#open();
         await this.#untilDoubt(signal);
-        // A broken engine still answers: it gets its next job ever later, while others take what waits.
-        if (this.#faultsInRow > 0)
+        // An engine that is broken and still answers gets its next job ever later, while others take what waits.
+        if (this.#faultsInRow > 0 && (await this.#answers(signal)))
           await clock.sleep(Math.min(retryMs * 2 ** (this.#faultsInRow - 1), maxPauseMs), { signal });
       } catch (error) {
         if (signal.aborted) return;
@@ -115,17 +114,14 @@ export class EngineGate {
   }
 
   async #untilDoubt(signal: AbortSignal): Promise<void> {
-    const { clock, isBusy, engine } = this.#options;
+    const { clock, isBusy } = this.#options;
     while (this.#isOpen && !signal.aborted) {
-      const enough = new AbortController();
-      const pause = clock.sleep(idleCheckMs, { signal: AbortSignal.any([signal, enough.signal]) });
-      await Promise.race([pause.catch(() => {}), this.#doubt.promise]); // aborted: the condition above ends it
-      enough.abort();
-      if (!this.#isOpen || isBusy() || signal.aborted) continue;
-      if (!(await this.#answers(signal)) && !signal.aborted) this.#close(`${engine} does not answer`);
+      await pause(clock, idleCheckMs, { until: this.#doubt.promise, signal });
+      if (this.#isOpen && !isBusy() && !signal.aborted) await this.#answers(signal);
     }
   }
 
+  /** Closes when it does not. */
   async #answers(signal: AbortSignal): Promise<boolean> {
     const { connector, clock, engine } = this.#options;
     using limit = deadline(clock, answerMs, () => new DOMException(`${engine} did not answer`, 'TimeoutError'), signal);
@@ -134,7 +130,10 @@ export class EngineGate {
       this.#seenAt = clock.elapsed();
       return true;
     } catch {
-      // whatever it was, the engine cannot be trusted with a job now
+      if (signal.aborted) return false;
+      // Whatever it was, the engine cannot be trusted with a job now; when it is back it is another one.
+      this.#faultsInRow = 0;
+      this.#close(`${engine} does not answer`);
       return false;
     }
   }

@@ -10,10 +10,11 @@ import { Consumer } from './consumer.ts';
 import { EngineGate } from './engine-gate.ts';
 import { ConnectorInvalidError } from './errors.ts';
 import { previewChannel } from './job-names.ts';
-import { JobRunner, type RunningJob } from './job-runner.ts';
+import { JobRunner } from './job-runner.ts';
 import { JobScripts } from './job-scripts.ts';
 import { JobSource } from './queue.ts';
 import type { RedisLink } from './redis.ts';
+import type { RunningJob } from './running-job.ts';
 import type { HostSettings } from './settings.ts';
 import type { EngineStatus } from './status-file.ts';
 
@@ -39,7 +40,7 @@ export class Engine {
     this.#binding = binding;
     const isBusy = () => this.#oldest() !== undefined;
     this.#gate = new EngineGate({ connector, engine: binding.endpoint.instance, clock, isBusy, onChange });
-    const { prefix, owner, lockMs, attempts, retryDelayMs, keepJobs, concurrency, artifactsDir } = settings;
+    const { prefix, owner, lockMs, attempts, retryDelayMs, keepJobs, concurrency, machine, artifactsDir } = settings;
     const onError = (error: Error) => {
       if (link.connected) log.warn('BullMQ reports an error', { error });
     };
@@ -52,6 +53,7 @@ export class Engine {
         connector,
         gate: this.#gate,
         scripts,
+        machine,
         artifactsDir,
         clock,
         log,
@@ -100,11 +102,6 @@ export class Engine {
 
   async closeConnector(): Promise<void> {
     await this.#connector.close();
-  }
-
-  /** Returns jobs of dead workers to their queues. */
-  async recoverStalled(): Promise<void> {
-    await Promise.all(this.#sources.map((each) => each.recoverStalled()));
   }
 
   #oldest(): RunningJob | undefined {

@@ -1,5 +1,6 @@
 import { defineError, redact } from '@mgpu/core/jobs';
 
+const megabytes = (bytes: number) => `${Math.round(bytes / 10_000) / 100} MB`;
 const seconds = (ms: number) => `${Math.round(ms / 100) / 10} s`;
 
 export const RedisMissingError = defineError<{ instance: string }>({
@@ -14,7 +15,13 @@ export const RedisUrlError = defineError<{ url: string }>({
   hint: 'use redis://host:6379, rediss://host:6379 or unix:///path/to/redis.sock',
 });
 
-export const RedisUnreachableError = defineError<{ url: string; problem: string; waitedMs: number }>({
+export const RedisUnreachableError = defineError<{
+  url: string;
+  problem: string;
+  waitedMs: number;
+  /** Of a request that may have arrived all the same: submitting it again with this id adds it once. */
+  id?: string;
+}>({
   code: 'WORKER_REDIS_UNREACHABLE',
   retryable: true,
   message: ({ url, problem, waitedMs }) =>
@@ -32,6 +39,26 @@ export const RequestInvalidError = defineError<{ problems: readonly string[] }>(
   code: 'WORKER_REQUEST_INVALID',
   message: ({ problems }) => `the job request is not valid: ${problems.join('; ')}`,
   hint: 'correct the named keys',
+});
+
+export const RequestTooLargeError = defineError<{ bytes: number; maxBytes: number }>({
+  code: 'WORKER_REQUEST_TOO_LARGE',
+  message: ({ bytes, maxBytes }) =>
+    `the job request has ${megabytes(bytes)} of JSON, more than the ${megabytes(maxBytes)} a queue is for`,
+  hint: 'put large data into a file or at an address that the engine can read, and name that in the input',
+});
+
+export const OutputTooLargeError = defineError<{ job: string; bytes: number; maxBytes: number }>({
+  code: 'WORKER_OUTPUT_TOO_LARGE',
+  message: ({ job, bytes, maxBytes }) =>
+    `the output of job ${job} has ${megabytes(bytes)} of JSON, more than the ${megabytes(maxBytes)} a queue is for`,
+  hint: 'its connector has to store large data as an artifact',
+});
+
+export const JobInvalidError = defineError<{ job: string; problems: readonly string[] }>({
+  code: 'WORKER_JOB_INVALID',
+  message: ({ job, problems }) => `job ${job} cannot be understood: ${problems.join('; ')}`,
+  hint: 'correct whoever adds it; what a job may carry is jobRequestSchema of @mgpu/core',
 });
 
 export const SettingsInvalidError = defineError<{ path: string; problem: string }>({
@@ -67,12 +94,6 @@ export const JobLostError = defineError<{ job: string }>({
   code: 'WORKER_JOB_LOST',
   retryable: true,
   message: ({ job }) => `job ${job} is no longer ours: it was removed, or another worker took it over`,
-});
-
-export const WorkerStoppingError = defineError<{ worker: string }>({
-  code: 'WORKER_STOPPING',
-  retryable: true,
-  message: ({ worker }) => `${worker} stops; the job goes on in the next worker`,
 });
 
 export const ArtifactSourceError = defineError<{ name: string; problem: string }>({

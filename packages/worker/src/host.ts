@@ -6,7 +6,13 @@ import { readSettings } from './settings.ts';
 import { WorkerHost } from './worker-host.ts';
 
 const stdout = 1;
-const log = hostLog((line) => writeSync(stdout, line));
+const log = hostLog((line) => {
+  try {
+    writeSync(stdout, line);
+  } catch {
+    // A full disk must not end the jobs, and there is nowhere else to say so.
+  }
+});
 
 async function main(): Promise<void> {
   const settings = await readSettings(process.argv[2] ?? '');

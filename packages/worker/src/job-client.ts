@@ -12,7 +12,8 @@ import {
   systemClock,
 } from '@mgpu/core';
 import type { ClientConnection } from './client-connection.ts';
-import { ClientClosedError, JobCancelledError, RequestInvalidError } from './errors.ts';
+import { ClientClosedError, JobCancelledError, RequestInvalidError, RequestTooLargeError } from './errors.ts';
+import { bytesOf, maxBytes, problemsOf } from './job-data.ts';
 import { parseJobId, publicId } from './job-names.ts';
 import { watchJob } from './job-watch.ts';
 
@@ -40,15 +41,16 @@ export class JobClient implements JobQueue, AsyncDisposable {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** Throws `WORKER_REQUEST_INVALID`, `WORKER_REDIS_UNREACHABLE`. */
+  /**
+   * Throws `WORKER_REQUEST_INVALID`, `WORKER_REQUEST_TOO_LARGE` and `WORKER_REDIS_UNREACHABLE`; after the last the queue may
+   * have the job all the same: submit it again with the `id` in the error's details.
+   */
   async submit(request: JobRequest): Promise<string> {
     const parsed = jobRequestSchema.safeParse(request);
-    if (!parsed.success)
-      throw new RequestInvalidError({
-        problems: parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'request'}: ${message}`),
-      });
-    const { type, ...data } = parsed.data;
-    const id = randomUUID();
+    if (!parsed.success) throw new RequestInvalidError({ problems: problemsOf(parsed.error) });
+    const { type, id = randomUUID(), ...data } = parsed.data;
+    const bytes = bytesOf(data);
+    if (bytes > maxBytes) throw new RequestTooLargeError({ bytes, maxBytes });
     await (await this.#open()).add(type, id, data, this.#options.attempts);
     return publicId(type, id);
   }
@@ -65,8 +67,8 @@ export class JobClient implements JobQueue, AsyncDisposable {
   async cancel(id: string): Promise<void> {
     const parts = parseJobId(id);
     const report = JSON.stringify(reportError(new JobCancelledError({ job: id })));
-    const answer = parts ? await (await this.#open()).cancel(parts.type, parts.id, report) : 'unknown';
-    if (answer === 'unknown') throw new JobUnknownError({ job: id });
+    const isKnown = parts && (await (await this.#open()).cancel(parts.type, parts.id, report));
+    if (!isKnown) throw new JobUnknownError({ job: id });
   }
 
   /** Throws `CORE_JOB_UNKNOWN`, `WORKER_REDIS_UNREACHABLE` at the beginning; later breaks are waited for. */

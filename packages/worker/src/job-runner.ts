@@ -9,6 +9,7 @@ import {
   deadline,
   type ErrorReport,
   faultOf,
+  JobHandoverError,
   type JobPreview,
   type JobProgress,
   type JobResult,
@@ -21,20 +22,25 @@ import { ArtifactStore } from './artifact-store.ts';
 import type { EngineGate } from './engine-gate.ts';
 import {
   JobCancelledError,
+  JobInvalidError,
   JobLostError,
   JobQuarantinedError,
   JobTimeoutError,
-  WorkerStoppingError,
+  OutputTooLargeError,
 } from './errors.ts';
+import { bytesOf, jobDataSchema, maxBytes, problemsOf } from './job-data.ts';
 import type { JobScripts, JobState } from './job-scripts.ts';
 import { LatestSender } from './latest-sender.ts';
 import type { TakenJob } from './queue.ts';
+import type { RunningJob } from './running-job.ts';
 
 export interface JobRunnerOptions {
   readonly binding: ConnectorBinding;
   readonly connector: Connector;
   readonly gate: EngineGate;
   readonly scripts: JobScripts;
+  /** Id of this machine. */
+  readonly machine: string;
   readonly artifactsDir: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -57,31 +63,8 @@ export type JobOutcome =
 const newsMs = 100;
 const obeyMs = 10_000;
 const maxVictims = 2;
-/** A job that was taken this often without an attempt coming to an end takes its workers down. */
-const maxStarts = 20;
-
-/** One job on its way through the engine. */
-export class RunningJob {
-  readonly taken: TakenJob;
-  /** Monotonic milliseconds. */
-  readonly startedAt: number;
-  readonly #abort = new AbortController();
-  progress: JobProgress | undefined;
-
-  constructor(taken: TakenJob, startedAt: number) {
-    this.taken = taken;
-    this.startedAt = startedAt;
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
-
-  /** Only the first reason counts. */
-  abort(reason: MgpuError): void {
-    this.#abort.abort(reason);
-  }
-}
+/** A job over which its worker died this often takes its workers down. */
+const maxDeaths = 20;
 
 /** Takes jobs of one type through one engine. */
 export class JobRunner {
@@ -91,34 +74,37 @@ export class JobRunner {
     this.#options = options;
   }
 
-  /** Never rejects for a reason that lies in the job or the engine. */
+  /** Rejects when it is not known how the attempt ended: then the job is left to be recovered. */
   async run(running: RunningJob): Promise<JobOutcome> {
     const { scripts, clock } = this.#options;
     const { taken } = running;
     const job = taken.publicId;
-    const known = taken.starts > 1 ? await scripts.readState(taken.id) : { cancelled: false };
+    const request = jobDataSchema.safeParse(taken.data);
+    if (!request.success) return refused(new JobInvalidError({ job, problems: problemsOf(request.error) }));
+    const { input, timeoutMs } = request.data;
+    const known = taken.isFresh ? { cancelled: false } : await scripts.readState(taken.id);
     const state: JobState = known.state ?? { v: 1, startedAt: taken.takenAt };
     if (known.cancelled) running.abort(new JobCancelledError({ job }));
-    if (taken.starts - taken.attempt >= maxStarts) {
-      const victims = [`its worker ${taken.starts - taken.attempt} times`];
-      return { end: 'failed', retry: false, error: reportError(new JobQuarantinedError({ job, victims })) };
-    }
-    const { timeoutMs } = taken.data;
-    if (typeof timeoutMs !== 'number') return this.#attempt(running, state);
+    if (taken.deaths >= maxDeaths)
+      return refused(new JobQuarantinedError({ job, victims: [`its worker ${taken.deaths} times`] }));
+    if (timeoutMs === undefined) return this.#attempt(running, input, state);
     const leftMs = Math.max(0, state.startedAt + timeoutMs - clock.now());
     const late = new JobTimeoutError({ job, timeoutMs });
+    if (leftMs === 0) running.abort(late);
     using limit = deadline(clock, leftMs, () => late);
     limit.signal.addEventListener('abort', () => running.abort(late), { once: true });
-    return await this.#attempt(running, state);
+    return await this.#attempt(running, input, state);
   }
 
-  async #attempt(running: RunningJob, state: JobState): Promise<JobOutcome> {
+  async #attempt(running: RunningJob, input: unknown, state: JobState): Promise<JobOutcome> {
     const { connector, gate, clock, log } = this.#options;
     const { taken, signal } = running;
     const { id, publicId: job, attempt } = taken;
     const saved = { state };
     const store = new ArtifactStore(this.#options.artifactsDir, job);
     const artifacts: Promise<Artifact>[] = [];
+    const over = new AbortController();
+    const copying = AbortSignal.any([signal, over.signal]);
     const progress = new LatestSender<JobProgress>(clock, newsMs, async (value) => {
       if (this.#options.isConnected()) await taken.progress(value);
     });
@@ -138,23 +124,27 @@ export class JobRunner {
         await abortable(this.#options.scripts.saveState(id, taken.token, saved.state), signal);
       },
       store: (file) => {
-        const stored = store.store(file, signal);
+        const stored = store.store(file, copying);
         stored.catch(() => {}); // whoever asked for it hears of it, and so does the result
         artifacts.push(stored);
         return stored;
       },
     };
     try {
-      if (taken.starts > 1) await store.clear();
-      const { type, data } = taken;
-      const work = connector.run({ id: job, type, input: data.input, attempt, resumed: state.checkpoint }, io);
+      if (!taken.isFresh) await store.clear();
+      const work = connector.run({ id: job, type: taken.type, input, attempt, resumed: state.checkpoint }, io);
       const { output } = await this.#obeyed(work, signal);
       signal.throwIfAborted();
-      const stored = await Promise.all(artifacts);
+      const stored = await abortable(Promise.all(artifacts), signal);
       gate.reportSuccess();
       return { end: 'completed', result: this.#result(taken, saved.state, stored, output) };
     } catch (error) {
-      return await this.#failure(running, saved.state, error);
+      // What went on copying would get into the way of the next attempt.
+      over.abort(error);
+      await Promise.allSettled(artifacts);
+      const outcome = await this.#failure(running, saved.state, error);
+      if (outcome.end !== 'abandoned') await this.#forget(store, job);
+      return outcome;
     } finally {
       progress.end();
       preview.end();
@@ -167,8 +157,9 @@ export class JobRunner {
     artifacts: readonly Artifact[],
     output: ConnectorResult['output'],
   ): JobResult {
-    // A result that is no JSON is the connector's fault, and known here rather than when it is to be kept.
-    if (output !== undefined) JSON.stringify(output);
+    // An output that is no JSON or too much is the connector's fault, and known here rather than when it is to be kept.
+    const bytes = bytesOf(output);
+    if (bytes > maxBytes) throw new OutputTooLargeError({ job: taken.publicId, bytes, maxBytes });
     const now = this.#options.clock.now();
     const since = (from: number, to: number) => Math.max(0, Math.round(to - from));
     return {
@@ -179,10 +170,20 @@ export class JobRunner {
         runMs: since(taken.takenAt, now),
         totalMs: since(taken.submittedAt, now),
       },
+      machine: this.#options.machine,
       engine: this.#options.binding.endpoint.instance,
       attempt: taken.attempt,
       ...(output === undefined ? {} : { output }),
     };
+  }
+
+  /** A job that others have by now is left alone: they may share the folder. */
+  async #forget(store: ArtifactStore, job: string): Promise<void> {
+    try {
+      await store.clear();
+    } catch (error) {
+      this.#options.log.warn(`${job}: its artifacts could not be removed`, { error });
+    }
   }
 
   /** A connector that does not heed the signal is not waited for longer than 10 s. */
@@ -211,11 +212,11 @@ export class JobRunner {
     const engine = binding.endpoint.instance;
     const job = taken.publicId;
     const error = toMgpuError(signal.aborted ? signal.reason : thrown, `${engine}: job ${job}`);
-    if (error.code === JobLostError.code || error.code === WorkerStoppingError.code) {
+    if (error instanceof JobLostError || error instanceof JobHandoverError) {
       log.warn(`${job}: ${error.message}`);
       return { end: 'abandoned' };
     }
-    const report = reportError(error);
+    const report = shortReport(error);
     const fault = signal.aborted ? 'permanent' : faultOf(error);
     log.warn(`${job}: attempt ${taken.attempt} failed: ${error.message}`, { error: report, fault });
     if (fault === 'permanent') return { end: 'failed', error: report, retry: false };
@@ -227,7 +228,7 @@ export class JobRunner {
       const victims = [...(state.victims ?? []), engine];
       if (victims.length >= maxVictims) {
         const quarantined = new JobQuarantinedError({ job, victims }, { cause: error });
-        return { end: 'failed', error: reportError(quarantined), retry: false };
+        return { end: 'failed', error: shortReport(quarantined), retry: false };
       }
       await this.#options.scripts.saveState(taken.id, taken.token, { v: 1, startedAt: state.startedAt, victims });
       return { end: 'failed', error: report, retry: true };
@@ -236,4 +237,15 @@ export class JobRunner {
     await this.#options.scripts.saveState(taken.id, taken.token, rest);
     return { end: 'failed', error: report, retry: true };
   }
+}
+
+const refused = (error: MgpuError): JobOutcome => ({ end: 'failed', error: reportError(error), retry: false });
+
+/** A report that may go through Redis: without the details and causes of one that is too large. */
+function shortReport(error: MgpuError): ErrorReport {
+  const report = reportError(error);
+  const bytes = bytesOf(report);
+  if (bytes <= maxBytes) return report;
+  const { cause: _, ...rest } = report;
+  return { ...rest, message: rest.message.slice(0, 10_000), details: { omittedBytes: bytes } };
 }

@@ -41,15 +41,16 @@ for i = 3, #ARGV, 2 do
 end
 return answers`);
 
-// Our predecessor is dead: there is one worker of a name at a time. Its active jobs are ours.
+// Our predecessor is dead: there is one worker of a name at a time. Its active jobs are ours, each counted like a stall, once.
 const takeOver = redisScript(`
 local taken = {}
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local job = ARGV[1] .. id
   if redis.call('HGET', job, 'pb') == ARGV[2] then
-    redis.call('SET', job .. ':lock', ARGV[3] .. id, 'PX', ARGV[4])
+    local token = ARGV[3] .. id
+    if redis.call('GET', job .. ':lock') ~= token then redis.call('HINCRBY', job, 'stc', 1) end
+    redis.call('SET', job .. ':lock', token, 'PX', ARGV[4])
     redis.call('SREM', KEYS[2], id)
-    redis.call('HINCRBY', job, 'ats', 1)
     taken[#taken + 1] = id
   end
 end
@@ -59,8 +60,8 @@ return taken`);
 const cancel = redisScript(`
 local base, id = ARGV[1], ARGV[2]
 local job = base .. id
-if redis.call('EXISTS', job) == 0 then return -1 end
-if redis.call('HEXISTS', job, 'finishedOn') == 1 then return 0 end
+if redis.call('EXISTS', job) == 0 then return 0 end
+if redis.call('HEXISTS', job, 'finishedOn') == 1 then return 1 end
 local idle = redis.call('LREM', base .. 'wait', 1, id) + redis.call('ZREM', base .. 'delayed', id)
   + redis.call('ZREM', base .. 'prioritized', id) + redis.call('LREM', base .. 'paused', 1, id)
 if idle == 0 and redis.call('EXISTS', job .. ':lock') == 0 then
@@ -70,12 +71,24 @@ end
 if idle == 0 then
   redis.call('HSET', job, 'mgpuCancel', ARGV[3])
   redis.call('PUBLISH', ARGV[5], id)
-  return 2
+  return 1
 end
 redis.call('HSET', job, 'failedReason', ARGV[4], 'finishedOn', ARGV[3])
 redis.call('ZADD', base .. 'failed', ARGV[3], id)
 redis.call('XADD', base .. 'events', 'MAXLEN', '~', 10000, '*', 'event', 'failed', 'jobId', id, 'failedReason', ARGV[4], 'prev', 'waiting')
 return 1`);
+
+// A job that was cancelled while it waited ended without a worker, which would have trimmed as it ends one. Oldest first, in
+// portions.
+const trimEnded = redisScript(`
+local old = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[3], 'LIMIT', 0, 1000)
+local surplus = math.min(redis.call('ZCARD', KEYS[1]) - ARGV[2], 1000)
+if surplus > #old then old = redis.call('ZRANGE', KEYS[1], 0, surplus - 1) end
+for _, id in ipairs(old) do
+  redis.call('DEL', ARGV[1] .. id, ARGV[1] .. id .. ':logs')
+  redis.call('ZREM', KEYS[1], id)
+end
+return #old`);
 
 // Whoever has nothing to do says so for a while; a worker that dies idle is forgotten by itself.
 const markIdle = redisScript(`
@@ -148,11 +161,13 @@ export class JobScripts {
     return Number(await this.#link.run(countSurplus, keys, [])) > 0;
   }
 
-  /** `report`: JSON of what the job's status is going to say. */
-  async cancel(id: string, report: string, now: number): Promise<'unknown' | 'ended' | 'done' | 'asked'> {
-    const answer = await this.#link.run(cancel, [], [this.#base, id, now, report, this.#channel]);
-    if (answer === -1) return 'unknown';
-    if (answer === 0) return 'ended';
-    return answer === 1 ? 'done' : 'asked';
+  /** Forgets failed and cancelled jobs beyond the newest `count` and those that ended before `before`. */
+  async trimEnded(count: number, before: number): Promise<void> {
+    await this.#link.run(trimEnded, [`${this.#base}failed`], [this.#base, count, before]);
+  }
+
+  /** Whether there is such a job; `report`: JSON of what its status is going to say. */
+  async cancel(id: string, report: string, now: number): Promise<boolean> {
+    return (await this.#link.run(cancel, [], [this.#base, id, now, report, this.#channel])) === 1;
   }
 }

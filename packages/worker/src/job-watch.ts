@@ -8,13 +8,14 @@ import type { PreviewMessage } from './preview-listener.ts';
 
 type News = FeedNews | { readonly change: 'preview'; readonly preview: PreviewMessage };
 
-/** News that wait for their reader; of previews only the newest. */
+/** News that wait for their reader; of progress and previews only the newest. */
 class Inbox {
   #news: News[] = [];
   #arrived = Promise.withResolvers<void>();
 
   push(news: News): void {
-    if (news.change === 'preview') this.#news = this.#news.filter(({ change }) => change !== 'preview');
+    if (news.change === 'preview' || news.change === 'progress')
+      this.#news = this.#news.filter(({ change }) => change !== news.change);
     this.#news.push(news);
     this.#arrived.resolve();
   }
@@ -56,6 +57,8 @@ export async function* watchJob(
   };
   const ends: (() => void)[] = [];
   try {
+    // Only a queue that has the job is worth a connection.
+    if (!connection.follows(type)) await abortable(read(), until);
     // Listening comes first: what happens while the state is read is in the inbox.
     const feed = await abortable(connection.feed(type), until);
     ends.push(feed.listen(id, (news) => inbox.push(news)));

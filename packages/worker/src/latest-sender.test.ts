@@ -41,6 +41,19 @@ test('has nothing to say of what ended before its first news', async () => {
   expect(clock.sleepers).toBe(0);
 });
 
+test('sends what is left at its end though the one before is still on its way', async () => {
+  const clock = fakeClock();
+  const sent: number[] = [];
+  const sender = new LatestSender<number>(clock, 0, (value) => {
+    sent.push(value);
+    return new Promise(() => {});
+  });
+  sender.push(1);
+  sender.push(2);
+  sender.end();
+  expect(sent).toEqual([1, 2]);
+});
+
 test('drops what cannot be sent, and never sends two at once', async () => {
   const clock = fakeClock();
   const sent: number[] = [];

@@ -1,7 +1,7 @@
 import type { Clock } from '@mgpu/core/jobs';
 
 /**
- * Sends only the newest of what it is given, one at a time, at least `intervalMs` apart and after the beginning: whoever
+ * Sends only the newest of what it is given, one at a time until the end, at least `intervalMs` apart and after the beginning: whoever
  * is done sooner has no news but its end. What cannot be sent is dropped: it is news, and the next one is newer.
  */
 export class LatestSender<T> {
@@ -43,14 +43,14 @@ export class LatestSender<T> {
   }
 
   /**
-   * Sends what is left at once, without waiting for it, where something was sent before; the end of what was too short for
-   * any news is news enough. Nothing is taken any more.
+   * Sends what is left at once, even while an earlier value is on its way, so that it comes before the end on the same
+   * connection. Where nothing was sent before it sends nothing: the end of what was that short is news enough.
    */
   end(): void {
     this.#isEnded = true;
     this.#timer?.abort();
     if (!this.#hasSent) this.#pending = undefined;
-    if (!this.#sending) this.#flush();
+    this.#flush();
   }
 
   #flush(): void {
@@ -67,9 +67,6 @@ export class LatestSender<T> {
 
   #sent(): void {
     this.#sending = undefined;
-    const next = this.#pending;
-    if (!next) return;
-    if (this.#isEnded) this.#flush();
-    else this.push(next.value);
+    if (this.#pending) this.push(this.#pending.value);
   }
 }

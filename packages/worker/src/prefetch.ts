@@ -1,5 +1,5 @@
 import type { Clock } from '@mgpu/core/jobs';
-import type { RunningJob } from './job-runner.ts';
+import type { RunningJob } from './running-job.ts';
 
 /** Jobs that are done within this can wait in the engine's own queue without anybody noticing. */
 const soonMs = 1_000;

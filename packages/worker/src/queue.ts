@@ -1,4 +1,4 @@
-import { type ErrorReport, type JobProgress, type JobResult, MgpuError } from '@mgpu/core/jobs';
+import type { ErrorReport, JobProgress, JobResult } from '@mgpu/core/jobs';
 import { createRedisBackend, type Job, type JobJson, Queue, QueueEvents, UnrecoverableError, Worker } from 'bullmq';
 import { JobLostError } from './errors.ts';
 import { isProgress, type JobData } from './job-data.ts';
@@ -35,6 +35,16 @@ export const waitMs = 5_000;
 const lostCodes = new Set([-1, -2, -3, -6]);
 
 class FetchingWorker extends Worker<JobData, JobResult, string> {
+  /** Data that is no JSON becomes null, for the job's user to refuse; nobody would end such a job otherwise. */
+  protected override createJob(json: JobJson, id: string): BullJob {
+    try {
+      return super.createJob(json, id);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      return super.createJob({ ...json, data: 'null' }, id);
+    }
+  }
+
   /** The job that a finishing script fetched along, if it did. */
   async following(answer: unknown, token: string): Promise<BullJob | undefined> {
     const [data, id] = Array.isArray(answer) ? (answer as [JobJson | undefined, string | undefined]) : [];
@@ -62,7 +72,8 @@ export class TakenJob {
     return this.#source.type;
   }
 
-  get data(): JobData {
+  /** As it was added, by whomever: to be looked at before use. */
+  get data(): unknown {
     return this.#job.data;
   }
 
@@ -71,9 +82,14 @@ export class TakenJob {
     return this.#job.attemptsMade + 1;
   }
 
-  /** How often a worker took it; more than `attempt` says when workers died over it. */
-  get starts(): number {
-    return this.#job.attemptsStarted;
+  /** Whether no worker had it before. */
+  get isFresh(): boolean {
+    return this.#job.attemptsStarted <= 1 && this.deaths === 0;
+  }
+
+  /** How often its worker was gone before an attempt had come to an end. */
+  get deaths(): number {
+    return this.#job.stalledCounter;
   }
 
   /** Milliseconds since the epoch. */
@@ -152,7 +168,7 @@ export class JobSource {
     this.#worker.on('error', options.onError);
   }
 
-  /** The next job; with `wait` it is waited for, at most `waitMs`. */
+  /** The next job; with `wait` one is waited for, `waitMs` long, or up to 10 s where jobs wait for their retry. */
   async next(token: string, { wait }: { wait: boolean }): Promise<TakenJob | undefined> {
     const job = await this.#worker.getNextJob(token, { block: wait });
     return job ? new TakenJob(job, token, this) : undefined;
@@ -172,8 +188,8 @@ export class JobSource {
   }
 
   /** Returns jobs whose worker is gone to the queue; two calls apart, so that a live one can renew in between. */
-  async recoverStalled(): Promise<readonly string[]> {
-    return this.#worker.backend.moveStalledJobsToWait();
+  async recoverStalled(): Promise<void> {
+    await this.#worker.backend.moveStalledJobsToWait();
   }
 
   /** Stops waiting for jobs. Those that are held can still be ended. */
@@ -202,10 +218,6 @@ export class JobSink {
   async add(id: string, data: JobData, attempts: number | undefined): Promise<void> {
     await this.#queue.add(this.#queue.name, data, { jobId: id, ...(attempts === undefined ? {} : { attempts }) });
   }
-
-  async close(): Promise<void> {
-    await this.#queue.close();
-  }
 }
 
 /** A change of a job, as BullMQ's event stream tells it. */
@@ -233,7 +245,7 @@ export class QueueFeed {
     // Left to itself BullMQ reads on a copy of the connection that cannot be closed while Redis is away.
     this.#events = new QueueEvents(
       queueName(type),
-      { connection: client, prefix, lastEventId: after, skipVersionCheck: true },
+      { connection: client, prefix, lastEventId: after, blockingTimeout: waitMs, skipVersionCheck: true },
       (name, own) => createRedisBackend(name, own),
     );
     // A break heals by itself; the owner of the connection tells of it.
@@ -254,5 +266,3 @@ export class QueueFeed {
     this.#events.close().catch(() => {}); // nothing is left to say about a connection that is given up
   }
 }
-
-export const isJobLost = (error: unknown) => error instanceof MgpuError && error.code === JobLostError.code;

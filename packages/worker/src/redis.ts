@@ -24,6 +24,13 @@ export interface RedisScript {
 
 export const redisScript = (lua: string): RedisScript => ({ lua, sha: createHash('sha1').update(lua).digest('hex') });
 
+const connectMs = 5_000;
+const mostPauseMs = 1_000;
+/** A connection that owes an answer this long is dead; longer than any command blocks. */
+const silentMs = 12_000;
+/** Whoever lost its connection while Redis was away has it again this long after Redis is back. */
+export const reconnectMs = connectMs + mostPauseMs;
+
 /** One connection that comes back by itself, and knows why it is not there. */
 export class RedisLink {
   readonly url: string;
@@ -37,8 +44,9 @@ export class RedisLink {
     const options: LinkOptions = {
       maxRetriesPerRequest: null,
       enableOfflineQueue: patient,
-      retryStrategy: (times: number) => Math.min(50 * 2 ** Math.min(times, 5), 1_000),
-      connectTimeout: 5_000,
+      retryStrategy: (times: number) => Math.min(50 * 2 ** times, mostPauseMs),
+      connectTimeout: connectMs,
+      socketTimeout: silentMs,
       disableClientInfo: true,
       ...(commandTimeoutMs === undefined ? {} : { commandTimeout: commandTimeoutMs }),
     };
@@ -95,6 +103,12 @@ export class RedisLink {
     if (problem) throw problem;
     const [values, exists, newest] = (answers ?? []).map(([, answer]) => answer) as [string[], number, [string][]];
     return { values, locked: exists === 1, at: newest[0]?.[0] ?? '0-0' };
+  }
+
+  /** Asks for a sign of life where none is owed, so that a dead connection is noticed. */
+  probe(): void {
+    // Its failure is told as a change of state.
+    if (this.connected) this.client.ping().catch(() => {});
   }
 
   /** A connection of its own for blocking reads or subscriptions; its commands wait for it. Closed by whoever asked. */

@@ -15,6 +15,8 @@ export interface HostSettings {
   readonly worker: string;
   /** Name of this worker among all that share the Redis; its successor has the same. */
   readonly owner: string;
+  /** Id of this machine, kept with each result. */
+  readonly machine: string;
   readonly redis: string;
   readonly prefix: string;
   readonly connectors: readonly ConnectorSettings[];

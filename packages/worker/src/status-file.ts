@@ -1,6 +1,7 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import type { Clock, JobProgress, Logger } from '@mgpu/core/jobs';
+import { type Clock, FileVersionError, type JobProgress, type Logger } from '@mgpu/core/jobs';
 import type { EngineFault } from './engine-gate.ts';
+import { pause } from './pause.ts';
 
 /** What a worker says about itself in `run/<id>.status.json`, for whoever watches over it. */
 export interface WorkerStatus {
@@ -41,20 +42,26 @@ const beatMs = 2_000;
 const gapMs = 20;
 const temporary = (path: string) => `${path}.tmp`;
 
-/** Undefined while there is none. */
+/** Undefined while there is none. Throws `CORE_FILE_VERSION`. */
 export async function readStatus(path: string): Promise<WorkerStatus | undefined> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  return text === undefined ? undefined : (JSON.parse(text) as WorkerStatus);
+  if (text === undefined) return undefined;
+  const status = JSON.parse(text) as WorkerStatus;
+  if (status.v !== 1) throw new FileVersionError({ path, version: status.v, supported: 1 });
+  return status;
 }
 
 export async function removeStatus(path: string): Promise<void> {
   await Promise.all([rm(path, { force: true }), rm(temporary(path), { force: true })]);
 }
 
-/** Keeps the status file true: written every 2 s and shortly after each change. Whole or not at all, but not synced. */
+/**
+ * Keeps the status file true: written every 2 s and shortly after each change that it is told of; progress waits for the
+ * next beat. Whole or not at all, but not synced.
+ */
 export class StatusWriter {
   readonly #path: string;
   readonly #status: () => Omit<WorkerStatus, 'v' | 'beat' | 'pid'>;
@@ -84,10 +91,7 @@ export class StatusWriter {
     while (!signal.aborted) {
       this.#changed = Promise.withResolvers();
       await this.#write();
-      const beat = new AbortController();
-      const pause = this.#clock.sleep(beatMs, { signal: AbortSignal.any([signal, beat.signal]) });
-      await Promise.race([pause.catch(() => {}), this.#changed.promise]); // aborted: the loop ends
-      beat.abort();
+      await pause(this.#clock, beatMs, { until: this.#changed.promise, signal });
       await this.#clock.sleep(gapMs, { signal }).catch(() => {}); // aborted: the loop ends
     }
   }

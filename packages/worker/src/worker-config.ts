@@ -32,8 +32,9 @@ export const workerConfigSchema = z.strictObject({
     .nonnegative()
     .default(30_000)
     .describe('Milliseconds running jobs have to end when the worker is stopped'),
+  // Longer than it takes to see whether an engine answers: a job just taken is not looked after before.
   lockMs: ms()
-    .min(1_000)
+    .min(3_000)
     .default(30_000)
     .describe('Milliseconds after which the jobs of a machine that fell silent go to another'),
   keepJobs: z

@@ -7,9 +7,11 @@ import {
   reportError,
   toMgpuError,
 } from '@mgpu/core/jobs';
+import type { Consumer } from './consumer.ts';
 import { Engine, loadConnector } from './engine.ts';
 import { cancelChannel } from './job-names.ts';
-import { RedisLink } from './redis.ts';
+import { pause } from './pause.ts';
+import { RedisLink, reconnectMs } from './redis.ts';
 import { type HostSettings, toConnectorBinding } from './settings.ts';
 import { type EngineStatus, type JobInHand, StatusWriter } from './status-file.ts';
 
@@ -21,8 +23,6 @@ export interface WorkerHostOptions {
 
 const letGoMs = 3_000;
 const closeMs = 1_000;
-/** Live workers have renewed their locks by then, so that what is unlocked after a break is really nobody's. */
-const calmRounds = 2;
 
 /** The worker process: engines, their consumers, the connection they share and what is told about them. */
 export class WorkerHost {
@@ -33,6 +33,7 @@ export class WorkerHost {
   readonly #status: StatusWriter;
   readonly #stop = new AbortController();
   #engines: readonly Engine[] = [];
+  #working: Promise<unknown> = Promise.resolve();
   #broken: readonly EngineStatus[] = [];
   #state: 'starting' | 'running' | 'draining' = 'starting';
 
@@ -69,8 +70,8 @@ export class WorkerHost {
     if (this.#state === 'starting') this.#state = 'running';
     this.#status.touch();
     const cancels = this.#listenForCancels();
-    const work = this.#engines.map((each) => each.run(signal));
-    await Promise.all([writing, this.#keepLocks(signal), ...work]);
+    this.#working = Promise.all(this.#engines.map((each) => each.run(signal)));
+    await Promise.all([writing, this.#keepLocks(cancels, signal), this.#working]);
     cancels.close();
   }
 
@@ -90,6 +91,7 @@ export class WorkerHost {
     this.#stop.abort();
     const close = async () => {
       await Promise.all(this.#engines.map((each) => each.closeSources()));
+      await this.#working; // what was being fetched is given back
       await Promise.all(this.#engines.map((each) => each.closeConnector()));
     };
     await this.#within(closeMs, close());
@@ -133,21 +135,33 @@ export class WorkerHost {
     return link;
   }
 
-  async #keepLocks(signal: AbortSignal): Promise<void> {
-    const consumers = this.#engines.flatMap((each) => each.consumers);
-    let calm = 0;
+  /** Renews at once after a break, and regularly. */
+  async #keepLocks(cancels: RedisLink, signal: AbortSignal): Promise<void> {
+    const { lockMs } = this.#settings;
+    let changed = Promise.withResolvers<void>();
+    let calmAt = this.#clock.elapsed() + reconnectMs;
     this.#link.onChange(() => {
-      if (!this.#link.connected) calm = 0;
+      calmAt = this.#clock.elapsed() + reconnectMs;
+      changed.resolve();
     });
     while (!signal.aborted) {
-      await this.#clock.sleep(this.#settings.lockMs / 3, { signal }).catch(() => {}); // aborted: the loop ends
-      if (signal.aborted || !this.#link.connected) continue;
-      try {
-        await Promise.all(consumers.map((each) => each.renew()));
-        if (++calm > calmRounds) await Promise.all(this.#engines.map((each) => each.recoverStalled()));
-      } catch (error) {
-        if (!signal.aborted) this.#log.warn('locks could not be renewed', { error: reportError(error) });
+      changed = Promise.withResolvers();
+      if (this.#link.connected) {
+        await this.#eachConsumer('locks could not be renewed', (each) => each.renew());
+        // Before that, a job without a lock may be one whose worker is not back yet.
+        if (this.#clock.elapsed() >= calmAt)
+          await this.#eachConsumer('abandoned jobs could not be looked for', (each) => each.tidy());
       }
+      cancels.probe();
+      await pause(this.#clock, lockMs / 3, { until: changed.promise, signal });
+    }
+  }
+
+  async #eachConsumer(problem: string, work: (consumer: Consumer) => Promise<void>): Promise<void> {
+    try {
+      await Promise.all(this.#engines.flatMap(({ consumers }) => consumers.map(work)));
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#log.warn(problem, { error: reportError(error) });
     }
   }
 

@@ -3,7 +3,15 @@ import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bootId, type Probes, ProcessService, type ProcessSpec, type Run, writeFileAtomically } from '@mgpu/core';
+import {
+  bootId,
+  type ConnectorBinding,
+  type Probes,
+  ProcessService,
+  type ProcessSpec,
+  type Run,
+  writeFileAtomically,
+} from '@mgpu/core';
 import { RedisMissingError } from './errors.ts';
 import { type HostSettings, toConnectorSettings } from './settings.ts';
 import { removeStatus, statusFile } from './status-file.ts';
@@ -78,21 +86,18 @@ export class WorkerService extends ProcessService<WorkerConfig> {
 
   #settings(): HostSettings {
     const { config, context, id } = this;
-    const { connectors, concurrency, attempts, retryDelayMs, drainMs, lockMs, keepJobs, prefix } = config;
+    const { concurrency, attempts, retryDelayMs, drainMs, lockMs, keepJobs, prefix } = config;
     const redis = context.machine.endpoints({ kind: 'redis' })[0];
     if (!redis) throw new RedisMissingError({ instance: id });
-    const gpu = typeof context.gpu === 'number' ? context.gpu : (context.gpu?.index ?? 0);
     return {
       v: 1,
       worker: id,
-      // The boot tells a machine from its clone: what another one holds is not ours to take over.
-      owner: `${this.#machineName()}@${(bootId() ?? hostname()).slice(0, 8)}/${id}`,
+      // Boot and host name tell a machine from its clone, and containers of one host: what others hold is not ours to take.
+      owner: `${this.#machineName()}@${hostname()}-${bootId()?.slice(0, 8) ?? 'unknown'}/${id}`,
+      machine: this.#machineName(),
       redis: redis.url.href,
       prefix,
-      connectors: context.machine
-        .connectors(gpu)
-        .filter(({ kind }) => connectors === 'all' || connectors.includes(kind))
-        .map(toConnectorSettings),
+      connectors: this.#bindings().map(toConnectorSettings),
       artifactsDir: context.layout.artifacts,
       statusFile: this.statusFile,
       concurrency,
@@ -102,6 +107,22 @@ export class WorkerService extends ProcessService<WorkerConfig> {
       lockMs,
       keepJobs,
     };
+  }
+
+  /** The engines of this GPU that are to be fed. */
+  #bindings(): ConnectorBinding[] {
+    const { config, context, id } = this;
+    const gpu = typeof context.gpu === 'number' ? context.gpu : (context.gpu?.index ?? 0);
+    const there = context.machine.connectors(gpu);
+    const { connectors: wanted } = config;
+    if (wanted === 'all') return [...there];
+    const kinds = there.map(({ kind }) => kind);
+    const missing = wanted.filter((kind) => !kinds.includes(kind));
+    if (missing.length > 0)
+      context.log.warn(
+        `${id} is to feed ${missing.join(', ')}, but the engines of its GPU are ${kinds.join(', ') || 'none'}`,
+      );
+    return there.filter(({ kind }) => wanted.includes(kind));
   }
 
   /** Unique among all that share a Redis: a worker takes over the jobs of its namesake. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,8 +9,9 @@ import { type ConnectorBinding, type JobEvent, type JobRequest, type JobStatus, 
 import { type TestContextOptions, testContext } from '@mgpu/core/testing';
 import { Queue } from 'bullmq';
 import { JobClient, readStatus, WorkerService, type WorkerStatus, workerConfigSchema } from '../src/index.ts';
-import { parseJobId, queueName } from '../src/job-names.ts';
-import { RedisLink } from '../src/redis.ts';
+import { keyBase, parseJobId, queueName } from '../src/job-names.ts';
+import { type RedisClient, RedisLink } from '../src/redis.ts';
+import type { HostSettings } from '../src/settings.ts';
 
 /** One thing the fixture connector noted. */
 export interface Note {
@@ -55,9 +56,15 @@ export class TestRedis implements AsyncDisposable {
       '',
       ...this.#args,
     ];
-    this.#server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    for await (const chunk of this.#server.stdout ?? []) if (String(chunk).includes('eady to accept')) break;
-    this.#server.stdout?.resume();
+    const server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#server = server;
+    let said = '';
+    for await (const chunk of server.stdout.iterator({ destroyOnReturn: false })) {
+      said += String(chunk);
+      if (said.includes('eady to accept')) break;
+    }
+    if (!said.includes('eady to accept')) throw new Error(`redis-server ended at its start: ${said}`);
+    server.stdout.resume();
   }
 
   /** Still there, but says nothing any more. */
@@ -65,24 +72,62 @@ export class TestRedis implements AsyncDisposable {
     this.#server?.kill('SIGSTOP');
   }
 
-  async removeJob(type: string, id: string): Promise<void> {
+  resume(): void {
+    this.#server?.kill('SIGCONT');
+  }
+
+  async ask<T>(work: (client: RedisClient) => Promise<T>): Promise<T> {
     const link = new RedisLink({ url: this.url, patient: true });
-    const queue = new Queue(queueName(type), { connection: link.client, prefix: 'mgpu' });
-    await queue.remove(parseJobId(id)?.id ?? '');
-    await queue.close();
-    link.close();
+    try {
+      return await work(link.client);
+    } finally {
+      link.close();
+    }
+  }
+
+  /** What another BullMQ client does to the queue of a type. */
+  async withQueue<T>(type: string, work: (queue: Queue) => Promise<T>): Promise<T> {
+    return this.ask(async (client) => {
+      const queue = new Queue(queueName(type), { connection: client, prefix: 'mgpu' });
+      const answer = await work(queue);
+      await queue.close();
+      return answer;
+    });
+  }
+
+  async removeJob(type: string, id: string): Promise<void> {
+    await this.withQueue(type, (queue) => queue.remove(parseJobId(id)?.id ?? ''));
+  }
+
+  /** As if the lock of a job had expired. */
+  async dropLock(type: string, id: string): Promise<void> {
+    await this.ask((client) => client.del(`${keyBase('mgpu', type)}${parseJobId(id)?.id}:lock`));
+  }
+
+  /** Waits until workers have looked that many times for jobs whose worker is gone. */
+  async untilStalledChecks(type: string, count: number): Promise<void> {
+    const seen = new Set<string>();
+    await this.ask((client) =>
+      eventually(async () => {
+        const at = await client.get(`${keyBase('mgpu', type)}stalled-check`);
+        if (at) seen.add(at);
+        return seen.size > count ? true : undefined;
+      }),
+    );
+  }
+
+  clients(): Promise<number> {
+    return this.ask(
+      async (client) =>
+        String(await client.client('LIST'))
+          .trim()
+          .split('\n').length,
+    );
   }
 
   /** Waits until no more than that many connections are open, the one that asks included. */
   async untilClients(count: number): Promise<void> {
-    const link = new RedisLink({ url: this.url, patient: true });
-    await eventually(async () => {
-      const clients = String(await link.client.client('LIST'))
-        .trim()
-        .split('\n');
-      return clients.length <= count ? true : undefined;
-    });
-    link.close();
+    await eventually(async () => ((await this.clients()) <= count ? true : undefined));
   }
 
   async kill(): Promise<void> {
@@ -121,6 +166,11 @@ export class TestMachine implements AsyncDisposable {
     appendFileSync(this.#runs, '');
     this.context = testContext({ root: join(dir, 'root'), ...contextOf(redis, { dir, types, gpu }) });
     this.service = new WorkerService(workerConfigSchema.parse(config ?? {}), this.context);
+  }
+
+  /** What its process was started with. */
+  get settings(): HostSettings {
+    return JSON.parse(readFileSync(join(this.context.layout.run, `${this.service.id}.settings.json`), 'utf8'));
   }
 
   get notes(): readonly Note[] {
@@ -205,8 +255,10 @@ export class Scene implements AsyncDisposable {
     this.client = new JobClient({ redis: redis.url });
   }
 
-  slowJob(name: string): JobRequest {
-    return fixtureJob({ does: 'until-file', file: join(this.redis.dir, name), checkpoint: 'p1', submit: true });
+  /** `percent`: how far it says it is from its start; near its end the worker takes the next job, too. */
+  slowJob(name: string, percent = 0): JobRequest {
+    const file = join(this.redis.dir, name);
+    return fixtureJob({ does: 'until-file', file, percent, checkpoint: 'p1', submit: true });
   }
 
   finish(name: string): void {
@@ -241,5 +293,4 @@ export async function eventually<T>(ask: () => T | undefined | Promise<T | undef
   }
 }
 
-export const isThere = (path: string) => existsSync(path);
 export { JobClient };

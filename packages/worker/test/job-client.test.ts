@@ -1,6 +1,7 @@
 import { join } from 'node:path';
+import type { MgpuError } from '@mgpu/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ended, fixtureJob, JobClient, TestMachine, TestRedis } from './harness.ts';
+import { ended, eventually, fixtureJob, JobClient, TestMachine, TestRedis } from './harness.ts';
 
 let redis: TestRedis;
 beforeAll(async () => {
@@ -49,6 +50,45 @@ test('a Redis that comes within the time is used', async () => {
 test('something that is no URL of a Redis is refused', async () => {
   await using client = new JobClient({ redis: 'http://127.0.0.1' });
   await expect(client.submit(fixtureJob({}))).rejects.toMatchObject({ code: 'WORKER_REDIS_URL' });
+});
+
+test('a job that is submitted twice under one id is one job', async () => {
+  await using client = new JobClient({ redis: redis.url });
+  const request = { type: 'twice', id: 'order-17', input: {} };
+  expect(await client.submit(request)).toBe('twice.order-17');
+  expect(await client.submit(request)).toBe('twice.order-17');
+  expect(await redis.withQueue('twice', (queue) => queue.getJobCountByTypes('waiting'))).toBe(1);
+});
+
+test('a submission whose fate is unknown can be repeated with the id that its error names', async () => {
+  await using silent = await TestRedis.start();
+  await using client = new JobClient({ redis: silent.url, waitMs: 500 });
+  await client.submit({ type: 'unsure', input: 'to connect' });
+  silent.pause();
+  const request = { type: 'unsure', input: 'once' };
+  const failed = await client.submit(request).catch((error: MgpuError) => error);
+  expect(failed).toMatchObject({ code: 'WORKER_REDIS_UNREACHABLE', retryable: true });
+  silent.resume();
+  const { id } = (failed as MgpuError).details as { id: string };
+  await eventually(() => client.submit({ ...request, id }).catch(() => undefined));
+  expect(await silent.withQueue('unsure', (queue) => queue.getJobCountByTypes('waiting'))).toBe(2);
+});
+
+test('a request that is too large for a queue is refused with its size', async () => {
+  await using client = new JobClient({ redis: redis.url });
+  await expect(client.submit(fixtureJob({ picture: 'x'.repeat(1_500_000) }))).rejects.toMatchObject({
+    code: 'WORKER_REQUEST_TOO_LARGE',
+    message: 'the job request has 1.5 MB of JSON, more than the 1 MB a queue is for',
+  });
+});
+
+test('watching jobs that nobody knows opens no connections', async () => {
+  await using client = new JobClient({ redis: redis.url });
+  await expect(client.get('nobody.1')).rejects.toMatchObject({ code: 'CORE_JOB_UNKNOWN' });
+  const before = await redis.clients();
+  for (const type of ['a', 'b', 'c'])
+    await expect(client.watch(`${type}.1`).next()).rejects.toMatchObject({ code: 'CORE_JOB_UNKNOWN' });
+  expect(await redis.clients()).toBe(before);
 });
 
 test('a request that is not valid is refused with its reasons', async () => {

@@ -1,14 +1,17 @@
 import type { ServiceStatus } from '@mgpu/core';
 import { record } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
+import { JobScripts } from '../src/job-scripts.ts';
+import { RedisLink } from '../src/redis.ts';
 import { ended, eventually, fixtureJob, Scene, TestMachine } from './harness.ts';
 
 /** The shortest there is. */
-const lockMs = 1_000;
+const lockMs = 3_000;
 
 async function killHost({ service }: TestMachine): Promise<void> {
   using states = record<ServiceStatus>(service as never, 'status');
-  process.kill(service.pid ?? 0, 'SIGKILL');
+  if (service.pid === undefined) throw new Error('the worker has no process');
+  process.kill(service.pid, 'SIGKILL');
   await states.until(({ state }) => state === 'failed');
 }
 
@@ -30,6 +33,27 @@ describe.concurrent('a stop', () => {
     expect(machine.runsOf(next)).toEqual([]);
   });
 
+  test('gives back the job that was on its way to it', async () => {
+    await using scene = await Scene.open();
+    const { redis, client } = scene;
+    await using machine = new TestMachine(redis, { config: { concurrency: 1 } });
+    await machine.service.start();
+    // Near its end, so that telling the end asks for the next one.
+    const id = await client.submit(scene.slowJob('k', 95));
+    await machine.until('submit', id);
+    const next = await client.submit(fixtureJob({}));
+    redis.pause();
+    scene.finish('k');
+    await machine.until('done', id);
+    const stopped = machine.service.stop();
+    await machine.untilStatus(({ state }) => state === 'draining');
+    redis.resume();
+    await stopped;
+    expect(await client.get(id)).toMatchObject({ state: 'completed' });
+    expect(await client.get(next)).toMatchObject({ state: 'waiting' });
+    expect(machine.runsOf(next)).toEqual([]);
+  });
+
   test('leaves what takes too long to the next start, which finds it in the engine', async () => {
     await using scene = await Scene.open();
     const { redis, client } = scene;
@@ -39,7 +63,7 @@ describe.concurrent('a stop', () => {
     await machine.until('submit', id);
     await machine.service.stop();
     expect(machine.service.status.lastExit).toMatchObject({ code: 0 });
-    expect(await machine.until('abort', id)).toMatchObject({ reason: 'WORKER_STOPPING' });
+    expect(await machine.until('abort', id)).toMatchObject({ reason: 'CORE_JOB_HANDOVER' });
     await machine.service.start();
     scene.finish('b');
     expect(await ended(client, id)).toMatchObject({
@@ -70,9 +94,7 @@ describe.concurrent('a worker that is killed', () => {
     const { redis, client } = scene;
     await using machine = new TestMachine(redis, { config: { lockMs: 60_000 } });
     await machine.service.start();
-    // Only where jobs are short is a second one taken while the first runs.
-    await ended(client, await client.submit(fixtureJob({})));
-    const ids = await Promise.all(['d1', 'd2'].map((name) => client.submit(scene.slowJob(name))));
+    const ids = await Promise.all(['d1', 'd2'].map((name) => client.submit(scene.slowJob(name, 95))));
     await Promise.all(ids.map((id) => machine.until('submit', id)));
     await killHost(machine);
     await machine.service.start();
@@ -99,6 +121,40 @@ describe.concurrent('a worker that is killed', () => {
     expect(await second.until('run', id)).toMatchObject({ resumed: { prompt: 'p1' } });
     scene.finish('e');
     expect(await ended(client, id)).toMatchObject({ state: 'completed', result: { engine: 'fixture_gpu1' } });
+  });
+
+  test('leaves jobs that can be cancelled before anybody took them over', async () => {
+    await using scene = await Scene.open();
+    const { redis, client } = scene;
+    await using machine = new TestMachine(redis, { config: { lockMs: 60_000 } });
+    await machine.service.start();
+    const id = await client.submit(scene.slowJob('i'));
+    await machine.until('submit', id);
+    await killHost(machine);
+    await redis.dropLock('fixture', id);
+    await client.cancel(id);
+    expect(await client.get(id)).toMatchObject({ state: 'cancelled' });
+  });
+
+  test('by the same job again and again gives it up', async () => {
+    await using scene = await Scene.open();
+    const { redis, client } = scene;
+    await using machine = new TestMachine(redis, { config: { lockMs: 60_000 } });
+    await machine.service.start();
+    const { owner } = machine.settings;
+    const id = await client.submit(scene.slowJob('j'));
+    await machine.until('submit', id);
+    await killHost(machine);
+    const link = new RedisLink({ url: redis.url, patient: true });
+    const scripts = new JobScripts(link, 'mgpu', 'fixture');
+    for (let death = 1; death < 20; death++) await scripts.takeOver(owner, `${death}:`, 60_000);
+    link.close();
+    await machine.service.start();
+    expect(await ended(client, id)).toMatchObject({
+      state: 'failed',
+      error: { code: 'WORKER_JOB_QUARANTINED', message: expect.stringContaining('its worker 20 times') },
+    });
+    expect(machine.runsOf(id)).toHaveLength(1);
   });
 
   test('leaves jobs that can be cancelled', async () => {

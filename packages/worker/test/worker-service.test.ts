@@ -1,13 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type ServiceStatus, systemClock } from '@mgpu/core';
+import { type ServiceStatus, silentLogger, systemClock } from '@mgpu/core';
 import { record, serviceConformance, testContext } from '@mgpu/core/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { worker } from '../src/index.ts';
+import { readStatus, worker } from '../src/index.ts';
 import { aliveProbe } from '../src/status-probe.ts';
-import { contextOf, ended, fixtureJob, isThere, JobClient, TestMachine, TestRedis } from './harness.ts';
+import { contextOf, ended, fixtureJob, JobClient, TestMachine, TestRedis } from './harness.ts';
 
 let redis: TestRedis;
 beforeAll(async () => {
@@ -31,12 +33,12 @@ test('its settings are secret and gone after the stop', async () => {
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({
     v: 1,
-    owner: expect.stringMatching(/^test@[0-9a-f]{8}\/worker_gpu0$/),
+    owner: expect.stringMatching(/^test@.+-[0-9a-f]{8}\/worker_gpu0$/),
     redis: redis.url,
   });
   expect(statSync(machine.service.statusFile).mode & 0o777).toBe(0o600);
   await machine.service.stop();
-  expect([isThere(file), isThere(machine.service.statusFile)]).toEqual([false, false]);
+  expect([existsSync(file), existsSync(machine.service.statusFile)]).toEqual([false, false]);
 });
 
 test('without Redis it is up and says what is missing, and works when Redis comes', async () => {
@@ -99,10 +101,42 @@ test('a connector that cannot be loaded is named, and the worker stays up', asyn
   rmSync(dir, { recursive: true });
 });
 
+test('kinds of engines that are not there are named', async () => {
+  const warnings: string[] = [];
+  const log = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+  using context = testContext({ ...contextOf(redis, { dir: mkdtempSync(join(redis.dir, 'unknown-')) }), log });
+  await using service = worker.create(worker.schema.parse({ connectors: ['comfui'] }), context);
+  await service.start();
+  expect(warnings).toContain('worker_gpu0 is to feed comfui, but the engines of its GPU are fixture');
+});
+
+test('a disk without room for its log does not end a worker', async () => {
+  await using machine = new TestMachine(redis, { types: ['full'] });
+  await machine.service.start();
+  const settings = join(redis.dir, 'full.settings.json');
+  writeFileSync(settings, JSON.stringify(machine.settings));
+  await machine.service.stop();
+  const program = join(import.meta.dirname, '../dist/host.js');
+  const host = spawn(process.execPath, [program, settings], {
+    stdio: ['ignore', openSync('/dev/full', 'w'), 'inherit'],
+  });
+  const exited = once(host, 'exit');
+  await using client = new JobClient({ redis: redis.url });
+  expect(await ended(client, await client.submit({ type: 'full', input: {} }))).toMatchObject({ state: 'completed' });
+  host.kill('SIGTERM');
+  expect(await exited).toEqual([0, null]);
+});
+
 test('a machine without a Redis is refused at the start', async () => {
   using context = testContext({ kind: 'worker' });
   const service = worker.create(worker.schema.parse({}), context);
   await expect(service.start()).rejects.toMatchObject({ code: 'WORKER_REDIS_MISSING' });
+});
+
+test('the status of a newer worker is refused', async () => {
+  const path = join(redis.dir, 'newer.status.json');
+  writeFileSync(path, JSON.stringify({ v: 2 }));
+  await expect(readStatus(path)).rejects.toMatchObject({ code: 'CORE_FILE_VERSION' });
 });
 
 test('a worker that is stuck is not alive', async () => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { abortable, type Clock, type ConnectorIo, MgpuError, reportError } from '@mgpu/core/jobs';
+import { abortable, type Clock, type ConnectorIo, JobHandoverError, type MgpuError, reportError } from '@mgpu/core/jobs';
 import type { ComfyUIClient } from '../client/comfyui-client.ts';
 import { describeNodeErrors } from '../client/prompt-refusal.ts';
 import type { EngineEvent, PromptGraph } from '../client/types.ts';
@@ -207,7 +207,7 @@ export class PromptRun {
       if (!io.signal.aborted) throw error;
       const { reason } = io.signal;
       // A worker that stops leaves the prompt to its successor, which finds it by the checkpoint.
-      const goesOn = reason instanceof MgpuError && reason.retryable;
+      const goesOn = reason instanceof JobHandoverError;
       const { cancelMs: withinMs } = settings;
       // A submission under way would otherwise arrive after it was looked for.
       const after = this.#submission;

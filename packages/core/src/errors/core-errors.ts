@@ -225,3 +225,9 @@ export const JobUnknownError = defineError<{ job: string }>({
   message: ({ job }) => `there is no job ${job}`,
   hint: 'finished jobs are forgotten after a while; check the id',
 });
+
+export const JobHandoverError = defineError<{ job: string; worker: string }>({
+  code: 'CORE_JOB_HANDOVER',
+  retryable: true,
+  message: ({ job, worker }) => `${worker} stops; whoever takes job ${job} next goes on with it`,
+});

@@ -61,13 +61,16 @@ export interface ConnectorJob {
   readonly input: unknown;
   /** Counted from 1. */
   readonly attempt: number;
-  /** What `checkpoint` saved in an attempt that was cut off (worker restarted); undefined otherwise. */
+  /** What `checkpoint` saved last, when that attempt did not come to an end (its worker stopped or died); undefined otherwise. */
   readonly resumed: unknown;
 }
 
 /** What a connector may do while it works on a job. */
 export interface ConnectorIo {
-  /** Fires on cancel, timeout and shutdown of the worker; its reason says which. */
+  /**
+   * Fires on cancel, timeout, loss of the job and shutdown of the worker. Only a `JobHandoverError` as its reason leaves the
+   * work running in the engine, for whoever takes the job next; any other asks to end it there.
+   */
   readonly signal: AbortSignal;
   readonly log: Logger;
   progress(progress: JobProgress): void;

@@ -1,15 +1,14 @@
 // What runs inside a worker process: the job envelope, the connector contract and errors, without the machinery.
 export { abortable, type Clock, deadline, systemClock } from '../clock.ts';
+export { FileVersionError, JobHandoverError } from '../errors/core-errors.ts';
 export { defineError, type ErrorClass, type ErrorDefinition } from '../errors/define-error.ts';
 export {
   type ErrorReport,
   MgpuError,
   type MgpuErrorOptions,
   reportError,
-  reviveError,
   toMgpuError,
 } from '../errors/mgpu-error.ts';
-export { writeFileAtomically } from '../files/atomic.ts';
 export { type LogFields, type Logger, type LogLevel, silentLogger } from '../logs/logger.ts';
 export { redact } from '../logs/redact.ts';
 export type { Endpoint } from '../service/types.ts';
@@ -29,7 +28,6 @@ export {
 } from './connector.ts';
 export {
   type Artifact,
-  artifactSchema,
   type JobEvent,
   type JobQueue,
   type JobRequest,

@@ -9,6 +9,13 @@ export const jobRequestSchema = z.strictObject({
     .string()
     .regex(/^[a-z][a-z0-9-]{0,63}$/)
     .describe('Job type; the queue is `mgpu-<type>`'),
+  id: z
+    .string()
+    .regex(/^(?!\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/)
+    .optional()
+    .describe(
+      'Id within its queue: submitting the same again adds nothing, so that it is safe to repeat. Default: a new one',
+    ),
   input: z.unknown().describe('What the connector of this type understands'),
   timeoutMs: z
     .number()
@@ -46,6 +53,8 @@ export interface JobResult {
   readonly v: 1;
   readonly artifacts: readonly Artifact[];
   readonly timings: JobTimings;
+  /** Id of the machine that ran it and has the artifacts. */
+  readonly machine: string;
   /** Instance id of the engine, e.g. `comfyui_gpu0`. */
   readonly engine: string;
   /** Attempts it took, counted from 1. */
