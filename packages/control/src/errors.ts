@@ -13,6 +13,13 @@ export const DaemonRunningError = defineError<{ socketPath: string; pid: number 
   hint: 'use it, stop it with `mgpu down`, or choose another root with --root',
 });
 
+export const DaemonDiedError = defineError<{ exitCode: number | null; lastLines: readonly string[]; log: string }>({
+  code: 'CONTROL_DAEMON_DIED',
+  message: ({ exitCode, lastLines }) =>
+    `the daemon ended ${exitCode === null ? 'by a signal' : `with exit code ${exitCode}`} without saying why${lastLines.length > 0 ? `: ${lastLines.slice(-3).join(' | ')}` : ''}`,
+  hint: ({ log }) => `its output is in ${log}`,
+});
+
 export const SocketPathError = defineError<{ socketPath: string; bytes: number; limit: number }>({
   code: 'CONTROL_SOCKET_PATH',
   message: ({ socketPath, bytes, limit }) =>

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type JobStatus, leasePorts, reviveError, silentLogger } from '@mgpu/core';
 import { demoWorkflow } from '../demo-workflow.ts';
 import { JobFailedError } from '../errors.ts';
+import { followJob } from '../follow-job.ts';
 import { Machine } from '../machine.ts';
 import { BootView, headline } from '../print/boot-view.ts';
 import { progressText } from '../print/job-view.ts';
@@ -12,7 +13,6 @@ import { table } from '../print/table.ts';
 import { duration, fileSize } from '../print/text.ts';
 import { loadSettings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
-import { followJob } from './run.ts';
 
 const gpus = 2;
 
