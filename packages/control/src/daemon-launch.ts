@@ -56,12 +56,11 @@ export function launchDaemon({ command: [file, ...args], env, layout }: DaemonLa
 
 /** How a launched daemon tells its news; undefined when nobody launched this process that way. */
 export function launcherOf(process: NodeJS.Process): ((news: DaemonNews) => Promise<void>) | undefined {
-  const { send } = process;
-  if (send === undefined) return undefined;
+  if (process.send === undefined) return undefined;
   return (news) =>
     new Promise((resolve) => {
       // A launcher that is gone has lost interest; the daemon goes on.
-      if (process.connected) send.call(process, news, undefined, undefined, () => resolve());
+      if (process.connected) process.send?.(news, undefined, undefined, () => resolve());
       else resolve();
     });
 }
