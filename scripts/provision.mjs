@@ -90,6 +90,8 @@ if (missing.length > 0) {
     return call(manager, ['install', '-y', ...managers[manager].quietly, ...packages]);
   });
   if (missing.some(isMissing)) {
-    giveUp(`${without}: ${manager} could not install ${packages.join(', ')} (${failure || 'it did not say why'}). Run it by hand: ${command}`);
+    giveUp(
+      `${without}: ${manager} could not install ${packages.join(', ')} (${failure || 'it did not say why'}). Run it by hand: ${command}`,
+    );
   }
 }

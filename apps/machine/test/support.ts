@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Envelope } from '@mgpu/control';
 import { leasePorts } from '@mgpu/core/testing';
+import { servicesOnPorts } from '@mgpu/machine';
 import { stringify } from 'yaml';
 
 const cli = join(import.meta.dirname, '../bin/mgpu.js');
@@ -46,10 +47,7 @@ export async function openBox(services: (port: number) => Services = () => ({}),
   const dir = mkdtempSync(join(tmpdir(), 'mgpu-box-'));
   const root = join(dir, 'root');
   const ports = await leasePorts();
-  const basics: Services = {
-    comfyui: { basePort: ports.first },
-    nginx: { port: ports.first + 20, upstreams: { comfyui: { basePort: ports.first + 10 } } },
-  };
+  const basics: Services = servicesOnPorts(ports.first, 10);
   const running = new Set<Running>();
   const box: Box = {
     dir,

@@ -41,6 +41,7 @@ async function runDaemon(
   };
   interrupted.addEventListener('abort', stop, { once: true });
   impatient.addEventListener('abort', stop, { once: true });
+  if (interrupted.aborted) stop();
   try {
     await machine.boot();
     unsubscribe();

@@ -1,7 +1,7 @@
 import { envelope } from '@mgpu/control';
 import { reportError } from '@mgpu/core';
 import pc from 'picocolors';
-import { clipLine } from './text.ts';
+import { clipLine, lineWidth } from './text.ts';
 
 /** Where a command's words go: people read standard output and error, programs read one JSON envelope. */
 export interface Output {
@@ -36,7 +36,7 @@ export function createOutput(json: boolean, out: NodeJS.WriteStream, err: NodeJS
       if (!json) out.write(`${erase}${text}\n`);
     },
     transient: (text) => {
-      if (live) out.write(`${erase}${clipLine(text, out.columns - 1)}`);
+      if (live) out.write(`${erase}${clipLine(text, (out.columns || lineWidth) - 1)}`);
     },
     notice: (text) => void err.write(`${erase}${pc.yellow('!')} ${text}\n`),
     data: (kind, data) => {
