@@ -51,6 +51,7 @@ async function runDaemon(
     }
     await machine.ended;
     await machine.down({ force: false });
+    output.line('stopped');
     return exitCodes.done;
   } finally {
     await machine[Symbol.asyncDispose]();
