@@ -114,7 +114,7 @@ test('starts nothing while it goes down', async () => {
   await run.printed(/step \d+ of 600/);
   const down = box.start(['down']);
   await down.printed(/stopping .*worker_gpu0/);
-  await expect.poll(async () => (await box.mgpu(['status'])).stdout).toContain('· stopping ·');
+  await expect.poll(async () => (await box.mgpu(['status'])).stdout, { timeout: 20_000 }).toContain('· stopping ·');
   const up = await box.mgpu(['up', '--mock', '1', '--detach']);
   expect(up.code).toBe(1);
   expect(up.stderr).toContain('MACHINE_STOPPING');

@@ -13,7 +13,7 @@ export async function up(context: CommandContext, options: { detach: boolean }):
   const tell = launcherOf(process);
   try {
     const settings = await loadSettings(context.settings);
-    if (!tell) for (const notice of settings.notices) context.output.notice(notice);
+    for (const notice of settings.notices) context.output.notice(notice);
     return await (options.detach ? detach(context, settings) : runDaemon(context, settings, tell));
   } catch (error) {
     await tell?.({ event: 'failed', error: reportError(error) });
@@ -31,7 +31,8 @@ async function runDaemon(
   for (const notice of settings.notices) log.warn(notice);
   const machine = new Machine(settings, { log });
   const view = new BootView(output);
-  const unsubscribe = machine.subscribe((event) => (tell ? void tell(event) : view.show(event)));
+  machine.subscribe((event) => view.show(event));
+  const tellNoMore = machine.subscribe((event) => void tell?.(event));
   const stop = () => {
     if (!impatient.aborted) {
       const stopping = new StopView(output, machine.status().instances);
@@ -44,11 +45,9 @@ async function runDaemon(
   if (interrupted.aborted) stop();
   try {
     await machine.boot();
-    unsubscribe();
-    if (!tell) {
-      output.data('Status', machine.status());
-      output.line(`\n${statusText(machine.status(), Date.now())}`);
-    }
+    tellNoMore();
+    output.data('Status', machine.status());
+    output.line(`\n${statusText(machine.status(), Date.now())}`);
     await machine.ended;
     await machine.down({ force: false });
     output.line('stopped');
