@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['packages/*/{src,test}/**/*.test.ts', 'apps/*/{src,test}/**/*.test.ts', 'test/**/*.test.ts'],
-    testTimeout: 30_000,
+    testTimeout: 60_000, // tests start real machines, at times on a box that is busy with others
     hookTimeout: 30_000,
     retry: 0,
     // What is polled for comes when it comes: on a loaded machine not within the second that is the default.

@@ -1,26 +1,23 @@
 // Finds the programs that tests and demo need beyond npm; installs what is missing when it may, says what to do when not.
 // Usage: node scripts/provision.mjs redis nginx?   (with a question mark: goes on without it, saying so)
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
+// It runs before anything is built. A test compares the packages with those that the services name.
 const programs = {
-  redis: {
-    names: ['redis-server', 'valkey-server'],
-    packages: { apt: 'redis-server', apk: 'redis', dnf: 'valkey', brew: 'redis' },
-  },
-  nginx: { names: ['nginx'], packages: { apt: 'nginx-light', apk: 'nginx', dnf: 'nginx', brew: 'nginx' } },
+  redis: { names: ['redis-server', 'valkey-server'], packages: { 'apt-get': 'redis-server', dnf: 'valkey' } },
+  nginx: { names: ['nginx'], packages: { 'apt-get': 'nginx-light', dnf: 'nginx' } },
 };
 const managers = {
-  apt: { program: 'apt-get', refresh: ['update', '-qq'], install: ['install', '-y', '-qq', '--no-install-recommends'] },
-  apk: { program: 'apk', refresh: ['update'], install: ['add', '--no-progress'] },
-  dnf: { program: 'dnf', refresh: ['makecache', '-q'], install: ['install', '-y', '-q'] },
-  brew: { program: 'brew', refresh: ['update', '--quiet'], install: ['install', '--quiet'] },
+  'apt-get': { refresh: ['update', '-qq'], quietly: ['-qq', '--no-install-recommends'] },
+  dnf: { refresh: ['makecache', '-q'], quietly: ['-q'] },
 };
 const policyFile = '/usr/sbin/policy-rc.d';
 const limitMs = 300_000;
 
 const dirs = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
+const interrupted = new AbortController();
 
 function isExecutable(path) {
   try {
@@ -33,23 +30,47 @@ function isExecutable(path) {
 const has = (name) => dirs.some((dir) => isExecutable(join(dir, name)));
 const isMissing = (key) => !programs[key].names.some(has);
 
+/** Resolves when the program has ended, with why it failed. */
 function call(program, args) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  return spawnSync(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'], timeout: limitMs, encoding: 'utf8' });
+  const signal = AbortSignal.any([interrupted.signal, AbortSignal.timeout(limitMs)]);
+  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'], signal });
+  let text = '';
+  child.stderr?.on('data', (chunk) => {
+    text += chunk;
+  });
+  return new Promise((resolve) => {
+    let failure = '';
+    child.on('error', ({ message }) => {
+      failure = message;
+      if (child.pid === undefined) resolve(failure); // it never ran
+    });
+    child.on('close', (code) =>
+      resolve(failure || (code === 0 ? '' : text.trim().split('\n').at(-1) || `exit code ${code}`)),
+    );
+  });
 }
 
 /** A package's own service would take port 80 or 6379 of this host; ours are started by mgpu alone. */
-function withoutAutostart(packages, work) {
+async function withoutAutostart(packages, work) {
   const guard = existsSync('/etc/debian_version') && !existsSync(policyFile);
+  // Ours to remove again, however this ends: with it no package could ever start its service.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => interrupted.abort());
   if (guard) writeFileSync(policyFile, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
-    const result = work();
-    if (has('systemctl'))
-      call('systemctl', ['disable', '--quiet', ...packages.map((name) => name.replace(/-light$/, ''))]);
-    return result;
+    const failure = await work();
+    const services = packages.map((name) => name.replace(/-light$/, ''));
+    if (has('systemctl')) await call('systemctl', ['disable', '--quiet', ...services]);
+    return failure;
   } finally {
     if (guard) rmSync(policyFile, { force: true });
   }
+}
+
+/** Says why something is missing, and ends the script unless all of it is optional. */
+function giveUp(why) {
+  console.error(why);
+  process.exit(canGoOn && !interrupted.signal.aborted ? 0 : 1);
 }
 
 const asked = process.argv.slice(2).map((word) => ({ key: word.replace('?', ''), optional: word.endsWith('?') }));
@@ -57,33 +78,20 @@ const missing = asked.filter(({ key }) => isMissing(key)).map(({ key }) => key);
 const canGoOn = asked.every(({ key, optional }) => optional || !missing.includes(key));
 if (missing.length > 0) {
   const names = missing.map((key) => programs[key].names.join(' or ')).join(', ');
-  const kind = Object.keys(managers).find((each) => has(managers[each].program));
-  if (kind === undefined) {
-    console.error(
-      `mgpu needs ${names}, and there is no package manager here it knows: install them and run this again`,
-    );
-    process.exit(1);
-  }
-  const { program, refresh, install } = managers[kind];
-  const packages = missing.map((key) => programs[key].packages[kind]);
-  const command = `${program} ${install.slice(0, install[1] === '-y' ? 2 : 1).join(' ')} ${packages.join(' ')}`;
-  const permitted = process.getuid?.() === 0 || kind === 'brew';
-  if (!permitted) {
-    console.error(
-      `mgpu ${canGoOn ? 'goes on without' : 'needs'} ${names}, which is not installed here. Run: sudo ${command}`,
-    );
-    process.exit(canGoOn ? 0 : 1);
-  }
-  console.log(`installing ${packages.join(', ')} with ${program} (${names} is missing)`);
-  const result = withoutAutostart(packages, () => {
-    call(program, refresh);
-    return call(program, [...install, ...packages]);
+  const without = `mgpu ${canGoOn ? 'goes on without' : 'needs'} ${names}, which is not installed here`;
+  const manager = Object.keys(managers).find(has);
+  if (manager === undefined) giveUp(`${without}, and there is no package manager it knows: install it by hand`);
+  const packages = missing.map((key) => programs[key].packages[manager]);
+  const command = `${manager} install -y ${packages.join(' ')}`;
+  if (process.getuid?.() !== 0) giveUp(`${without}. Run: sudo ${command}`);
+  console.log(`installing ${packages.join(', ')} with ${manager} (${names} is missing)`);
+  const failure = await withoutAutostart(packages, async () => {
+    await call(manager, managers[manager].refresh);
+    return call(manager, ['install', '-y', ...managers[manager].quietly, ...packages]);
   });
-  const still = missing.filter(isMissing);
-  if (still.length > 0) {
-    const reason =
-      (result.stderr ?? '').trim().split('\n').at(-1) || result.error?.message || `exit code ${result.status}`;
-    console.error(`${program} could not install ${packages.join(', ')}: ${reason}\nRun it by hand: ${command}`);
-    process.exit(1);
+  if (missing.some(isMissing)) {
+    giveUp(
+      `${without}: ${manager} could not install ${packages.join(', ')} (${failure || 'it did not say why'}). Run it by hand: ${command}`,
+    );
   }
 }

@@ -1,3 +1,3 @@
 import { library } from '@mgpu/build';
 
-export default library({ index: 'src/index.ts', cli: 'src/cli.ts' });
+export default library({ index: 'src/index.ts', program: 'src/program.ts' });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BootReport, GpuMonitor, Orchestrator } from '@mgpu/core';
 import { leasePorts } from '@mgpu/core/testing';
-import { loadSettings, Machine, type Settings } from '@mgpu/machine';
+import { loadSettings, Machine, type Settings, servicesOnPorts } from '@mgpu/machine';
 import { show, summarize } from './statistics.ts';
 
 const gpus = 8;
@@ -16,10 +16,7 @@ async function withSettings<T>(mock: number, work: (settings: Settings) => Promi
   const root = await mkdtemp(join(tmpdir(), 'mgpu-bench-'));
   using ports = await leasePorts(2 * mock + 1);
   try {
-    const services = {
-      comfyui: { basePort: ports.first },
-      nginx: { port: ports.first + mock, upstreams: { comfyui: { basePort: ports.first + mock + 1 } } },
-    };
+    const services = servicesOnPorts(ports.first, mock);
     const env = {
       PATH: process.env.PATH,
       HOME: process.env.HOME,

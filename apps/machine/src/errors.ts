@@ -1,15 +1,21 @@
 import { defineError } from '@mgpu/core';
 
+export const UsageError = defineError<{ problem: string }>({
+  code: 'MACHINE_USAGE',
+  message: ({ problem }) => problem,
+  hint: '`mgpu --help` shows the commands',
+});
+
 export const WorkflowUnreadableError = defineError<{ path: string; problem: string; cure: string }>({
   code: 'MACHINE_WORKFLOW',
   message: ({ path, problem }) => `the workflow ${path} cannot be used: ${problem}`,
   hint: ({ cure }) => cure,
 });
 
-export const PluginError = defineError<{ name: string; problem: string }>({
-  code: 'MACHINE_PLUGIN',
-  message: ({ name, problem }) => `the plugin ${name} cannot be used: ${problem}`,
-  hint: 'install it beside mgpu, or take it out of `plugins:`',
+export const RootUnknownError = defineError<{ source: string; problem: string }>({
+  code: 'MACHINE_ROOT_UNKNOWN',
+  message: ({ source, problem }) => `machine.root cannot be read from ${source}: ${problem}`,
+  hint: 'name the root of the running machine with --root, or correct the file',
 });
 
 export const RootUnusableError = defineError<{ root: string; problem: string }>({
@@ -18,17 +24,23 @@ export const RootUnusableError = defineError<{ root: string; problem: string }>(
   hint: 'set machine.root, ROOT or --root to a folder you may write to',
 });
 
-export const DaemonDiedError = defineError<{ exitCode: number | null; lastLines: readonly string[]; log: string }>({
-  code: 'MACHINE_DAEMON_DIED',
-  message: ({ exitCode, lastLines }) =>
-    `the daemon ended with exit code ${exitCode} before it answered${lastLines.length > 0 ? `: ${lastLines.slice(-3).join(' | ')}` : ''}`,
-  hint: ({ log }) => `its output is in ${log}`,
+export const StoppingError = defineError<{ root: string }>({
+  code: 'MACHINE_STOPPING',
+  retryable: true,
+  message: ({ root }) => `the machine at ${root} is stopping`,
+  hint: 'start it again when `mgpu status` says that no daemon is running',
 });
 
 export const JobFailedError = defineError<{ job: string; state: string }>({
   code: 'MACHINE_JOB_FAILED',
   message: ({ job, state }) => `job ${job} ended ${state} without a result`,
   hint: "look into the worker's log",
+});
+
+export const CancelUnconfirmedError = defineError<{ job: string }>({
+  code: 'MACHINE_CANCEL_UNCONFIRMED',
+  message: ({ job }) => `job ${job} was asked to end and nobody confirmed it: it may still run`,
+  hint: 'look at `mgpu status`; a queue that is away cannot cancel',
 });
 
 export const ArtifactElsewhereError = defineError<{ path: string }>({

@@ -1,3 +1,4 @@
 export { Machine, type MachineOptions } from './machine.ts';
 export { definitions } from './services.ts';
-export { loadSettings, type Settings, type SettingsOptions } from './settings.ts';
+export { servicesOnPorts } from './services-on-ports.ts';
+export { type Location, loadSettings, type Settings, type SettingsOptions } from './settings.ts';

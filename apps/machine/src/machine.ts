@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -18,6 +18,7 @@ import {
   GpuMonitor,
   type JobQueue,
   type Logger,
+  machineIdOf,
   Orchestrator,
   reportError,
   type ServiceContext,
@@ -25,11 +26,9 @@ import {
   silentLogger,
   standaloneContext,
   systemClock,
-  versionedFile,
 } from '@mgpu/core';
 import { JobClient } from '@mgpu/worker';
-import { z } from 'zod';
-import { RootUnusableError } from './errors.ts';
+import { RootUnusableError, StoppingError } from './errors.ts';
 import type { Settings } from './settings.ts';
 import { version } from './version.ts';
 
@@ -49,7 +48,9 @@ export class Machine implements MachineControl, AsyncDisposable {
   readonly #startedAt = new Date().toISOString();
   readonly #trace: BootTrace;
   readonly #control: ControlService;
+  readonly #booted = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
+  readonly #halt = new AbortController();
   #state: MachineStatus['state'] = 'booting';
   #machineId = '';
   #gpus: readonly Gpu[] = [];
@@ -70,6 +71,7 @@ export class Machine implements MachineControl, AsyncDisposable {
     });
     const context: ServiceContext = { ...standaloneContext({ kind: 'control', root: settings.layout.root, log }) };
     this.#control = new ControlService({ socketPath: settings.socketPath }, this, context);
+    this.#booted.promise.catch(() => {}); // boot() itself rejects
   }
 
   /** Resolves when `down` has stopped everything. */
@@ -94,32 +96,32 @@ export class Machine implements MachineControl, AsyncDisposable {
     return this.#events.on('event', listener);
   }
 
-  /** Takes the root, then boots. Whatever fails, everything is stopped again when it rejects. */
+  /** Takes the root, then boots. When it rejects, everything is stopped again and the root is free. */
   async boot(): Promise<BootReport> {
     try {
       await this.#trace.step('control', 'control:start', () => this.#takeRoot());
-      this.#orchestrator = await this.#trace.step('environment', 'environment', () => this.#plan());
-      // Somebody may have lost interest while there was nothing to stop yet.
-      if (this.#down) throw new StartAbortedError({ instance: 'machine' });
-      const report = await this.#orchestrator.start();
-      this.#state = 'running';
+      const report = await this.#bootInstances();
+      if (!this.#down) this.#state = 'running';
       this.#publish({ event: 'boot', data: { report } });
+      this.#booted.resolve();
       return report;
     } catch (error) {
-      this.#publish({ event: 'boot', data: { report: this.#trace.report(), error: reportError(error) } });
       this.#log.error('the boot failed', { error });
-      await this.down({ force: false });
+      this.#publish({ event: 'boot', data: { report: this.#trace.report(), error: reportError(error) } });
+      const note = (problem: unknown) => this.#log.error('not everything was stopped', { error: problem });
+      await this.down({ force: false }).catch(note);
+      // Before the socket closes: it still answers whoever waits for this boot.
+      this.#booted.reject(error);
+      await this.#control.stop().catch(note);
       throw error;
-    } finally {
-      await this.#trace.save(this.#settings.layout.state).catch((error: unknown) => {
-        this.#log.warn('the boot trace could not be kept', { error });
-      });
     }
   }
 
+  /** Waits for the boot, then starts what is missing. Throws what the boot threw, and `MACHINE_STOPPING`. */
   async up(): Promise<BootReport> {
-    await this.#orchestrator?.startMissing();
-    return this.#trace.report();
+    await this.#booted.promise;
+    if (this.#down || !this.#orchestrator) throw new StoppingError({ root: this.#settings.layout.root });
+    return this.#orchestrator.startMissing();
   }
 
   down({ force }: { force: boolean }): Promise<void> {
@@ -129,20 +131,27 @@ export class Machine implements MachineControl, AsyncDisposable {
   }
 
   jobs(): JobQueue {
+    const { redis: queue, worker } = this.#settings.config.services;
+    // Nobody would ever take a job: the queue is ours alone.
+    if (queue?.url === undefined && !worker?.enabled)
+      throw new JobsUnavailableError({ reason: 'no worker is enabled, and its queue is shared with no other machine' });
     const [redis] = this.#orchestrator?.view.endpoints({ kind: 'redis' }) ?? [];
     if (!redis)
       throw new JobsUnavailableError({
         reason: this.#state === 'booting' ? 'it is still booting' : 'there is no Redis',
       });
-    const prefix = this.#settings.config.services.worker?.prefix;
+    const prefix = worker?.prefix;
     this.#jobs ??= new JobClient({ redis: redis.url.href, ...(typeof prefix === 'string' ? { prefix } : {}) });
     return this.#jobs;
   }
 
   /** Stops everything and lets go of the root. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.down({ force: false });
-    await this.#control.stop();
+    try {
+      await this.down({ force: false });
+    } finally {
+      await this.#control.stop();
+    }
   }
 
   async #takeRoot(): Promise<void> {
@@ -159,18 +168,33 @@ export class Machine implements MachineControl, AsyncDisposable {
     await this.#control.start();
   }
 
+  async #bootInstances(): Promise<BootReport> {
+    try {
+      this.#orchestrator = await this.#trace.step('environment', 'environment', () => this.#plan());
+      // Somebody may have lost interest while there was nothing to stop yet.
+      if (this.#down) throw new StartAbortedError({ instance: 'machine' });
+      return await this.#orchestrator.start();
+    } finally {
+      await this.#trace.save(this.#settings.layout.state).catch((error: unknown) => {
+        this.#log.warn('the boot trace could not be kept', { error });
+      });
+    }
+  }
+
   async #plan(): Promise<Orchestrator> {
     const { config, definitions, layout } = this.#settings;
     // What became configuration, passwords among it, is no business of engines and their custom nodes.
     const consumed = new Set(environmentBindings(definitions).map(({ name }) => name));
     const env = Object.fromEntries(Object.entries(this.#settings.env).filter(([name]) => !consumed.has(name)));
     const log = this.#log;
-    this.#machineId = config.machine.id === 'auto' ? await persistedMachineId(layout.state) : config.machine.id;
-    const { gpus, problem } = await new GpuMonitor({ log }).inventory(config.machine.gpu);
+    this.#machineId = config.machine.id === 'auto' ? await machineIdOf(layout.state) : config.machine.id;
+    const { gpus, problem } = await new GpuMonitor({ log }).inventory(config.machine.gpu, {
+      signal: this.#halt.signal,
+    });
     this.#gpus = gpus;
     if (problem) {
       this.#problems = [...this.#problems, reportError(problem)];
-      log.warn('the GPUs could not be asked; the machine goes on without them', { error: problem });
+      log.warn('not all GPUs could be asked; the machine goes on with those that answered', { error: problem });
     }
     const orchestrator = new Orchestrator({
       definitions,
@@ -199,6 +223,7 @@ export class Machine implements MachineControl, AsyncDisposable {
 
   async #stopAll(force: boolean): Promise<void> {
     this.#state = 'stopping';
+    this.#halt.abort(new StartAbortedError({ instance: 'machine' }));
     try {
       await this.#orchestrator?.stop({ force });
     } finally {
@@ -210,16 +235,4 @@ export class Machine implements MachineControl, AsyncDisposable {
   #publish(event: MachineEvent): void {
     this.#events.emit('event', event);
   }
-}
-
-const machineFileSchema = z.object({ id: z.string().min(1) });
-
-/** The name this machine made up for itself at its first boot. */
-async function persistedMachineId(stateDir: string): Promise<string> {
-  const file = versionedFile(join(stateDir, 'machine.json'), 1, machineFileSchema);
-  const known = await file.read();
-  if (known) return known.id;
-  const id = `mgpu-${randomBytes(4).toString('hex')}`;
-  await file.write({ id });
-  return id;
 }

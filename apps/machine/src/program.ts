@@ -1,7 +1,8 @@
 import { reportError } from '@mgpu/core';
-import { Command, InvalidArgumentError } from 'commander';
-import type { CommandContext, ExitCode } from './commands/command.ts';
-import { exitCodes } from './commands/command.ts';
+import { Command, type CommanderError, InvalidArgumentError } from 'commander';
+import type { CommandContext } from './commands/command.ts';
+import { type ExitCode, exitCodeOf, exitCodes } from './commands/exit-codes.ts';
+import { UsageError } from './errors.ts';
 import { createOutput } from './print/output.ts';
 import { version } from './version.ts';
 
@@ -9,7 +10,6 @@ interface GlobalOptions {
   readonly root?: string;
   readonly config?: string;
   readonly json?: boolean;
-  readonly mock?: number;
 }
 
 const interrupted = new AbortController();
@@ -25,13 +25,17 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 // Nobody reads any more: that is no reason to drop what runs.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
+// A command line that cannot be understood is answered in the form it asks for all the same.
+const asksForJson = process.argv.includes('--json');
+
 const program = new Command('mgpu')
   .description('Turns a multi-GPU box into a reliable AI node')
   .version(version)
   .option('--root <dir>', 'folder of the machine (default: /workspace where it exists, else ~/.mgpu)')
   .option('--config <file>', 'configuration file (default: mgpu.config.{yaml,json,ts} here)')
   .option('--json', 'print one JSON envelope { apiVersion, kind, data }')
-  .showHelpAfterError('(mgpu --help shows the commands)')
+  .configureHelp({ showGlobalOptions: true })
+  .configureOutput({ outputError: () => {} }) // said below, like every other error
   .exitOverride();
 
 program
@@ -41,8 +45,7 @@ program
   .option('--detach', 'leave the daemon in the background')
   .action(async (options: { mock?: number; detach?: boolean }) => {
     const { up } = await import('./commands/up.ts');
-    const args = process.argv.slice(2).filter((each) => each !== '--detach' && each !== '--json');
-    await finish((context) => up(context, { detach: options.detach ?? false, arguments: args }), options);
+    await finish((context) => up(context, { detach: options.detach ?? false }), options);
   });
 
 program
@@ -107,10 +110,7 @@ config
 config
   .command('schema')
   .description('JSON Schema for editors')
-  .action(async () => {
-    const { configSchema } = await import('./commands/config.ts');
-    await finish((context) => configSchema(context, (text) => process.stdout.write(text)));
-  });
+  .action(async () => finish((await import('./commands/config.ts')).configSchema));
 config
   .command('environment')
   .description('the environment variables that are understood')
@@ -121,6 +121,9 @@ function positive(text: string): number {
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('it must be a whole number from 1');
   return value;
 }
+
+/** How a boot that was called off ends, in this process or in a daemon of ours. */
+const endsByWish = new Set(['CORE_START_ABORTED', 'CONTROL_DAEMON_DIED']);
 
 /** Runs a command and ends the process with its exit code. */
 async function finish(
@@ -134,22 +137,26 @@ async function finish(
   try {
     code = await command({ output, settings, interrupted: interrupted.signal, impatient: impatient.signal });
   } catch (error) {
-    // Whoever interrupts a command knows why it ended.
-    if (!(interrupted.signal.aborted && error === interrupted.signal.reason)) output.error(error);
+    if (!isWish(error)) output.error(error);
     code = exitCodeOf(error);
   }
   process.stdout.write('', () => process.exit(code));
 }
 
-function exitCodeOf(error: unknown): ExitCode {
-  const { code } = reportError(error);
-  if (code === 'CONTROL_NOT_RUNNING') return exitCodes.notRunning;
-  return code.startsWith('CORE_CONFIG_') ? exitCodes.usage : exitCodes.failed;
+/** Whoever interrupts a command knows why it ended. */
+function isWish(error: unknown): boolean {
+  const { signal } = interrupted;
+  return signal.aborted && (error === signal.reason || endsByWish.has(reportError(error).code));
 }
 
 try {
   await program.parseAsync();
 } catch (error) {
-  // commander has said what is wrong; help and version are no failure.
-  process.exitCode = (error as { exitCode?: number }).exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  const { exitCode, message, code } = error as CommanderError;
+  // Help and version are no failure; help that nobody asked for says enough, to people.
+  if (exitCode !== 0 && (asksForJson || code !== 'commander.help')) {
+    const problem = code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, '');
+    createOutput(asksForJson, process.stdout, process.stderr).error(new UsageError({ problem }));
+  }
+  process.exitCode = exitCode === 0 ? exitCodes.done : exitCodes.usage;
 }

@@ -2,7 +2,11 @@ import { comfyui } from '@mgpu/comfyui';
 import type { AnyServiceDefinition } from '@mgpu/core';
 import { nginx } from '@mgpu/nginx';
 import { redis } from '@mgpu/redis';
+import { comfyuiProgram } from '@mgpu/simulator';
 import { worker } from '@mgpu/worker';
 
 /** What the stock machine is made of. A build of your own is a copy of this list with other imports. */
 export const definitions: readonly AnyServiceDefinition[] = [redis, nginx, comfyui, worker];
+
+/** The program that takes an engine's place on simulated GPUs, by kind; it becomes the engine's `command`. */
+export const simulators: Readonly<Record<string, () => string>> = { comfyui: comfyuiProgram };

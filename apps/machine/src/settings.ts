@@ -1,35 +1,50 @@
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { type AnyServiceDefinition, type Layout, layoutOf, loadConfig, type MachineConfig } from '@mgpu/core';
-import { comfyuiProgram } from '@mgpu/simulator';
-import { PluginError } from './errors.ts';
-import { definitions } from './services.ts';
+import { dirname, join, resolve } from 'node:path';
+import { socketPathOf } from '@mgpu/control';
+import {
+  type AnyServiceDefinition,
+  findConfigFile,
+  type Layout,
+  layoutOf,
+  loadConfig,
+  loadPlugins,
+  type MachineConfig,
+  readConfigFile,
+  reportError,
+} from '@mgpu/core';
+import { RootUnknownError } from './errors.ts';
+import { definitions, simulators } from './services.ts';
 
 /** What the command line and the environment say before any file is read. */
 export interface SettingsOptions {
   readonly config?: string | undefined;
   readonly root?: string | undefined;
-  /** Number of simulated GPUs. */
+  /** Number of simulated GPUs. They make a machine of their own: a shared queue in the configuration is left alone. */
   readonly mock?: number | undefined;
   readonly overrides?: Record<string, unknown>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
 }
 
-/** Everything a daemon or a command needs to know of its machine. */
-export interface Settings {
-  readonly config: MachineConfig;
-  readonly definitions: readonly AnyServiceDefinition[];
+/** Where a machine lies and its daemon listens. */
+export interface Location {
   readonly layout: Layout;
   readonly socketPath: string;
+}
+
+/** Everything a daemon or a command needs to know of its machine. */
+export interface Settings extends Location {
+  readonly config: MachineConfig;
+  readonly definitions: readonly AnyServiceDefinition[];
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The configuration file that was read. */
   readonly file: string | undefined;
+  /** What is done otherwise than configured, for people. */
+  readonly notices: readonly string[];
 }
 
+/** Throws `CORE_CONFIG_INVALID`, `CORE_CONFIG_NOT_FOUND`, `CORE_PLUGIN`. */
 export async function loadSettings({
   config: file,
   root,
@@ -40,47 +55,64 @@ export async function loadSettings({
 }: SettingsOptions): Promise<Settings> {
   const gpu = mock === undefined ? undefined : { mode: 'mock', count: mock };
   const machine = { ...(overrides.machine as object | undefined), ...(gpu ? { gpu } : {}), ...(root ? { root } : {}) };
-  const withPlugins = async (names: readonly string[]) => [...definitions, ...(await loadPlugins(names, cwd))];
-  const loaded = await loadConfig({ definitions: withPlugins, file, cwd, env, overrides: { ...overrides, machine } });
-  const layout = layoutOf(rootOf(loaded.config.machine.root, cwd));
-  return { ...loaded, config: simulated(loaded.config), layout, socketPath: socketPathOf(layout), env };
+  const loaded = await loadConfig({
+    definitions: async (names, found) => [
+      ...definitions,
+      ...(await loadPlugins(names, found === undefined ? [cwd] : [dirname(found), cwd])),
+    ],
+    file,
+    cwd,
+    env,
+    overrides: { ...overrides, machine },
+  });
+  const { config, notices } = mock === undefined ? { config: loaded.config, notices: [] } : ownQueue(loaded.config);
+  return { ...loaded, ...locationOf(config.machine.root, cwd), config: simulated(config), env, notices };
 }
 
-/** Where the daemon of a root listens. */
-export const socketPathOf = (layout: Layout) => join(layout.run, 'mgpu.sock');
+/**
+ * Where the machine is, and nothing else: a configuration that is wrong elsewhere must not keep anybody from looking at
+ * what runs, or from stopping it. Throws `MACHINE_ROOT_UNKNOWN`.
+ */
+export async function locateMachine({ config: file, root, env, cwd }: SettingsOptions): Promise<Location> {
+  return locationOf(root ?? (env.ROOT || (await rootInFile(cwd, file))), cwd);
+}
 
-function rootOf(root: string, cwd: string): string {
-  if (root !== 'auto') return resolve(cwd, root);
-  return existsSync('/workspace') ? '/workspace' : join(homedir(), '.mgpu');
+async function rootInFile(cwd: string, file: string | undefined): Promise<string> {
+  const source = findConfigFile(cwd, file);
+  if (source === undefined) return 'auto';
+  let content: Record<string, unknown>;
+  try {
+    content = await readConfigFile(source);
+  } catch (cause) {
+    throw new RootUnknownError({ source, problem: reportError(cause).message }, { cause });
+  }
+  const root = (content.machine as { root?: unknown } | undefined)?.root ?? 'auto';
+  if (typeof root === 'string') return root;
+  throw new RootUnknownError({ source, problem: `it is ${JSON.stringify(root)}, not the path of a folder` });
+}
+
+function locationOf(root: string, cwd: string): Location {
+  const automatic = existsSync('/workspace') ? '/workspace' : join(homedir(), '.mgpu');
+  const layout = layoutOf(root === 'auto' ? automatic : resolve(cwd, root));
+  return { layout, socketPath: socketPathOf(layout) };
+}
+
+/** Simulated GPUs that somebody tries out must not take the jobs of those who share a queue, and answer with noise. */
+function ownQueue(config: MachineConfig): Pick<Settings, 'config' | 'notices'> {
+  const { url, ...redis } = config.services.redis ?? { enabled: false };
+  if (url === undefined) return { config, notices: [] };
+  const notice =
+    'services.redis.url is ignored with --mock: simulated GPUs take no jobs from a shared queue (machine.gpu.mode: mock in the file lets them)';
+  return { config: { ...config, services: { ...config.services, redis } }, notices: [notice] };
 }
 
 /** With simulated GPUs the engines are simulators, unless a command of the user's own takes their place. */
 function simulated(config: MachineConfig): MachineConfig {
-  const { comfyui } = config.services;
-  if (config.machine.gpu.mode !== 'mock' || comfyui === undefined || comfyui.command !== undefined) return config;
-  const command = [process.execPath, comfyuiProgram()];
-  return { ...config, services: { ...config.services, comfyui: { ...comfyui, command } } };
-}
-
-/** Definitions of the named packages, looked up from the working directory. */
-async function loadPlugins(names: readonly string[], cwd: string): Promise<AnyServiceDefinition[]> {
-  const { resolve: find } = createRequire(join(cwd, 'mgpu.config.yaml'));
-  const loaded = await Promise.all(
-    names.map(async (name) => {
-      let exported: Record<string, unknown>;
-      try {
-        exported = (await import(pathToFileURL(find(name)).href)) as Record<string, unknown>;
-      } catch (cause) {
-        throw new PluginError({ name, problem: cause instanceof Error ? cause.message : String(cause) }, { cause });
-      }
-      const found = Object.values(exported).filter(isDefinition);
-      if (found.length === 0) throw new PluginError({ name, problem: 'it exports no service definition' });
-      return found;
-    }),
-  );
-  return loaded.flat();
-}
-
-function isDefinition(value: unknown): value is AnyServiceDefinition {
-  return typeof value === 'object' && value !== null && 'api' in value && 'kind' in value && 'create' in value;
+  if (config.machine.gpu.mode !== 'mock') return config;
+  const services = Object.entries(config.services).map(([kind, service]) => {
+    const program = simulators[kind];
+    if (program === undefined || service.command !== undefined) return [kind, service];
+    return [kind, { ...service, command: [process.execPath, program()] }];
+  });
+  return { ...config, services: Object.fromEntries(services) };
 }

@@ -1,4 +1,6 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { invertWorkflow, openBox } from './support.ts';
 
@@ -34,21 +36,44 @@ test('a port in use stops the boot and names its holder', async () => {
   }
 });
 
-test('a port given twice is found before anything starts', async () => {
+test('a port given twice is found before anything starts, by a daemon as by its launcher', async () => {
   await using box = await openBox((port) => ({
     nginx: { port: port + 1, upstreams: { comfyui: { basePort: port + 10 } } },
   }));
-  const { code, stderr } = await box.mgpu(['up', '--mock', '2', '--detach']);
-  expect(code).toBe(1);
-  expect(stderr).toContain(`port ${box.port + 1} is given to more than one instance`);
-  expect(stderr).toContain('comfyui_gpu1');
+  const detached = ['up', '--mock', '2', '--detach'];
+  for (const command of [['up', '--mock', '2'], detached, detached, detached]) {
+    const { code, stderr } = await box.mgpu(command);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`port ${box.port + 1} is given to more than one instance: nginx, comfyui_gpu1`);
+    expect(stderr).toContain('CORE_PORT_DUPLICATE');
+  }
+  const doctor = await box.mgpu(['doctor', '--mock', '2']);
+  expect(doctor.code).toBe(1);
+  expect(doctor.stdout).toMatch(/✖ plan +port \d+ is given to more than one instance/);
 });
 
 test('a GPU that is not there is named with those that are', async () => {
   await using box = await openBox(() => ({ comfyui: { gpus: [0, 7] } }));
   const { code, stderr } = await box.mgpu(['up', '--mock', '2', '--detach']);
-  expect(code).toBe(1);
+  expect(code).toBe(2);
   expect(stderr).toContain('no such GPU: 7; this machine has 2 GPUs: 0 to 1');
+  const validated = await box.mgpu(['config', 'validate'], { MOCK_GPU: 'true' });
+  expect(validated.code).toBe(2);
+  expect(validated.stderr).toContain('no such GPU: 7');
+});
+
+test('doctor names a port in use and a root that is a file', async () => {
+  await using box = await openBox();
+  const holder = createServer().listen(box.port, '127.0.0.1');
+  try {
+    const { code, stdout } = await box.mgpu(['doctor', '--mock', '1']);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(new RegExp(`✖ ports +comfyui_gpu0: port ${box.port} on 127\\.0\\.0\\.1 is in use`));
+    const file = await box.writeJson('root.json', {});
+    expect((await box.mgpu(['doctor', '--mock', '1', '--root', file])).stdout).toContain('is not a folder');
+  } finally {
+    holder.close();
+  }
 });
 
 test('a workflow that is missing, no JSON, or in the wrong format is refused with the cure', async () => {
@@ -58,8 +83,10 @@ test('a workflow that is missing, no JSON, or in the wrong format is refused wit
   expect(missing.code).toBe(1);
   expect(missing.stderr).toContain('there is no such file');
   const broken = await box.mgpu(['run', await box.writeJson('broken.json', '{')]);
+  expect(broken.code).toBe(1);
   expect(broken.stderr).toContain('it is not JSON');
   const page = await box.mgpu(['run', await box.writeJson('page.json', { nodes: [], links: [] })]);
+  expect(page.code).toBe(1);
   expect(page.stderr).toContain('Export (API)');
 });
 
@@ -100,6 +127,74 @@ test('a wrong command line is a usage error', async () => {
   for (const args of [['nonsense'], ['up', '--mock', 'many'], ['run'], ['status', '--nonsense']]) {
     const { code, stderr } = await box.mgpu(args);
     expect(code, args.join(' ')).toBe(2);
-    expect(stderr).not.toBe('');
+    expect(stderr).toContain('MACHINE_USAGE');
+    const asked = await box.mgpu([...args, '--json']);
+    expect(asked.code).toBe(2);
+    expect(asked.json()).toMatchObject({ kind: 'Error', data: { code: 'MACHINE_USAGE' } });
   }
+});
+
+test('a Node that is too old is told so', async () => {
+  await using box = await openBox();
+  const disguise = "Object.defineProperty(process.versions, 'node', { value: '20.20.2' })";
+  const { code, stderr } = await box.mgpu(['status'], {
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(disguise)}`,
+  });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^mgpu needs Node 22\.19 or newer; this is /);
+});
+
+test('a configuration that is wrong keeps nobody from looking at the machine and stopping it', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  await box.writeConfig({
+    machine: { root: box.root },
+    services: { comfyui: { basePrt: 9000 } },
+    plugins: ['nowhere'],
+  });
+  expect((await box.mgpu(['status'])).code).toBe(0);
+  expect((await box.mgpu(['run', await box.writeJson('invert.json', invertWorkflow())])).code).toBe(0);
+  expect((await box.mgpu(['down'])).code).toBe(0);
+  await box.writeConfig({ machine: { root: ['no', 'path'] } });
+  const unknown = await box.mgpu(['status']);
+  expect(unknown.code).toBe(2);
+  expect(unknown.stderr).toContain('MACHINE_ROOT_UNKNOWN');
+  expect((await box.mgpu(['status', '--root', box.root])).code).toBe(3);
+});
+
+test('simulated GPUs that somebody tries out stay away from a shared queue', async () => {
+  await using box = await openBox(() => ({ redis: { url: 'redis://127.0.0.1:1' } }));
+  const up = await box.mgpu(['up', '--mock', '1', '--detach']);
+  expect(up.code).toBe(0);
+  expect(up.stderr).toContain('services.redis.url is ignored with --mock');
+  expect((await box.mgpu(['run', await box.writeJson('invert.json', invertWorkflow())])).code).toBe(0);
+});
+
+test('a job that nobody would ever take is refused', async () => {
+  await using box = await openBox(() => ({ worker: { enabled: false } }));
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  const { code, stderr } = await box.mgpu(['run', await box.writeJson('invert.json', invertWorkflow())]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/no worker is enabled[\s\S]*CONTROL_NO_JOBS[\s\S]*services\.worker/);
+});
+
+test("a plugin is found beside the configuration file, by its package's import entry", async () => {
+  await using box = await openBox();
+  const folder = join(box.dir, 'elsewhere', 'node_modules', 'gadget');
+  mkdirSync(folder, { recursive: true });
+  const manifest = { name: 'gadget', version: '1.0.0', type: 'module', exports: { import: './index.js' } };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
+  writeFileSync(
+    join(folder, 'index.js'),
+    `import { z } from '${import.meta.resolve('zod')}';
+     const schema = z.strictObject({ enabled: z.boolean().default(false) });
+     export const gadget = { api: 1, kind: 'gadget', summary: '', scope: 'machine', schema, phase: 'gadget', critical: false, create() {} };`,
+  );
+  const config = join(box.dir, 'elsewhere', 'box.yaml');
+  writeFileSync(config, 'plugins: [gadget]\nservices: { gadget: { enabled: false } }\n');
+  expect(await box.mgpu(['config', 'validate', '--config', config])).toMatchObject({ code: 0, stderr: '' });
+  writeFileSync(config, 'plugins: [nowhere]\n');
+  const missing = await box.mgpu(['config', 'validate', '--config', config]);
+  expect(missing.code).toBe(2);
+  expect(missing.stderr).toMatch(/the plugin nowhere cannot be used[\s\S]*CORE_PLUGIN/);
 });

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { decode } from 'fast-png';
 import { expect, test } from 'vitest';
 import { openBox } from './support.ts';
@@ -19,9 +18,12 @@ test('the demo makes a picture on each of two simulated GPUs, prints where they 
     expect([...data.slice(0, 3)]).toEqual([0, 255, 255]);
   }
   const root = pictures[0]?.slice(0, pictures[0].indexOf('/artifacts/')) ?? '';
+  expect(root).toMatch(/mgpu-demo-[^/]+$/);
   expect(await readdir(root)).toEqual(['artifacts']);
-  for (const line of stdout.split('\n').filter((each) => !each.startsWith('/')))
+  for (const line of stdout.split('\n').filter((each) => !each.startsWith('/'))) {
     expect(line.length, line).toBeLessThanOrEqual(80);
-  await rm(join(root), { recursive: true, force: true });
-  expect(dirname(root)).not.toBe('');
+    expect(line, line).toBe(line.trimEnd());
+  }
+  // Only now: what failed is there to be looked at.
+  await rm(root, { recursive: true });
 });

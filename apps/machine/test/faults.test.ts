@@ -5,9 +5,13 @@ import { join } from 'node:path';
 import type { MachineStatus } from '@mgpu/control';
 import type { InstanceStatus, JobStatus } from '@mgpu/core';
 import { expect, test } from 'vitest';
-import { type Box, invertWorkflow, isAlive, openBox, samplerWorkflow } from './support.ts';
+import { type Box, invertWorkflow, isAlive, oneSimulatedGpu, openBox, samplerWorkflow } from './support.ts';
 
 const slowSteps = { MGPU_SIM: JSON.stringify({ stepMs: 100 }) };
+
+/** A box whose queue is a Redis of the test's own, on the port 30 after its first. */
+const openBoxOnRedis = () =>
+  openBox((port) => ({ redis: { url: `redis://127.0.0.1:${port + 30}` }, nginx: { enabled: false } }), oneSimulatedGpu);
 
 async function instance(box: Box, id: string): Promise<InstanceStatus | undefined> {
   return (await box.mgpu(['status', '--json'])).json<MachineStatus>().data.instances.find((each) => each.id === id);
@@ -25,21 +29,21 @@ async function startRedis(port: number, dir: string) {
   for await (const chunk of child.stdout) if (String(chunk).includes('Ready to accept connections')) break;
   return {
     async kill() {
+      if (child.signalCode !== null) return;
       child.kill('SIGKILL');
       await once(child, 'exit');
     },
   };
 }
 
-test('Redis that goes away and comes back mid-job loses nothing and does nothing twice', async () => {
-  await using box = await openBox((port) => ({
-    redis: { url: `redis://127.0.0.1:${port + 30}` },
-    nginx: { enabled: false },
-  }));
+test('Redis that goes away and comes back mid-job loses nothing and does nothing twice', {
+  timeout: 90_000,
+}, async () => {
+  await using box = await openBoxOnRedis();
   const dir = join(box.root, '..');
   let redis = await startRedis(box.port + 30, dir);
   try {
-    const up = await box.mgpu(['up', '--mock', '1', '--detach'], slowSteps);
+    const up = await box.mgpu(['up', '--detach'], slowSteps);
     expect(up.stderr).toBe('');
     const workflow = await box.writeJson('slow.json', samplerWorkflow(30));
     const run = box.start(['run', workflow, '--watch', '--out', 'pictures']);
@@ -60,11 +64,8 @@ test('Redis that goes away and comes back mid-job loses nothing and does nothing
 });
 
 test('a Redis that is not there leaves the machine up and says so; jobs flow when it appears', async () => {
-  await using box = await openBox((port) => ({
-    redis: { url: `redis://127.0.0.1:${port + 30}` },
-    nginx: { enabled: false },
-  }));
-  const up = await box.mgpu(['up', '--mock', '1', '--detach']);
+  await using box = await openBoxOnRedis();
+  const up = await box.mgpu(['up', '--detach']);
   expect(up.code).toBe(0);
   expect(await instance(box, 'redis')).toMatchObject({ state: 'running', health: 'notReady' });
   expect(await instance(box, 'worker_gpu0')).toMatchObject({
@@ -84,28 +85,62 @@ test('a Redis that is not there leaves the machine up and says so; jobs flow whe
   }
 });
 
-test('Ctrl-C in `mgpu run` interrupts the engine', async () => {
+test('Ctrl-C in `mgpu run` interrupts the engine, and takes a waiting job out of the queue', async () => {
   await using box = await openBox();
   await box.mgpu(['up', '--mock', '1', '--detach'], slowSteps);
-  const run = box.start(['run', await box.writeJson('slow.json', samplerWorkflow(600)), '--watch']);
-  await run.printed(/step \d+ of 600/);
-  run.kill('SIGINT');
-  const { code, stdout } = await run.ended;
-  expect(code).toBe(1);
-  expect(stdout).toMatch(/was cancelled/);
+  const workflow = await box.writeJson('slow.json', samplerWorkflow(600));
+  const running = box.start(['run', workflow, '--watch']);
+  await running.printed(/step \d+ of 600/);
+  const waiting = box.start(['run', workflow, '--watch']);
+  await waiting.printed(/waiting/);
+  for (const run of [waiting, running]) {
+    run.kill('SIGINT');
+    const { code, stdout, stderr } = await run.ended;
+    expect(code).toBe(1);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/was cancelled/);
+  }
   const next = await box.mgpu(['run', await box.writeJson('invert.json', invertWorkflow()), '--json']);
   expect(next.json<JobStatus>().data.state).toBe('completed');
+});
+
+test('a second Ctrl-C leaves `mgpu run` when nobody can confirm that the job was cancelled', async () => {
+  await using box = await openBoxOnRedis();
+  const redis = await startRedis(box.port + 30, join(box.root, '..'));
+  await using _ = { [Symbol.asyncDispose]: () => redis.kill() };
+  await box.mgpu(['up', '--detach'], slowSteps);
+  const run = box.start(['run', await box.writeJson('slow.json', samplerWorkflow(600)), '--watch']);
+  await run.printed(/step \d+ of 600/);
+  await redis.kill();
+  run.kill('SIGINT');
+  run.kill('SIGTERM');
+  const { code, stderr } = await run.ended;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/may still run.*MACHINE_CANCEL_UNCONFIRMED/);
+});
+
+test('a job that fails is one answer, with exit code 1', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  const missing = { ...invertWorkflow(), '2': { class_type: 'ImageInvert', inputs: {} } };
+  const failed = await box.mgpu(['run', await box.writeJson('missing.json', missing), '--json']);
+  expect(failed.code).toBe(1);
+  expect(failed.json()).toMatchObject({
+    kind: 'Job',
+    data: { state: 'failed', error: { code: 'COMFYUI_PROMPT_INVALID' } },
+  });
 });
 
 test('a worker killed mid-job is swept at the next start, and the job is not lost', async () => {
   await using box = await openBox();
   await box.mgpu(['up', '--mock', '1', '--detach'], slowSteps);
-  const run = box.start(['run', await box.writeJson('slow.json', samplerWorkflow(20)), '--watch']);
-  await run.printed(/step \d+ of 20/);
   const worker = await instance(box, 'worker_gpu0');
+  const run = box.start(['run', await box.writeJson('slow.json', samplerWorkflow(100)), '--watch']);
+  await run.printed(/step \d+ of 100/);
   process.kill(worker?.pid ?? 0, 'SIGKILL');
   await expect.poll(async () => (await instance(box, 'worker_gpu0'))?.state, { timeout: 20_000 }).toBe('failed');
-  await box.mgpu(['up', '--mock', '1', '--detach']);
+  expect((await instance(box, 'comfyui_gpu0'))?.state).toBe('running');
+  expect((await box.mgpu(['up', '--mock', '1', '--detach'])).code).toBe(0);
   expect((await run.ended).code).toBe(0);
   expect(existsSync(join(box.root, 'comfyui_gpu0', 'output', 'sampled_00002_.png'))).toBe(false);
 });

@@ -3,9 +3,10 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MachineStatus } from '@mgpu/control';
 import type { JobStatus } from '@mgpu/core';
+import { loadSettings, Machine } from '@mgpu/machine';
 import { decode } from 'fast-png';
 import { expect, test } from 'vitest';
-import { invertWorkflow, isAlive, openBox } from './support.ts';
+import { invertWorkflow, isAlive, openBox, samplerWorkflow } from './support.ts';
 
 /** The first pixel, and whether all are the same. */
 function pixels(path: string) {
@@ -78,16 +79,81 @@ test('is left alone by a second daemon, which names the first', async () => {
   expect(second.stderr).toContain(String(first.daemon.pid));
   const after = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
   expect(after.instances.map(({ pid }) => pid)).toEqual(first.instances.map(({ pid }) => pid));
+  expect(await readdir(join(box.root, 'state', 'boots'))).toEqual([`${first.daemon.run}.json`]);
 });
 
-test('asked to come up twice stays as it is', async () => {
+test('asked to come up twice, even at the same moment, comes up once', async () => {
   await using box = await openBox();
-  await box.mgpu(['up', '--mock', '1', '--detach']);
-  const before = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
-  const again = await box.mgpu(['up', '--mock', '1', '--detach']);
+  const both = await Promise.all([
+    box.mgpu(['up', '--mock', '1', '--detach', '--json']),
+    box.mgpu(['up', '--mock', '1', '--detach', '--json']),
+  ]);
+  for (const each of both) expect(each).toMatchObject({ code: 0, stderr: '' });
+  const [before, same] = both.map((each) => each.json<MachineStatus>().data);
+  expect(same?.daemon).toEqual(before?.daemon);
+  const again = await box.mgpu(['up', '--mock', '2', '--detach']);
   expect(again.code).toBe(0);
+  expect(again.stderr).toContain('it runs with other GPUs than asked for');
   const after = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
-  expect(after.instances.map(({ pid }) => pid)).toEqual(before.instances.map(({ pid }) => pid));
+  expect(after.instances.map(({ pid }) => pid)).toEqual(before?.instances.map(({ pid }) => pid));
+});
+
+test('without nginx it is as well up the second time as the first', async () => {
+  await using box = await openBox(() => ({ nginx: { program: '/nowhere/nginx' } }));
+  for (const stdout of [/– nginx |✖ nginx /, /already running/]) {
+    const up = await box.mgpu(['up', '--mock', '1', '--detach']);
+    expect(up.code).toBe(0);
+    expect(up.stdout).toMatch(stdout);
+  }
+});
+
+test('starts nothing while it goes down', async () => {
+  await using box = await openBox(() => ({ worker: { drainMs: 60_000 } }));
+  await box.mgpu(['up', '--mock', '1', '--detach'], { MGPU_SIM: JSON.stringify({ stepMs: 100 }) });
+  const run = box.start(['run', await box.writeJson('slow.json', samplerWorkflow(600)), '--watch']);
+  await run.printed(/step \d+ of 600/);
+  const down = box.start(['down']);
+  await down.printed(/stopping .*worker_gpu0/);
+  await expect.poll(async () => (await box.mgpu(['status'])).stdout, { timeout: 20_000 }).toContain('· stopping ·');
+  const up = await box.mgpu(['up', '--mock', '1', '--detach']);
+  expect(up.code).toBe(1);
+  expect(up.stderr).toContain('MACHINE_STOPPING');
+  await box.mgpu(['down', '--force']);
+  expect((await down.ended).code).toBe(0);
+});
+
+test('Ctrl-C during the boot, detached or not, leaves nothing and needs no explanation', async () => {
+  await using box = await openBox();
+  for (const detach of [[], ['--detach']]) {
+    const up = box.start(['up', '--mock', '1', ...detach], { MGPU_SIM: JSON.stringify({ startMs: 600_000 }) });
+    await up.printed(/✔ environment/);
+    up.kill('SIGINT');
+    const { code, stderr } = await up.ended;
+    expect(code).toBe(1);
+    expect(stderr).toBe('');
+    expect(await readdir(join(box.root, 'run'))).toEqual([]);
+  }
+});
+
+test('a boot that fails frees the root before it rejects', async () => {
+  await using box = await openBox(() => ({ comfyui: { gpus: [5] } }));
+  const settings = await loadSettings({ cwd: box.dir, env: { PATH: process.env.PATH }, mock: 1 });
+  await using machine = new Machine(settings, { survive: false });
+  const [waiting, booting] = await Promise.allSettled([machine.up(), machine.boot()]);
+  for (const each of [waiting, booting])
+    expect(each).toMatchObject({ status: 'rejected', reason: { code: 'CORE_GPU_OUT_OF_RANGE' } });
+  expect(await readdir(join(box.root, 'run'))).toEqual([]);
+  await machine.ended;
+});
+
+test('in the foreground answers with its status in JSON', async () => {
+  await using box = await openBox();
+  const up = box.start(['up', '--mock', '1', '--json']);
+  await up.printed(/\n}\n$/);
+  up.kill('SIGINT');
+  const ended = await up.ended;
+  expect(ended.code).toBe(0);
+  expect(ended.json<MachineStatus>()).toMatchObject({ kind: 'Status', data: { state: 'running' } });
 });
 
 test('in the foreground shows its phases, keeps a trace, and ends at Ctrl-C with exit code 0', async () => {

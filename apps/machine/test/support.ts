@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Envelope } from '@mgpu/control';
 import { leasePorts } from '@mgpu/core/testing';
+import { servicesOnPorts } from '@mgpu/machine';
 import { stringify } from 'yaml';
 
-const cli = join(import.meta.dirname, '../dist/cli.js');
+const cli = join(import.meta.dirname, '../bin/mgpu.js');
 
 export interface Ended {
   readonly code: number | null;
@@ -26,6 +27,8 @@ export interface Running {
 
 /** A folder with a configuration of its own, and the `mgpu` command in it. */
 export interface Box extends AsyncDisposable {
+  /** The folder of its configuration, where commands run. */
+  readonly dir: string;
   readonly root: string;
   readonly port: number;
   start(args: readonly string[], env?: Record<string, string>): Running;
@@ -36,17 +39,18 @@ export interface Box extends AsyncDisposable {
 
 type Services = Record<string, Record<string, unknown>>;
 
+/** `machine:` of a box whose simulated GPU is in the configuration, not on the command line. */
+export const oneSimulatedGpu = { gpu: { mode: 'mock', count: 1 } };
+
 /** Ports of its own, an empty home, nothing of this environment but the path. */
-export async function openBox(services: (port: number) => Services = () => ({})): Promise<Box> {
+export async function openBox(services: (port: number) => Services = () => ({}), machine: object = {}): Promise<Box> {
   const dir = mkdtempSync(join(tmpdir(), 'mgpu-box-'));
   const root = join(dir, 'root');
   const ports = await leasePorts();
-  const basics: Services = {
-    comfyui: { basePort: ports.first },
-    nginx: { port: ports.first + 20, upstreams: { comfyui: { basePort: ports.first + 10 } } },
-  };
+  const basics: Services = servicesOnPorts(ports.first, 10);
   const running = new Set<Running>();
   const box: Box = {
+    dir,
     root,
     port: ports.first,
     start(args, env = {}) {
@@ -77,7 +81,7 @@ export async function openBox(services: (port: number) => Services = () => ({}))
       { ...basics[kind], ...own[kind] },
     ]),
   );
-  await box.writeConfig({ machine: { root }, services: merged });
+  await box.writeConfig({ machine: { root, ...machine }, services: merged });
   return box;
 }
 

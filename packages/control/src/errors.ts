@@ -32,6 +32,13 @@ export const ForbiddenError = defineError<{ socketPath: string; problem: string 
   hint: 'be the user that started it, or root',
 });
 
+export const DaemonDiedError = defineError<{ exitCode: number | null; lastLines: readonly string[]; log: string }>({
+  code: 'CONTROL_DAEMON_DIED',
+  message: ({ exitCode, lastLines }) =>
+    `the daemon ended ${exitCode === null ? 'by a signal' : `with exit code ${exitCode}`} without saying why${lastLines.length > 0 ? `: ${lastLines.slice(-3).join(' | ')}` : ''}`,
+  hint: ({ log }) => `its output is in ${log}`,
+});
+
 export const RequestInvalidError = defineError<{ problems: readonly string[] }>({
   code: 'CONTROL_REQUEST_INVALID',
   message: ({ problems }) => `the request is not valid: ${problems.join('; ')}`,

@@ -9,4 +9,12 @@ export {
   type MachineStatus,
 } from './contract.ts';
 export { type ControlOptions, ControlService } from './control-service.ts';
+export {
+  type DaemonLaunch,
+  type DaemonNews,
+  type LaunchedDaemon,
+  launchDaemon,
+  launcherOf,
+} from './daemon-launch.ts';
 export { DaemonNotRunningError, DaemonRunningError, JobsUnavailableError } from './errors.ts';
+export { socketPathOf } from './socket-path.ts';

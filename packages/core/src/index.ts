@@ -5,7 +5,14 @@ export {
   environmentBindings,
   numberFromText,
 } from './config/environment.ts';
-export { type LoadConfigOptions, type LoadedConfig, loadConfig } from './config/load-config.ts';
+export {
+  findConfigFile,
+  type LoadConfigOptions,
+  type LoadedConfig,
+  loadConfig,
+  readConfigFile,
+} from './config/load-config.ts';
+export { loadPlugins } from './config/load-plugins.ts';
 export {
   composeConfigSchema,
   configJsonSchema,
@@ -39,6 +46,7 @@ export {
 export { writeFileAtomically } from './files/atomic.ts';
 export { lastLines } from './files/last-lines.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
+export { machineIdOf } from './files/machine-id.ts';
 export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
 export { expectSocketPath, instanceSocketPath, prepareSocket, socketUrl } from './files/socket-path.ts';
 export { type VersionedFile, versionedFile } from './files/versioned.ts';
@@ -89,6 +97,7 @@ export {
   BootTrace,
 } from './orchestrator/boot-trace.ts';
 export { type MachineEvents, Orchestrator, type OrchestratorOptions } from './orchestrator/orchestrator.ts';
+export { type MachinePlan, type PlannedInstance, type PlannedPort, planMachine } from './orchestrator/plan.ts';
 export { type Failure, neverRestart, type RestartDecision, type RestartPolicy } from './orchestrator/restart-policy.ts';
 export type { InstanceStatus } from './orchestrator/supervised.ts';
 export { allOfProbe } from './probe/all-of-probe.ts';

@@ -1,8 +1,11 @@
-import { configJsonSchema, environmentBindings, redact } from '@mgpu/core';
+import { configJsonSchema, environmentBindings, GpuMonitor, planMachine, redact } from '@mgpu/core';
 import { stringify } from 'yaml';
+import { paragraph } from '../print/text.ts';
 import { definitions } from '../services.ts';
 import { loadSettings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
+
+const [nameWidth, keyWidth] = [24, 26];
 
 /** Prints the configuration in force, secrets left out. */
 export async function configShow({ output, settings }: CommandContext): Promise<ExitCode> {
@@ -13,22 +16,25 @@ export async function configShow({ output, settings }: CommandContext): Promise<
   return exitCodes.done;
 }
 
-/** Says whether the configuration is valid; every problem otherwise. */
+/** Says whether the configuration is valid and fits this machine; every problem otherwise. */
 export async function configValidate({ output, settings }: CommandContext): Promise<ExitCode> {
-  const { file } = await loadSettings(settings);
+  const { file, definitions: known, config } = await loadSettings(settings);
+  planMachine(known, config, await new GpuMonitor().inventory(config.machine.gpu));
   output.data('ConfigValid', { file: file ?? null });
   output.line(`valid: ${file ?? 'defaults and environment'}`);
   return exitCodes.done;
 }
 
 /** Prints the JSON Schema of the configuration file. */
-export async function configSchema({ settings }: CommandContext, print: (text: string) => void): Promise<ExitCode> {
+export async function configSchema({ output, settings }: CommandContext): Promise<ExitCode> {
   // Plugins are part of the schema, so the file is read where it can be; an invalid one still gets the stock schema.
   const known = await loadSettings(settings).then(
     (loaded) => loaded.definitions,
     () => definitions,
   );
-  print(`${JSON.stringify(configJsonSchema(known), null, 2)}\n`);
+  const schema = configJsonSchema(known);
+  output.data('ConfigSchema', schema);
+  output.line(JSON.stringify(schema, null, 2));
   return exitCodes.done;
 }
 
@@ -40,6 +46,7 @@ export async function configEnvironment({ output }: CommandContext): Promise<Exi
     summary,
   }));
   output.data('Environment', rows);
-  for (const { name, key, summary } of rows) output.line(`${name.padEnd(28)} ${key.padEnd(34)} ${summary}`);
+  for (const { name, key, summary } of rows)
+    output.line(paragraph(`${name.padEnd(nameWidth)} ${key.padEnd(keyWidth)} `, summary));
   return exitCodes.done;
 }

@@ -1,18 +1,19 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type JobStatus, leasePorts, reviveError, silentLogger } from '@mgpu/core';
+import { type JobEvent, type JobStatus, leasePorts, reviveError, silentLogger } from '@mgpu/core';
 import { demoWorkflow } from '../demo-workflow.ts';
 import { JobFailedError } from '../errors.ts';
+import { followJob } from '../follow-job.ts';
 import { Machine } from '../machine.ts';
 import { BootView, headline } from '../print/boot-view.ts';
 import { progressText } from '../print/job-view.ts';
 import type { Output } from '../print/output.ts';
 import { table } from '../print/table.ts';
 import { duration, fileSize } from '../print/text.ts';
+import { servicesOnPorts } from '../services-on-ports.ts';
 import { loadSettings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
-import { followJob } from './run.ts';
 
 const gpus = 2;
 
@@ -21,10 +22,7 @@ export async function demo(context: CommandContext, { keep }: { keep: boolean })
   const { output, interrupted, settings: given } = context;
   const root = await mkdtemp(join(tmpdir(), 'mgpu-demo-'));
   using ports = await leasePorts(2 * gpus + 1);
-  const services = {
-    comfyui: { basePort: ports.first },
-    nginx: { port: ports.first + gpus, upstreams: { comfyui: { basePort: ports.first + gpus + 1 } } },
-  };
+  const services = servicesOnPorts(ports.first, gpus);
   let done = false;
   try {
     // A configuration that lies about is not the demo's; neither is one from the environment.
@@ -34,11 +32,12 @@ export async function demo(context: CommandContext, { keep }: { keep: boolean })
     const cancel = () => void machine.down({ force: context.impatient.aborted }).catch(() => {}); // reported where it is awaited
     interrupted.addEventListener('abort', cancel, { once: true });
     context.impatient.addEventListener('abort', cancel, { once: true });
+    if (interrupted.aborted) cancel();
     const view = new BootView(output);
     machine.subscribe((event) => view.show(event));
     const report = await machine.boot();
     output.line(`  booted in ${duration(report.totalMs)}\n\n${headline(machine.status())}\n`);
-    const jobs = await Promise.all(Array.from({ length: gpus }, (_, index) => runJob(machine, index, output)));
+    const jobs = await Promise.all(Array.from({ length: gpus }, (_, index) => runJob(machine, index, context)));
     showJobs(jobs, output);
     output.data('Demo', { root, boot: report, jobs });
     done = true;
@@ -53,12 +52,13 @@ export async function demo(context: CommandContext, { keep }: { keep: boolean })
   }
 }
 
-async function runJob(machine: Machine, index: number, output: Output): Promise<JobStatus> {
+async function runJob(machine: Machine, index: number, { output, interrupted }: CommandContext): Promise<JobStatus> {
   const queue = machine.jobs();
   const id = await queue.submit({ type: 'comfyui', input: { prompt: demoWorkflow(index) } });
-  const status = await followJob(queue, id, (event) => {
+  const show = (event: JobEvent) => {
     if (event.event === 'progress') output.transient(`  job ${index} ${progressText(event.progress)}`);
-  });
+  };
+  const status = await followJob(queue, id, show, { signal: interrupted });
   if (status.state === 'completed') return status;
   throw status.error ? reviveError(status.error) : new JobFailedError({ job: id, state: status.state });
 }

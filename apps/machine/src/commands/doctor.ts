@@ -1,8 +1,21 @@
-import { constants, existsSync } from 'node:fs';
+import { constants, existsSync, statSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type AnyServiceDefinition, type Finding, type Gpu, GpuMonitor, reportError } from '@mgpu/core';
+import { ControlClient } from '@mgpu/control';
+import {
+  type AnyServiceDefinition,
+  expectPortsFree,
+  type Finding,
+  type Gpu,
+  type GpuInventory,
+  GpuMonitor,
+  type PlannedPort,
+  planMachine,
+  reportError,
+  systemClock,
+} from '@mgpu/core';
 import pc from 'picocolors';
+import { marks, paragraph } from '../print/text.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 
@@ -10,68 +23,96 @@ interface Named extends Finding {
   readonly subject: string;
 }
 
+const subjectWidth = 10;
+
 /** Looks for what would keep the machine from working, changing nothing. */
 export async function doctor({ output, settings }: CommandContext): Promise<ExitCode> {
   const loaded = await loadSettings(settings);
+  const inventory = await new GpuMonitor().inventory(loaded.config.machine.gpu).catch(asError);
   const findings = [
-    nodeFinding(),
+    { subject: 'node', level: 'ok' as const, message: `${process.version} on ${process.platform} ${process.arch}` },
     await rootFinding(loaded),
-    ...(await gpuFindings(loaded)),
+    ...loaded.notices.map((message): Named => ({ subject: 'config', level: 'warning', message })),
+    ...gpuFindings(inventory),
+    ...(inventory instanceof Error ? [] : await planFindings(loaded, inventory)),
     ...(await serviceFindings(loaded)),
   ];
   output.data('Doctor', findings);
-  const mark = { ok: pc.green('✔'), warning: pc.yellow('!'), error: pc.red('✖') };
   for (const { level, subject, message, hint } of findings) {
-    output.line(`${mark[level]} ${subject.padEnd(10)} ${message}`);
-    if (hint && level !== 'ok') output.line(`             ${pc.dim('→')} ${hint}`);
+    output.line(paragraph(`${marks[level]} ${subject.padEnd(subjectWidth)} `, message));
+    if (hint && level !== 'ok') output.line(paragraph(`${' '.repeat(subjectWidth + 3)}${pc.dim('→')} `, hint));
   }
   return findings.some(({ level }) => level === 'error') ? exitCodes.failed : exitCodes.done;
 }
 
-function nodeFinding(): Named {
-  const message = `${process.version} on ${process.platform} ${process.arch}`;
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major > 22 || (major === 22 && minor >= 19)) return { subject: 'node', level: 'ok', message };
-  return { subject: 'node', level: 'error', message: `${message}: too old`, hint: 'install Node 22.19 or newer' };
-}
-
 async function rootFinding({ layout }: Settings): Promise<Named> {
+  const hint = 'set machine.root, ROOT or --root to a folder you may write to';
+  const refuse = (message: string): Named => ({ subject: 'root', level: 'error', message, hint });
+  let nearest = layout.root;
+  while (!existsSync(nearest)) nearest = dirname(nearest);
+  if (!statSync(nearest).isDirectory()) return refuse(`${nearest} is not a folder`);
   try {
-    let nearest = layout.root;
-    while (!existsSync(nearest)) nearest = dirname(nearest);
     await access(nearest, constants.W_OK);
     return { subject: 'root', level: 'ok', message: layout.root };
   } catch (error) {
-    const hint = 'set machine.root, ROOT or --root to a folder you may write to';
-    return { subject: 'root', level: 'error', message: reportError(error).message, hint };
+    return refuse(reportError(error).message);
   }
 }
 
-async function gpuFindings({ config }: Settings): Promise<Named[]> {
-  try {
-    const { gpus, problem } = await new GpuMonitor().inventory(config.machine.gpu);
-    const found = gpus.map((gpu): Named => ({ subject: `gpu ${gpu.index}`, level: 'ok', message: describeGpu(gpu) }));
-    if (!problem) return found;
-    return [...found, { subject: 'gpu', level: 'warning', ...finding(problem) }];
-  } catch (error) {
-    return [{ subject: 'gpu', level: 'error', ...finding(error) }];
-  }
+function gpuFindings(inventory: GpuInventory | Error): Named[] {
+  if (inventory instanceof Error) return [failed('gpu', inventory)];
+  const { gpus, problem } = inventory;
+  const found = gpus.map((gpu): Named => ({ subject: `gpu ${gpu.index}`, level: 'ok', message: describeGpu(gpu) }));
+  return problem ? [...found, { ...failed('gpu', problem), level: 'warning' }] : found;
 }
 
 const describeGpu = ({ name, memoryMiB, uuid, mode }: Gpu) =>
   mode === 'cpu' ? 'none found, engines run on the CPU' : `${name}, ${memoryMiB} MiB, ${uuid ?? 'no UUID'}`;
+
+/** What a boot would refuse before it starts anything, and ports that somebody holds. */
+async function planFindings(settings: Settings, inventory: GpuInventory): Promise<Named[]> {
+  try {
+    const { ports } = planMachine(settings.definitions, settings.config, inventory);
+    return await portFindings(settings, ports);
+  } catch (error) {
+    return [failed('plan', error)];
+  }
+}
+
+/** A machine that runs holds its ports itself. */
+async function portFindings({ socketPath }: Settings, ports: readonly PlannedPort[]): Promise<Named[]> {
+  await using client = new ControlClient({ socketPath });
+  const isUp = await client.status().then(
+    () => true,
+    () => false, // nobody is there, or somebody about to end
+  );
+  if (isUp) return [{ subject: 'ports', level: 'ok', message: 'the machine is running' }];
+  const findings = ports.map(({ instance, port }) =>
+    expectPortsFree(instance, [{ port }], { clock: systemClock }).then(
+      () => [],
+      (error: unknown) => [failed('ports', error)],
+    ),
+  );
+  return (await Promise.all(findings)).flat();
+}
 
 async function serviceFindings({ definitions, config, layout, env }: Settings): Promise<Named[]> {
   const enabled = definitions.filter(({ kind }) => config.services[kind]?.enabled);
   const perService = enabled.map(async (definition: AnyServiceDefinition) => {
     const { kind, doctor } = definition;
     const findings = (await doctor?.call(definition, config.services[kind], { layout, env })) ?? [];
-    return findings.map((each): Named => ({ subject: kind, ...each }));
+    return findings.map(({ message, ...rest }): Named => ({ subject: kind, ...rest, message: without(kind, message) }));
   });
   return (await Promise.all(perService)).flat();
 }
 
-function finding(error: unknown): { message: string; hint?: string } {
+/** The message without the name that stands beside it already. */
+const without = (kind: string, message: string) =>
+  message.startsWith(`${kind}: `) ? message.slice(kind.length + 2) : message;
+
+function failed(subject: string, error: unknown): Named {
   const { message, hint } = reportError(error);
-  return { message, ...(hint === undefined ? {} : { hint }) };
+  return { subject, level: 'error', message, ...(hint === undefined ? {} : { hint }) };
 }
+
+const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)));

@@ -1,11 +1,13 @@
-import { constants } from 'node:fs';
-import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { constants, existsSync } from 'node:fs';
+import { copyFile, mkdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ControlClient } from '@mgpu/control';
-import { type JobEvent, type JobQueue, type JobStatus, reviveError } from '@mgpu/core';
-import { ArtifactElsewhereError, JobFailedError, WorkflowUnreadableError } from '../errors.ts';
+import { type JobEvent, type JobStatus, reviveError } from '@mgpu/core';
+import { ArtifactElsewhereError, CancelUnconfirmedError, JobFailedError } from '../errors.ts';
+import { followJob } from '../follow-job.ts';
 import { jobLine, progressText } from '../print/job-view.ts';
-import { loadSettings } from '../settings.ts';
+import { locateMachine } from '../settings.ts';
+import { readWorkflow } from '../workflow-file.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 
 export interface RunOptions {
@@ -21,9 +23,9 @@ export async function run(
   path: string,
   { watch, out, timeoutMs }: RunOptions,
 ): Promise<ExitCode> {
-  const { output, settings, interrupted } = context;
+  const { output, settings, impatient } = context;
   const prompt = await readWorkflow(resolve(settings.cwd, path));
-  const { socketPath } = await loadSettings(settings);
+  const { socketPath } = await locateMachine(settings);
   await using client = new ControlClient({ socketPath });
   const request = {
     v: 1 as const,
@@ -31,65 +33,50 @@ export async function run(
     input: { prompt },
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   };
-  const id = await client.submit(request, { signal: interrupted });
+  // A first Ctrl-C cancels the job, so its id has to be known.
+  const id = await client.submit(request, { signal: impatient });
   if (watch) output.line(`job ${id}`);
-  const onInterrupt = () => void client.cancel(id).catch((error: unknown) => output.error(error));
-  interrupted.addEventListener('abort', onInterrupt, { once: true });
-  if (interrupted.aborted) onInterrupt();
-  const ended = await followJob(client, id, (event) => {
+  const ended = await followUnlessInterrupted(context, client, id, (event) => {
     if (event.event === 'progress') output.transient(progressText(event.progress));
     if (watch && !output.live) output.line(jobLine(event));
   });
   if (ended.state !== 'completed' || !ended.result) {
     output.data('Job', ended);
-    if (ended.state === 'cancelled') {
-      output.line(`job ${id} was cancelled`);
-      return exitCodes.failed;
+    if (ended.state !== 'cancelled') {
+      throw ended.error ? reviveError(ended.error) : new JobFailedError({ job: id, state: ended.state });
     }
-    throw ended.error ? reviveError(ended.error) : new JobFailedError({ job: id, state: ended.state });
+    output.line(`job ${id} was cancelled`);
+    return exitCodes.failed;
   }
-  const files =
-    out === undefined
-      ? ended.result.artifacts.map(({ path: file }) => file)
-      : await copyTo(resolve(settings.cwd, out), ended);
+  const stored = ended.result.artifacts.map((artifact) => artifact.path);
+  const files = out === undefined ? stored : await copyTo(resolve(settings.cwd, out), ended);
   output.data('Job', { ...ended, files });
   for (const file of files) output.line(file);
+  const elsewhere = files.find((file) => !existsSync(file));
+  if (elsewhere !== undefined) output.notice(new ArtifactElsewhereError({ path: elsewhere }).message);
   return exitCodes.done;
 }
 
-/** Waits for the end of a job. */
-export async function followJob(queue: JobQueue, id: string, onEvent: (event: JobEvent) => void): Promise<JobStatus> {
-  for await (const event of queue.watch(id)) {
-    onEvent(event);
-    if (event.event === 'ended') return event.status;
-  }
-  return queue.get(id);
-}
-
-/** A workflow in ComfyUI's API format; what the web page saves by default is another one and is named as such. */
-async function readWorkflow(path: string): Promise<Record<string, unknown>> {
-  const refuse = (problem: string, cure: string, cause?: unknown) =>
-    new WorkflowUnreadableError({ path, problem, cure }, { cause });
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    throw refuse(missing ? 'there is no such file' : (cause as Error).message, 'check the path', cause);
-  }
-  let workflow: unknown;
-  try {
-    workflow = JSON.parse(text);
-  } catch (cause) {
-    throw refuse(`it is not JSON: ${(cause as Error).message}`, 'export it from ComfyUI with "Export (API)"', cause);
-  }
-  if (typeof workflow !== 'object' || workflow === null || Array.isArray(workflow))
-    throw refuse('it is not an object of nodes', 'export it from ComfyUI with "Export (API)"');
-  if ('nodes' in workflow && 'links' in workflow)
-    throw refuse("it is in the web page's format, not in API format", 'export it from ComfyUI with "Export (API)"');
-  const { prompt } = workflow as { prompt?: unknown };
-  // A whole request body, as other tools keep it, has the graph below `prompt`.
-  return (typeof prompt === 'object' && prompt !== null ? prompt : workflow) as Record<string, unknown>;
+/** The end of the job. Ctrl-C cancels it and waits for that; a second one, or a queue that is away, ends the wait. */
+async function followUnlessInterrupted(
+  { interrupted, impatient }: CommandContext,
+  client: ControlClient,
+  id: string,
+  onEvent: (event: JobEvent) => void,
+): Promise<JobStatus> {
+  const unconfirmed = new AbortController();
+  let cancelling: Promise<void> | undefined;
+  const cancel = () => {
+    cancelling = client.cancel(id, { signal: impatient }).catch((cause: unknown) => {
+      unconfirmed.abort(new CancelUnconfirmedError({ job: id }, { cause }));
+    });
+  };
+  interrupted.addEventListener('abort', cancel, { once: true });
+  if (interrupted.aborted) cancel();
+  impatient.addEventListener('abort', () => unconfirmed.abort(new CancelUnconfirmedError({ job: id })), { once: true });
+  const ended = await followJob(client, id, onEvent, { signal: unconfirmed.signal });
+  await cancelling;
+  return ended;
 }
 
 /** Never over a file that is there: then the job's id goes before the name. */

@@ -1,34 +1,56 @@
-import { createDaemonLog } from '@mgpu/core';
+import { type DaemonNews, launcherOf } from '@mgpu/control';
+import { createDaemonLog, reportError } from '@mgpu/core';
 import { Machine } from '../machine.ts';
 import { BootView } from '../print/boot-view.ts';
 import { statusText } from '../print/status-view.ts';
+import { StopView } from '../print/stop-view.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 import { detach } from './detach.ts';
 
 /** Boots the machine and stays until it is stopped, or with `detach` returns when the boot has finished. */
-export async function up(
-  context: CommandContext,
-  options: { detach: boolean; arguments: readonly string[] },
-): Promise<ExitCode> {
-  const settings = await loadSettings(context.settings);
-  return options.detach ? detach(context, settings, options.arguments) : runDaemon(context, settings);
+export async function up(context: CommandContext, options: { detach: boolean }): Promise<ExitCode> {
+  const tell = launcherOf(process);
+  try {
+    const settings = await loadSettings(context.settings);
+    for (const notice of settings.notices) context.output.notice(notice);
+    return await (options.detach ? detach(context, settings) : runDaemon(context, settings, tell));
+  } catch (error) {
+    await tell?.({ event: 'failed', error: reportError(error) });
+    throw error;
+  }
 }
 
-async function runDaemon({ output, interrupted, impatient }: CommandContext, settings: Settings): Promise<ExitCode> {
+async function runDaemon(
+  { output, interrupted, impatient }: CommandContext,
+  settings: Settings,
+  tell?: (news: DaemonNews) => Promise<void>,
+): Promise<ExitCode> {
   const { level, maxSizeMiB, maxDays } = settings.config.logging;
   const { log, close } = createDaemonLog({ dir: settings.layout.logs, level, maxSizeMiB, maxDays });
+  for (const notice of settings.notices) log.warn(notice);
   const machine = new Machine(settings, { log });
   const view = new BootView(output);
   machine.subscribe((event) => view.show(event));
-  const stop = () => void machine.down({ force: impatient.aborted }).catch(() => {}); // reported where it is awaited below
+  const tellNoMore = machine.subscribe((event) => void tell?.(event));
+  const stop = () => {
+    if (!impatient.aborted) {
+      const stopping = new StopView(output, machine.status().instances);
+      machine.subscribe((event) => stopping.show(event));
+    }
+    void machine.down({ force: impatient.aborted }).catch(() => {}); // reported where it is awaited below
+  };
   interrupted.addEventListener('abort', stop, { once: true });
   impatient.addEventListener('abort', stop, { once: true });
+  if (interrupted.aborted) stop();
   try {
     await machine.boot();
+    tellNoMore();
+    output.data('Status', machine.status());
     output.line(`\n${statusText(machine.status(), Date.now())}`);
     await machine.ended;
     await machine.down({ force: false });
+    output.line('stopped');
     return exitCodes.done;
   } finally {
     await machine[Symbol.asyncDispose]();

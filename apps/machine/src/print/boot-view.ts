@@ -2,16 +2,16 @@ import type { MachineEvent, MachineStatus } from '@mgpu/control';
 import type { BootPhase } from '@mgpu/core';
 import pc from 'picocolors';
 import type { Output } from './output.ts';
-import { clip, duration, marks } from './text.ts';
+import { clip, duration, lineWidth, marks, paragraph } from './text.ts';
 
 const nameWidth = 16;
-const lineWidth = 80;
 
 /** Shows phases as they end, and on a terminal which ones are running. */
 export class BootView {
   readonly #output: Output;
   readonly #shown = new Set<string>();
   readonly #running = new Set<string>();
+  readonly #problems = new Set<string>();
 
   constructor(output: Output) {
     this.#output = output;
@@ -30,11 +30,14 @@ export class BootView {
       this.#running.delete(name);
       this.#shown.add(name);
       const head = `  ${marks[outcome]} ${name.padEnd(nameWidth)} ${duration(ms).padStart(8)}`;
-      this.#output.line(`${head}  ${pc.dim(clip(detail(phase), lineWidth - nameWidth - 15))}`);
-      const problem = nodes.find(({ error }) => error !== undefined && outcome !== 'cancelled');
-      if (problem?.error) {
-        this.#output.line(`    ${problem.error.message}`);
-        if (problem.error.hint) this.#output.line(`    ${pc.dim('→')} ${problem.error.hint}`);
+      const about = clip(detail(phase), lineWidth - nameWidth - 15);
+      this.#output.line(about === '' ? head : `${head}  ${pc.dim(about)}`);
+      // A critical one ends the boot, and the command with it: it is told there.
+      const problem = phase.critical || outcome === 'cancelled' ? undefined : nodes.find(({ error }) => error)?.error;
+      if (problem && !this.#problems.has(problem.message)) {
+        this.#problems.add(problem.message);
+        this.#output.line(paragraph('    ', problem.message));
+        if (problem.hint) this.#output.line(paragraph(`    ${pc.dim('→')} `, problem.hint));
       }
     }
     if (this.#running.size > 0) this.#output.transient(`  ${marks.running} ${[...this.#running].join(', ')}`);
@@ -47,10 +50,11 @@ function detail({ nodes }: BootPhase): string {
   return `${nodes.length} at once${slowest ? `, slowest ${slowest.id.replace(/:.*/, '')}` : ''}`;
 }
 
-/** One line that says what machine this is. */
-export function headline({ machineId, gpus, root, daemon }: MachineStatus): string {
+/** One line that says what machine this is, and what it is about when it does not simply run. */
+export function headline({ machineId, gpus, root, daemon, state }: MachineStatus): string {
   const mode = gpus[0]?.mode;
   const kind = mode === 'mock' ? 'simulated ' : '';
   const what = mode === 'cpu' ? 'no GPU' : `${gpus.length} ${kind}GPU${gpus.length === 1 ? '' : 's'}`;
-  return `${pc.bold('mgpu')} ${daemon.version} · ${machineId} · ${what} · ${root}`;
+  const doing = state === 'running' ? '' : ` · ${pc.yellow(state)}`;
+  return `${pc.bold('mgpu')} ${daemon.version} · ${machineId} · ${what}${doing} · ${root}`;
 }

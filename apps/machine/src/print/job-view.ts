@@ -11,7 +11,7 @@ export function progressText({ percent, node, step, steps }: JobProgress): strin
   ]
     .filter(Boolean)
     .join(', ');
-  return `[${'█'.repeat(filled)}${' '.repeat(barWidth - filled)}] ${String(Math.round(percent)).padStart(3)} %  ${where}`;
+  return `[${'█'.repeat(filled)}${' '.repeat(barWidth - filled)}] ${String(Math.round(percent)).padStart(3)} %  ${where}`.trimEnd();
 }
 
 /** One event of a job as one line, for logs. */

@@ -1,6 +1,7 @@
 import { envelope } from '@mgpu/control';
 import { reportError } from '@mgpu/core';
 import pc from 'picocolors';
+import { clipLine, lineWidth } from './text.ts';
 
 /** Where a command's words go: people read standard output and error, programs read one JSON envelope. */
 export interface Output {
@@ -11,14 +12,23 @@ export interface Output {
   line(text?: string): void;
   /** A line that the next one replaces; nothing unless a person watches. */
   transient(text: string): void;
-  /** The answer; nothing without `--json`. */
+  /** Something beside the answer that should not be missed, on standard error. */
+  notice(text: string): void;
+  /** The answer; nothing without `--json`. There is one: a second is a mistake. */
   data(kind: string, data: unknown): void;
+  /** With `--json` it is the answer, or follows it on standard error. */
   error(error: unknown): void;
 }
 
 export function createOutput(json: boolean, out: NodeJS.WriteStream, err: NodeJS.WriteStream): Output {
   const live = !json && out.isTTY === true;
   const erase = live ? '\r\u001B[2K' : '';
+  let hasAnswered = false;
+  const answer = (kind: string, data: unknown) => {
+    if (hasAnswered) throw new Error(`a second answer (${kind}) to one command`);
+    hasAnswered = true;
+    out.write(`${JSON.stringify(envelope(kind, data), null, 2)}\n`);
+  };
   return {
     json,
     live,
@@ -26,14 +36,15 @@ export function createOutput(json: boolean, out: NodeJS.WriteStream, err: NodeJS
       if (!json) out.write(`${erase}${text}\n`);
     },
     transient: (text) => {
-      if (live) out.write(`${erase}${text}`);
+      if (live) out.write(`${erase}${clipLine(text, (out.columns || lineWidth) - 1)}`);
     },
+    notice: (text) => void err.write(`${erase}${pc.yellow('!')} ${text}\n`),
     data: (kind, data) => {
-      if (json) out.write(`${JSON.stringify(envelope(kind, data), null, 2)}\n`);
+      if (json) answer(kind, data);
     },
     error: (error) => {
       const report = reportError(error);
-      if (json) return void out.write(`${JSON.stringify(envelope('Error', report), null, 2)}\n`);
+      if (json && !hasAnswered) return answer('Error', report);
       err.write(`${erase}${pc.red('error')} ${report.message} ${pc.dim(`(${report.code})`)}\n`);
       const cure = report.hint ?? report.cause?.hint;
       if (cure) err.write(`${pc.dim('→')} ${cure}\n`);

@@ -3,7 +3,7 @@ import type { InstanceStatus } from '@mgpu/core';
 import pc from 'picocolors';
 import { headline } from './boot-view.ts';
 import { table } from './table.ts';
-import { clip, duration } from './text.ts';
+import { clip, duration, marks, paragraph } from './text.ts';
 
 /** The machine for people: one line each, reasons below. */
 export function statusText(status: MachineStatus, now: number): string {
@@ -16,9 +16,9 @@ export function statusText(status: MachineStatus, now: number): string {
     duration(Math.max(0, now - Date.parse(each.since))),
   ]);
   const reasons = status.instances.flatMap(({ id, reason }) =>
-    reason ? [`${pc.yellow('!')} ${clip(`${id}: ${reason.message.replace(`${id}: `, '')}`, 300)}`] : [],
+    reason ? [paragraph(`${marks.warning} `, clip(`${id}: ${reason.message.replace(`${id}: `, '')}`, 300))] : [],
   );
-  const problems = status.problems.map(({ message }) => `${pc.yellow('!')} ${message}`);
+  const problems = status.problems.map(({ message }) => paragraph(`${marks.warning} `, message));
   const parts = [
     headline(status),
     table(['instance', 'state', 'gpu', 'port', 'pid', 'for'], rows),

@@ -1,11 +1,23 @@
+import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
+import wrapAnsi from 'wrap-ansi';
 
-/** `4 ms`, `1.24 s`, `2 min 05 s`. */
+/** Columns that everything we print fits into, but for paths and words that are longer themselves. */
+export const lineWidth = 80;
+
+/** `4 ms`, `1.24 s`, `2 min 05 s`, `3 h 20 min`, `3 d 02 h`. */
 export function duration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 100_000) return `${(ms / 1_000).toFixed(2)} s`;
   const seconds = Math.round(ms / 1_000);
-  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+  const [minutes, hours, days] = [60, 3_600, 86_400].map((unit) => Math.floor(seconds / unit)) as [
+    number,
+    number,
+    number,
+  ];
+  const two = (value: number) => String(value).padStart(2, '0');
+  if (hours === 0) return `${minutes} min ${two(seconds % 60)} s`;
+  return days === 0 ? `${hours} h ${two(minutes % 60)} min` : `${days} d ${two(hours % 24)} h`;
 }
 
 export function fileSize(bytes: number): string {
@@ -15,6 +27,8 @@ export function fileSize(bytes: number): string {
 
 export const marks = {
   ok: pc.green('✔'),
+  warning: pc.yellow('!'),
+  error: pc.red('✖'),
   failed: pc.red('✖'),
   skipped: pc.yellow('–'),
   cancelled: pc.yellow('–'),
@@ -23,3 +37,16 @@ export const marks = {
 
 /** The text cut to a width, with an ellipsis. */
 export const clip = (text: string, width: number) => (text.length <= width ? text : `${text.slice(0, width - 1)}…`);
+
+/** One line that may have colours, cut to a width; a cut one loses them. */
+export function clipLine(line: string, width: number): string {
+  const plain = stripVTControlCharacters(line);
+  return plain.length <= width ? line : clip(plain, width);
+}
+
+/** The text as a paragraph of lines, those after the first indented like the text after `head`. */
+export function paragraph(head: string, text: string): string {
+  const indent = ' '.repeat(stripVTControlCharacters(head).length);
+  const lines = wrapAnsi(text, lineWidth - indent.length, { hard: false }).split('\n');
+  return lines.map((line, index) => `${index === 0 ? head : indent}${line}`).join('\n');
+}

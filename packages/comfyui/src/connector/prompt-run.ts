@@ -1,5 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { abortable, type Clock, type ConnectorIo, JobHandoverError, type MgpuError, reportError } from '@mgpu/core/jobs';
+import {
+  abortable,
+  type Clock,
+  type ConnectorIo,
+  JobHandoverError,
+  type MgpuError,
+  reportError,
+} from '@mgpu/core/jobs';
 import type { ComfyUIClient } from '../client/comfyui-client.ts';
 import { describeNodeErrors } from '../client/prompt-refusal.ts';
 import type { EngineEvent, PromptGraph } from '../client/types.ts';

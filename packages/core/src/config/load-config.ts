@@ -15,10 +15,10 @@ const fileNames = ['mgpu.config.yaml', 'mgpu.config.yml', 'mgpu.config.json', 'm
 type Tree = Record<string, unknown>;
 
 export interface LoadConfigOptions {
-  /** What may be configured; a function gets the packages named under `plugins:` and adds theirs. */
+  /** What may be configured; a function gets the packages named under `plugins:` and the file's path, and adds theirs. */
   readonly definitions:
     | readonly AnyServiceDefinition[]
-    | ((plugins: readonly string[]) => Promise<readonly AnyServiceDefinition[]>);
+    | ((plugins: readonly string[], file: string | undefined) => Promise<readonly AnyServiceDefinition[]>);
   /** The file; default: the first `mgpu.config.{yaml,yml,json,ts}` in `cwd`, none is fine. */
   readonly file?: string | undefined;
   readonly cwd: string;
@@ -45,9 +45,9 @@ export async function loadConfig({
   env,
   overrides = {},
 }: LoadConfigOptions): Promise<LoadedConfig> {
-  const path = file === undefined ? fileNames.map((name) => join(cwd, name)).find(existsSync) : resolve(cwd, file);
+  const path = findConfigFile(cwd, file);
   const content: Tree = path === undefined ? {} : await readConfigFile(path);
-  const definitions = typeof known === 'function' ? await known(pluginNames(content)) : known;
+  const definitions = typeof known === 'function' ? await known(pluginNames(content), path) : known;
   const jsonSchema = configJsonSchema(definitions) as JsonSchemaNode;
   const tree = withoutEmptyBlocks(content, jsonSchema);
   const origins = new Map<string, string>();
@@ -80,8 +80,13 @@ export async function loadConfig({
   throw new ConfigInvalidError({ source: path ?? 'defaults and environment', problems });
 }
 
-/** Where the file's content comes from is its ending's business; what it may say is the schema's. */
-async function readConfigFile(path: string): Promise<Tree> {
+/** Absolute path of the named file, else of the first of ours in the folder; undefined when there is none. */
+export function findConfigFile(cwd: string, file?: string): string | undefined {
+  return file === undefined ? fileNames.map((name) => join(cwd, name)).find(existsSync) : resolve(cwd, file);
+}
+
+/** Where the file's content comes from is its ending's business; what it may say is the schema's. Throws `CORE_CONFIG_NOT_FOUND`, `CORE_CONFIG_INVALID`. */
+export async function readConfigFile(path: string): Promise<Tree> {
   if (!existsSync(path)) throw new ConfigNotFoundError({ path });
   let content: unknown;
   try {

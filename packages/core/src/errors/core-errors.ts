@@ -14,6 +14,12 @@ export const ConfigNotFoundError = defineError<{ path: string }>({
   hint: 'check the path given with --config, or leave it out to use mgpu.config.{yaml,json,ts} or the defaults',
 });
 
+export const PluginError = defineError<{ name: string; problem: string }>({
+  code: 'CORE_PLUGIN',
+  message: ({ name, problem }) => `the plugin ${name} cannot be used: ${problem}`,
+  hint: 'install it where the configuration file is, or beside mgpu; or take it out of `plugins:`',
+});
+
 export const PortDuplicateError = defineError<{ port: number; instances: readonly string[] }>({
   code: 'CORE_PORT_DUPLICATE',
   message: ({ port, instances }) => `port ${port} is given to more than one instance: ${instances.join(', ')}`,

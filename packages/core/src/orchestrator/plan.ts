@@ -21,6 +21,13 @@ export interface MachinePlan {
   readonly instances: readonly PlannedInstance[];
   /** Instance ids with the ids each waits for. */
   readonly graph: ReadonlyMap<string, readonly string[]>;
+  /** Every port that is going to be listened on, and by whom; no port is there twice. */
+  readonly ports: readonly PlannedPort[];
+}
+
+export interface PlannedPort {
+  readonly instance: string;
+  readonly port: number;
 }
 
 /**
@@ -57,8 +64,9 @@ export function planMachine(
   );
   const graph = new Map(instances.map(({ id, dependsOn }) => [id, dependsOn.map((each) => each.id)]));
   expectNoCycle(graph);
-  expectDistinctPorts(definitions, placed, config, inventory);
-  return { definitions, instances, graph };
+  const ports = portsOf(definitions, placed, config, inventory);
+  expectDistinct(ports);
+  return { definitions, instances, graph, ports };
 }
 
 interface Placed {
@@ -89,21 +97,29 @@ function selectGpus(selection: unknown, { gpus, problem }: GpuInventory): readon
   return gpus.filter(({ index }) => wanted.has(index));
 }
 
-function expectDistinctPorts(
+function portsOf(
   definitions: readonly AnyServiceDefinition[],
   placed: readonly Placed[],
   config: MachineConfig,
   inventory: GpuInventory,
-): void {
+): readonly PlannedPort[] {
   const all = placed.map(({ definition: { kind }, gpu }) => ({ kind, ...(gpu && { gpu: gpu.index }) }));
-  const taken = new Map<number, string[]>();
-  for (const { kind, scope, ports } of definitions) {
+  return definitions.flatMap(({ kind, scope, ports }) => {
     const settings = config.services[kind];
-    const indexes = (scope === 'gpu' ? selectGpus(settings?.gpus, inventory) : inventory.gpus).map(
-      ({ index }) => index,
+    const gpus = scope === 'gpu' ? selectGpus(settings?.gpus, inventory) : inventory.gpus;
+    return (
+      ports?.(
+        settings,
+        gpus.map(({ index }) => index),
+        all,
+      ) ?? []
     );
-    for (const { instance, port } of ports?.(settings, indexes, all) ?? [])
-      taken.set(port, [...(taken.get(port) ?? []), instance]);
+  });
+}
+
+function expectDistinct(ports: readonly PlannedPort[]): void {
+  const holders = Map.groupBy(ports, ({ port }) => port);
+  for (const [port, taken] of holders) {
+    if (taken.length > 1) throw new PortDuplicateError({ port, instances: taken.map(({ instance }) => instance) });
   }
-  for (const [port, instances] of taken) if (instances.length > 1) throw new PortDuplicateError({ port, instances });
 }

@@ -1,0 +1,7 @@
+/** `services:` of a machine beside others on one host: it takes 2 × `gpus` + 1 ports from `first` on, and no default. */
+export function servicesOnPorts(first: number, gpus: number) {
+  return {
+    comfyui: { basePort: first },
+    nginx: { port: first + gpus, upstreams: { comfyui: { basePort: first + gpus + 1 } } },
+  };
+}
