@@ -62,8 +62,8 @@ export class NginxService extends ProcessService<NginxConfig> {
 
   /**
    * Serves other endpoints (default: those the machine has now). The new configuration is checked before nginx gets it
-   * and proven to be in use afterwards; when anything goes wrong the former one goes on serving, with its users. Users
-   * are read again. The signal calls it off until nginx has been told. Throws `NGINX_CONFIG_REJECTED`,
+   * and proven to be in use afterwards (nginx's former workers take requests for up to 100 ms more); when anything goes
+   * wrong the former one goes on serving, with its users. Users are read again. The signal calls it off until nginx has been told. Throws `NGINX_CONFIG_REJECTED`,
    * `NGINX_RELOAD_FAILED`, `NGINX_NOT_RUNNING`, `NGINX_VALUE_REFUSED`, `NGINX_AUTH_FILE` or `CORE_PORT_IN_USE`.
    */
   async reload(
