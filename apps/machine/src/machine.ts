@@ -86,7 +86,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       state: this.#state,
       daemon: { pid: process.pid, run: this.#daemonRun, version, startedAt: this.#startedAt },
       gpus: this.#gpus,
-      boot: this.#trace.report(),
+      boot: this.#orchestrator?.boot ?? this.#trace.report(),
       instances: this.#orchestrator?.status() ?? [],
       problems: this.#problems,
     };
@@ -209,6 +209,8 @@ export class Machine implements MachineControl, AsyncDisposable {
       survive: this.#survive,
       trace: this.#trace,
     });
+    // Of the boots that follow the first, whose trace is ours.
+    orchestrator.on('phase', (data) => this.#publish({ event: 'phase', data }));
     orchestrator.on('instance', (data) => {
       log.info(`${data.id} is ${data.state}`, {
         instance: data.id,

@@ -28,6 +28,7 @@ export interface MachineStatus {
   readonly state: 'booting' | 'running' | 'stopping';
   readonly daemon: DaemonStatus;
   readonly gpus: readonly Gpu[];
+  /** The latest: of everything, or of what was missing when somebody asked for it. */
   readonly boot: BootReport;
   readonly instances: readonly InstanceStatus[];
   /** What is wrong with the machine as a whole. */

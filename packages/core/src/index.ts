@@ -1,4 +1,3 @@
-export { abortable, type Clock, deadline, systemClock } from './clock.ts';
 export {
   booleanFromText,
   type EnvironmentBinding,
@@ -33,16 +32,9 @@ export {
 export { findingOf } from './definition/finding.ts';
 export { Emitter } from './emitter.ts';
 export * as coreErrors from './errors/core-errors.ts';
-export { JobHandoverError, JobUnknownError, StartAbortedError } from './errors/core-errors.ts';
-export { definedErrors, defineError, type ErrorClass, type ErrorDefinition } from './errors/define-error.ts';
-export {
-  type ErrorReport,
-  MgpuError,
-  type MgpuErrorOptions,
-  reportError,
-  reviveError,
-  toMgpuError,
-} from './errors/mgpu-error.ts';
+export { JobUnknownError, StartAbortedError } from './errors/core-errors.ts';
+export { definedErrors } from './errors/define-error.ts';
+export { reviveError } from './errors/mgpu-error.ts';
 export { writeFileAtomically } from './files/atomic.ts';
 export { lastLines } from './files/last-lines.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
@@ -59,35 +51,8 @@ export {
   type GpuPreference,
 } from './gpu/gpu-monitor.ts';
 export type { GpuSample } from './gpu/nvidia-smi.ts';
-export {
-  type Connector,
-  type ConnectorBinding,
-  type ConnectorDefinition,
-  type ConnectorFactory,
-  type ConnectorFactoryOptions,
-  type ConnectorIo,
-  type ConnectorJob,
-  type ConnectorResult,
-  faultOf,
-  type JobFault,
-  type JobPreview,
-  type JobProgress,
-  type ProducedFile,
-} from './jobs/connector.ts';
-export {
-  type Artifact,
-  artifactSchema,
-  type JobEvent,
-  type JobQueue,
-  type JobRequest,
-  type JobResult,
-  type JobState,
-  type JobStatus,
-  type JobTimings,
-  jobRequestSchema,
-} from './jobs/job.ts';
-export { type LogFields, type Logger, type LogLevel, logLevels, silentLogger } from './logs/logger.ts';
-export { redact } from './logs/redact.ts';
+export type { ConnectorDefinition } from './jobs/connector.ts';
+export * from './jobs/index.ts';
 export { createDaemonLog, type DaemonLog, type DaemonLogOptions } from './logs/winston.ts';
 export {
   type BootNode,
@@ -132,7 +97,6 @@ export {
 export { ProcessService } from './service/process-service.ts';
 export type { Cleanup, DeferOptions, Run, RunEnd } from './service/run.ts';
 export type {
-  Endpoint,
   Health,
   HealthClaim,
   HealthReport,

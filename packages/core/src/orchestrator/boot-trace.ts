@@ -78,14 +78,14 @@ export class BootTrace {
     this.#onPhase = options.onPhase ?? (() => {});
   }
 
-  /** How many steps a phase is going to have: it ends with the last of them. */
-  expect(phase: string, critical: boolean, steps: number): void {
+  /** The phase is going to have one step more: it ends with the last of them. */
+  expect(phase: string, critical: boolean): void {
     const known = this.#phases.get(phase);
     this.#phases.set(phase, {
       name: phase,
       critical: critical || known?.critical === true,
       startedMs: known?.startedMs ?? -1,
-      expected: (known?.expected ?? 0) + steps,
+      expected: (known?.expected ?? 0) + 1,
       nodes: known?.nodes ?? [],
     });
   }

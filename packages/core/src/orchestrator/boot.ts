@@ -61,9 +61,9 @@ class Boot {
 
   async run(): Promise<readonly BootFailure[]> {
     const { plan, trace } = this.#options;
-    for (const { definition } of plan.instances) trace.expect(definition.phase, definition.critical, 1);
+    for (const { definition } of plan.instances) trace.expect(definition.phase, definition.critical);
     const installable = plan.definitions.filter(({ install }) => install !== undefined);
-    for (const each of installable) trace.expect(setupOf(each), each.critical, 1);
+    for (const each of installable) trace.expect(setupOf(each), each.critical);
     for (const each of installable)
       this.#installs.set(each.kind, new Milestone(`${each.kind}:install`, this.#install(each)));
     const instances = new Map(plan.instances.map((each) => [each.id, each]));
