@@ -9,8 +9,8 @@ test('the demo makes a picture on each of two simulated GPUs, prints where they 
   const { code, stdout, stderr } = await box.mgpu(['demo']);
   expect(stderr).toBe('');
   expect(code).toBe(0);
-  const engines = [...stdout.matchAll(/comfyui_gpu(\d)/g)].map(([, gpu]) => gpu);
-  expect(new Set(engines)).toEqual(new Set(['0', '1']));
+  const engines = [...stdout.matchAll(/^[0-9a-f]{8} +comfyui_gpu(\d)/gm)].map(([, gpu]) => gpu);
+  expect(engines.toSorted()).toEqual(['0', '1']);
   const pictures = stdout.split('\n').filter((line) => line.startsWith('/'));
   expect(pictures).toHaveLength(4);
   for (const path of pictures.filter((each) => each.includes('inverted'))) {

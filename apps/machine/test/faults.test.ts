@@ -40,8 +40,7 @@ test('Redis that goes away and comes back mid-job loses nothing and does nothing
   timeout: 90_000,
 }, async () => {
   await using box = await openBoxOnRedis();
-  const dir = join(box.root, '..');
-  let redis = await startRedis(box.port + 30, dir);
+  let redis = await startRedis(box.port + 30, box.dir);
   try {
     const up = await box.mgpu(['up', '--detach'], slowSteps);
     expect(up.stderr).toBe('');
@@ -51,7 +50,7 @@ test('Redis that goes away and comes back mid-job loses nothing and does nothing
     await redis.kill();
     await expect.poll(async () => (await instance(box, 'worker_gpu0'))?.health, { timeout: 20_000 }).not.toBe('ready');
     expect(await instance(box, 'comfyui_gpu0')).toMatchObject({ state: 'running', health: 'ready' });
-    redis = await startRedis(box.port + 30, dir);
+    redis = await startRedis(box.port + 30, box.dir);
     const { code, stdout } = await run.ended;
     expect(stdout).toMatch(/pictures\/sampled_00001_\.png/);
     expect(code).toBe(0);
@@ -76,7 +75,7 @@ test('a Redis that is not there leaves the machine up and says so; jobs flow whe
   const early = await box.mgpu(['run', workflow]);
   expect(early.code).toBe(1);
   expect(early.stderr).toContain('WORKER_REDIS_UNREACHABLE');
-  const redis = await startRedis(box.port + 30, join(box.root, '..'));
+  const redis = await startRedis(box.port + 30, box.dir);
   try {
     await expect.poll(async () => (await instance(box, 'worker_gpu0'))?.health, { timeout: 20_000 }).toBe('ready');
     expect((await box.mgpu(['run', workflow])).code).toBe(0);
@@ -106,7 +105,7 @@ test('Ctrl-C in `mgpu run` interrupts the engine, and takes a waiting job out of
 
 test('a second Ctrl-C leaves `mgpu run` when nobody can confirm that the job was cancelled', async () => {
   await using box = await openBoxOnRedis();
-  const redis = await startRedis(box.port + 30, join(box.root, '..'));
+  const redis = await startRedis(box.port + 30, box.dir);
   await using _ = { [Symbol.asyncDispose]: () => redis.kill() };
   await box.mgpu(['up', '--detach'], slowSteps);
   const run = box.start(['run', await box.writeJson('slow.json', samplerWorkflow(600)), '--watch']);

@@ -52,7 +52,7 @@ test('boots detached, tells its status, runs a workflow through the queue, and s
   for (const colour of [0x00ff00, 0x0000ff]) {
     await box.mgpu(['run', await box.writeJson('other.json', invertWorkflow(colour)), '--out', 'pictures']);
   }
-  expect(await readdir(join(box.root, '..', 'pictures', 'test'))).toHaveLength(3);
+  expect(await readdir(join(box.dir, 'pictures', 'test'))).toHaveLength(3);
 
   const again = await box.mgpu(['run', workflow, '--json']);
   const job = again.json<JobStatus>().data;

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { ControlClient, type MachineEvent } from '@mgpu/control';
 import { MgpuError } from '@mgpu/core';
+import { temporaryFolder } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
-import { SmallMachine, startControl, startFixture, temporaryFolder } from './support.ts';
+import { SmallMachine, startControl, startFixture } from './support.ts';
 
 function raw(
   socketPath: string,

@@ -5,11 +5,11 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { ControlClient, ControlService } from '@mgpu/control';
 import { defineService } from '@mgpu/core';
-import { serviceConformance, testContext } from '@mgpu/core/testing';
+import { serviceConformance, temporaryFolder, testContext } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { besideOf, identityOf } from '../src/socket-lock.ts';
-import { SmallMachine, startControl, startFixture, temporaryFolder } from './support.ts';
+import { SmallMachine, startControl, startFixture } from './support.ts';
 
 serviceConformance({
   definition: defineService({

@@ -1,18 +1,18 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DaemonNews, launchDaemon } from '@mgpu/control';
 import { type ErrorReport, layoutOf } from '@mgpu/core';
+import { temporaryFolder } from '@mgpu/core/testing';
 import { expect, test } from 'vitest';
 
 const program = join(import.meta.dirname, 'fixtures/launched.mjs');
 const error: ErrorReport = { code: 'TEST_PORT', message: 'port 1 is taken', retryable: false };
 
 function launch(script: object) {
-  const root = mkdtempSync(join(tmpdir(), 'mgpu-launch-'));
+  const root = temporaryFolder();
   const command = [process.execPath, program, JSON.stringify(script)] as const;
-  const daemon = launchDaemon({ command, env: process.env, layout: layoutOf(root) });
-  return { root, daemon, [Symbol.dispose]: () => rmSync(root, { recursive: true }) };
+  const daemon = launchDaemon({ command, env: process.env, layout: layoutOf(root.path) });
+  return { root: root.path, daemon, [Symbol.dispose]: () => root[Symbol.dispose]() };
 }
 
 async function read(news: AsyncIterable<DaemonNews>, until: DaemonNews['event']): Promise<string[]> {
@@ -43,11 +43,10 @@ test('a daemon that ends without a word is told by its exit code and its last li
 });
 
 test('a daemon goes on when its launcher has heard enough', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'mgpu-launch-'));
-  const aliveFile = join(folder, 'alive');
+  using folder = temporaryFolder();
+  const aliveFile = join(folder.path, 'alive');
   using launched = launch({ news: [{ event: 'boot', data: {} }], aliveFile });
   await read(launched.daemon.news(), 'boot');
   expect(await launched.daemon.exited).toBe(0);
   expect(readFileSync(aliveFile, 'utf8')).toBe('launched');
-  rmSync(folder, { recursive: true });
 });

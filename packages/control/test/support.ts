@@ -1,7 +1,5 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   ControlClient,
@@ -144,9 +142,4 @@ export async function startFixture(name: string, ...args: string[]) {
       await exited;
     },
   };
-}
-
-export function temporaryFolder() {
-  const path = mkdtempSync(join(tmpdir(), 'mgpu-control-'));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }

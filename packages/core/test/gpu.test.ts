@@ -185,7 +185,7 @@ describe('watching the GPUs', () => {
   test('samples now and after each interval until its signal fires', async () => {
     const clock = fakeClock();
     const monitor = new GpuMonitor({ program: nvidiaSmi('two'), clock, intervalMs: 10_000, timeoutMs: 60_000 });
-    using samples = record<GpuMonitorEvents['sample']>(monitor as never, 'sample');
+    using samples = record<GpuMonitorEvents['sample']>(monitor, 'sample');
     const controller = new AbortController();
     const watching = monitor.watch(controller.signal);
     await eventually(() => samples.events.length === 1 && clock.sleepers === 1, 'the first sample');
@@ -206,7 +206,7 @@ describe('watching the GPUs', () => {
   test('tells problems and goes on', async () => {
     const clock = fakeClock();
     const monitor = new GpuMonitor({ program: nvidiaSmi('lost'), clock, timeoutMs: 60_000 });
-    using problems = record<GpuMonitorEvents['problem']>(monitor as never, 'problem');
+    using problems = record<GpuMonitorEvents['problem']>(monitor, 'problem');
     const controller = new AbortController();
     const watching = monitor.watch(controller.signal);
     await eventually(() => problems.events.length === 1 && clock.sleepers === 1, 'the first problem');
@@ -220,7 +220,7 @@ describe('watching the GPUs', () => {
   test('ends at once while nvidia-smi hangs, and takes that along', async () => {
     const program = nvidiaSmi('hang');
     const monitor = new GpuMonitor({ program, timeoutMs: 60_000 });
-    using problems = record<GpuMonitorEvents['problem']>(monitor as never, 'problem');
+    using problems = record<GpuMonitorEvents['problem']>(monitor, 'problem');
     const controller = new AbortController();
     const watching = monitor.watch(controller.signal);
     const pid = await readPid(`${program}.pid`);

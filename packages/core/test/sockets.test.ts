@@ -1,7 +1,6 @@
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   instanceSocketPath,
@@ -12,12 +11,8 @@ import {
   socketHolder,
   socketUrl,
 } from '@mgpu/core';
+import { temporaryFolder } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
-
-function temporaryFolder(): Disposable & { path: string } {
-  const path = mkdtempSync(join(tmpdir(), 'mgpu-sockets-'));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
 
 describe('the socket of an instance', () => {
   test('lies below the root, and goes with the run, also one that was left', async () => {

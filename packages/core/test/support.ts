@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Clock,
@@ -10,7 +9,7 @@ import {
   type ServiceContext,
   systemClock,
 } from '@mgpu/core';
-import { type TestContextOptions, testContext } from '@mgpu/core/testing';
+import { temporaryFolder as openTemporaryFolder, type TestContextOptions, testContext } from '@mgpu/core/testing';
 import { onTestFinished } from 'vitest';
 
 export interface ProgramConfig {
@@ -57,9 +56,9 @@ export function program(
 }
 
 export function temporaryFolder(): string {
-  const path = mkdtempSync(join(tmpdir(), 'mgpu-core-'));
-  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
-  return path;
+  const folder = openTemporaryFolder();
+  onTestFinished(() => folder[Symbol.dispose]());
+  return folder.path;
 }
 
 /** Looks until there is an answer; throws after `ms`. */

@@ -12,11 +12,11 @@ import {
   type ServiceStatus,
   systemClock,
 } from '@mgpu/core';
-import { leasePorts, record, serviceConformance, testContext } from '@mgpu/core/testing';
+import { leasePorts, record, serviceConformance, temporaryFolder, testContext } from '@mgpu/core/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { NginxService, nginx } from '../src/index.ts';
-import { ask, startRig, temporaryFolder } from './proxy.ts';
+import { ask, startRig, workersOf } from './proxy.ts';
 import { openWebSocket, startUpstream } from './upstream.ts';
 
 const lease = await leasePorts(10);
@@ -73,7 +73,7 @@ describe('a start', () => {
 describe('an end', () => {
   test('leaves no process, however long a websocket stays open', async () => {
     await using rig = await startRig(1, { drainMs: 100 });
-    const workers = childrenOf(rig.nginx.pid);
+    const workers = workersOf(rig.nginx);
     expect(workers.length).toBeGreaterThan(0);
     using socket = await openWebSocket(rig.at('/comfyui/ws'));
     await rig.nginx.stop();
@@ -84,8 +84,9 @@ describe('an end', () => {
 
   test('of the master by force takes the workers along; the next start works', async () => {
     await using rig = await startRig(1);
-    const workers = childrenOf(rig.nginx.pid);
-    using statuses = record<ServiceStatus>(rig.nginx as never, 'status');
+    const workers = workersOf(rig.nginx);
+    expect(workers.length).toBeGreaterThan(0);
+    using statuses = record<ServiceStatus>(rig.nginx, 'status');
     process.kill(rig.nginx.pid ?? 0, 'SIGKILL');
     const { reason } = await statuses.until(({ state }) => state === 'failed');
     expect(reason).toMatchObject({ code: coreErrors.ProcessExitedError.code });
@@ -261,10 +262,6 @@ const engine = { instance: 'comfyui_gpu0', kind: 'comfyui', gpu: 0, url: new URL
 /** The wait is bounded by the test's own time. */
 async function untilChanged(file: string, before: string): Promise<void> {
   while (readFileSync(file, 'utf8') === before) await setImmediate();
-}
-
-function childrenOf(pid = 0): string[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
 }
 
 /** A zombie that nobody reaps holds nothing. */

@@ -1,6 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { leasePorts } from '@mgpu/core/testing';
 import { type NginxOptions, NginxService } from '../src/index.ts';
 import { type Echo, startUpstream, type Upstream } from './upstream.ts';
@@ -57,7 +55,7 @@ export async function ask(url: URL, init: RequestInit = {}): Promise<{ echo: Ech
   return { echo, cookie: answer.headers.get('set-cookie') ?? undefined };
 }
 
-export function temporaryFolder(name = ''): Disposable & { readonly path: string } {
-  const path = mkdtempSync(join(tmpdir(), `mgpu-nginx-test-${name}`));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+/** Pids of the workers. */
+export function workersOf({ pid }: NginxService): string[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
 }

@@ -59,7 +59,7 @@ const urlOf = (port: number, secret = password) => `redis://:${encodeURIComponen
 /** Waits for the service to say so; the wait is bounded by the test's own time. */
 async function untilHealth(service: ExternalRedisService, health: ServiceStatus['health']): Promise<ServiceStatus> {
   if (service.status.health === health) return service.status;
-  using statuses = record<ServiceStatus>(service as never, 'status');
+  using statuses = record<ServiceStatus>(service, 'status');
   return await statuses.until((status) => status.health === health);
 }
 

@@ -3,7 +3,6 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -11,10 +10,9 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceStatus } from '@mgpu/core';
-import { record, serviceConformance, testContext } from '@mgpu/core/testing';
+import { record, serviceConformance, temporaryFolder, testContext } from '@mgpu/core/testing';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { RedisService, redis } from '../src/index.ts';
@@ -25,18 +23,12 @@ describe('conformance of our own', () => {
 
 const connect = (service: RedisService) => new Redis({ path: service.socketPath, maxRetriesPerRequest: 1 });
 
-function temporaryRoot(name = 'redis'): Disposable & { path: string } {
-  const path = mkdtempSync(join(tmpdir(), `mgpu-${name}-`));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
-
-/** Local ports a process listens on, from /proc. */
-function listeningPorts(pid: number): string[] {
+/** Inodes of the TCP sockets a process listens on, from /proc. */
+function listeningSockets(pid: number): string[] {
   const table = ['tcp', 'tcp6'].map((name) => readFileSync(`/proc/${pid}/net/${name}`, 'utf8')).join('\n');
   const rows = table.split('\n').map((line) => line.trim().split(/\s+/));
-  const inodes = new Set(rows.filter((row) => row[3] === '0A').map((row) => row[9]));
-  const sockets = readSockets(pid);
-  return sockets.filter((inode) => inodes.has(inode));
+  const listening = new Set(rows.filter((row) => row[3] === '0A').map((row) => row[9]));
+  return readSockets(pid).filter((inode) => listening.has(inode));
 }
 
 function readSockets(pid: number): string[] {
@@ -51,7 +43,7 @@ describe('our own Redis', () => {
     await using service = new RedisService();
     await service.start();
     expect(statSync(service.socketPath).mode & 0o777).toBe(0o600);
-    expect(listeningPorts(service.pid ?? 0)).toEqual([]);
+    expect(listeningSockets(service.pid ?? 0)).toEqual([]);
     using client = disposable(connect(service));
     expect(await client.redis.ping()).toBe('PONG');
     expect(await client.redis.config('GET', 'maxmemory-policy')).toEqual(['maxmemory-policy', 'noeviction']);
@@ -60,7 +52,7 @@ describe('our own Redis', () => {
   });
 
   test('keeps its data over a stop', async () => {
-    using root = temporaryRoot();
+    using root = temporaryFolder();
     await using service = new RedisService({ dir: root.path });
     await service.start();
     await write(service, 'kept');
@@ -71,12 +63,12 @@ describe('our own Redis', () => {
   });
 
   test('keeps what it has written to its file when it is killed, and says how it died', async () => {
-    using root = temporaryRoot();
+    using root = temporaryFolder();
     await using service = new RedisService({ dir: root.path });
     await service.start();
     await write(service, 'written');
     await untilWritten(service);
-    using statuses = record<ServiceStatus>(service as never, 'status');
+    using statuses = record<ServiceStatus>(service, 'status');
     process.kill(service.pid ?? 0, 'SIGKILL');
     const failed = await statuses.until(({ state }) => state === 'failed');
     expect(failed.reason).toMatchObject({ code: 'CORE_PROCESS_EXITED' });
@@ -85,7 +77,7 @@ describe('our own Redis', () => {
   });
 
   test('is not ready while it loads its data', async () => {
-    using root = temporaryRoot();
+    using root = temporaryFolder();
     {
       await using service = new RedisService({ dir: root.path });
       await service.start();
@@ -107,7 +99,7 @@ describe('our own Redis', () => {
   });
 
   test('starts over a socket file that a dead server left', async () => {
-    using root = temporaryRoot();
+    using root = temporaryFolder();
     await using service = new RedisService({ dir: root.path });
     await leaveSocket(service.socketPath);
     await service.start();
@@ -115,7 +107,7 @@ describe('our own Redis', () => {
   });
 
   test('works below a root too deep for a Unix socket, and with a blank in its name', async () => {
-    using root = temporaryRoot('deep root');
+    using root = temporaryFolder('deep root');
     const dir = join(root.path, 'x'.repeat(60), 'y'.repeat(60));
     await using service = new RedisService({ dir });
     await service.start();
@@ -132,7 +124,7 @@ describe('our own Redis', () => {
   });
 
   test('refuses a socket folder that others may write to', async () => {
-    using root = temporaryRoot();
+    using root = temporaryFolder();
     const dir = join(root.path, 'z'.repeat(120));
     const service = new RedisService({ dir });
     const folder = join(service.socketPath, '..');
@@ -161,7 +153,7 @@ describe('our own Redis', () => {
   });
 
   test('a server too old for the queue is found by doctor', async () => {
-    using root = temporaryRoot();
+    using root = temporaryFolder();
     using context = testContext({ kind: 'redis' });
     const program = join(root.path, 'old-redis');
     writeFileSync(program, '#!/bin/sh\necho Redis server v=5.0.14 sha=00000000:0\n', { mode: 0o755 });

@@ -73,7 +73,7 @@ export function serviceConformance({ definition, config, context, test }: Confor
   test(
     `${definition.kind}: starts once for all callers and says so truthfully`,
     inContext(async (service) => {
-      using states = record<ServiceStatus>(service as never, 'status');
+      using states = record<ServiceStatus>(service, 'status');
       await Promise.all([service.start(), service.start()]);
       const { state, run } = service.status;
       expect(state === 'running' || state === 'completed', `after start the state is ${state}`);
@@ -112,7 +112,7 @@ export function serviceConformance({ definition, config, context, test }: Confor
   test(
     `${definition.kind}: a stop cancels a start and leaves nothing`,
     inContext(async (service, held) => {
-      using states = record<ServiceStatus>(service as never, 'status');
+      using states = record<ServiceStatus>(service, 'status');
       const start = service.start().then(
         () => 'started',
         (error: { code?: string }) => error.code,

@@ -1,6 +1,6 @@
 /** Something with typed events, like every service and the orchestrator. */
 interface Source {
-  on(event: string, listener: (payload: never) => unknown): () => void;
+  on(event: never, listener: (payload: never) => unknown): () => void;
 }
 
 /** Events in the order they happened, and a way to wait for one. */
@@ -14,7 +14,7 @@ export interface Recorder<T> extends Disposable {
 export function record<T>(source: Source, event: string): Recorder<T> {
   const events: T[] = [];
   const waiting = new Set<(payload: T) => void>();
-  const off = source.on(event, (payload: never) => {
+  const off = source.on(event as never, (payload: never) => {
     events.push(payload);
     for (const each of [...waiting]) each(payload);
   });

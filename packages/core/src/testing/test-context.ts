@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import { layoutOf } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -8,6 +5,7 @@ import type { ConnectorBinding } from '../jobs/connector.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
 import { instanceId, type ServiceContext } from '../service/context.ts';
 import type { Endpoint } from '../service/types.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 export interface TestContextOptions {
   readonly kind: string;
@@ -33,12 +31,12 @@ export function testContext(options: TestContextOptions): ServiceContext & Dispo
     endpoints = [],
     connectors = [],
   } = options;
-  const root = options.root ?? mkdtempSync(join(tmpdir(), 'mgpu-test-'));
+  const folder = options.root === undefined ? temporaryFolder() : { path: options.root, [Symbol.dispose]() {} };
   return {
     id: instanceId(kind, gpu?.index),
     kind,
     ...(gpu === undefined ? {} : { gpu }),
-    layout: layoutOf(root),
+    layout: layoutOf(folder.path),
     log,
     clock,
     env,
@@ -55,8 +53,6 @@ export function testContext(options: TestContextOptions): ServiceContext & Dispo
             (filter.gpu === undefined || each.gpu === undefined || each.gpu === filter.gpu),
         ),
     },
-    [Symbol.dispose]: () => {
-      if (options.root === undefined) rmSync(root, { recursive: true, force: true });
-    },
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
   };
 }

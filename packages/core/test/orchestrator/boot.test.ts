@@ -150,7 +150,7 @@ describe('a boot', () => {
   test('tells when a phase begins and when it ends', async () => {
     const { define } = workshop();
     const orchestrator = machine([define('engine', { scope: 'gpu', phase: 'Engines' })]);
-    using phases = record<BootPhase>(orchestrator as never, 'phase');
+    using phases = record<BootPhase>(orchestrator, 'phase');
     await orchestrator.start();
     expect(phases.events.map(({ name, outcome, nodes }) => [name, outcome, nodes.length])).toEqual([
       ['Engines', 'running', 0],
@@ -249,7 +249,7 @@ describe('a critical failure', () => {
       }),
       define('slow', { onStart: untilCancelled }),
     ]);
-    using boots = record<BootReport>(orchestrator as never, 'boot');
+    using boots = record<BootReport>(orchestrator, 'boot');
     const error = await failureOf(orchestrator.start());
     expect(error).toMatchObject({
       code: 'CORE_BOOT_FAILED',

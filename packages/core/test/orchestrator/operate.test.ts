@@ -349,7 +349,7 @@ describe('a failure after the boot', () => {
       },
     });
     await orchestrator.start();
-    using changes = record<InstanceStatus>(orchestrator as never, 'instance');
+    using changes = record<InstanceStatus>(orchestrator, 'instance');
     await crash();
     expect(status()).toMatchObject({ state: 'failed', reason: { message: 'crash' } });
     expect(changes.events.at(-1)).toMatchObject({ state: 'failed' });
@@ -404,7 +404,7 @@ describe('whoever watches a machine', () => {
   test('hears of every change of every instance', async () => {
     const { define, runs } = workshop();
     const orchestrator = machine([define('a')]);
-    using changes = record<InstanceStatus>(orchestrator as never, 'instance');
+    using changes = record<InstanceStatus>(orchestrator, 'instance');
     await orchestrator.start();
     runs.get('a')?.setHealth('degraded', 'slow');
     await orchestrator.stop();

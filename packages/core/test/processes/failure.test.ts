@@ -137,7 +137,7 @@ describe('a process that ends by itself', () => {
   test('while running fails the service with the signal that ended it', async () => {
     const { service } = program({ spec: fixture('stays.mjs'), probes: whenUp });
     await service.start();
-    using states = record<{ state: string; reason?: { code?: string } }>(service as never, 'status');
+    using states = record<{ state: string; reason?: { code?: string } }>(service, 'status');
     process.kill(service.pid ?? 0, 'SIGKILL');
     const failed = await states.until(({ state }) => state === 'failed');
     expect(failed).toMatchObject({ reason: { code: 'CORE_PROCESS_EXITED', details: { signal: 'SIGKILL' } } });

@@ -111,7 +111,7 @@ describe('asked for its health', () => {
 describe('a program that is meant to end', () => {
   test('has started when it completed', async () => {
     const { service, context } = program({ spec: { ...fixture('exits.mjs', 0, 'done'), completes: true } });
-    using states = record<{ state: string }>(service as never, 'status');
+    using states = record<{ state: string }>(service, 'status');
     await service.start();
     expect(service.status).toMatchObject({ state: 'completed', lastExit: { code: 0, signal: null } });
     expect(states.events.map(({ state }) => state)).toEqual(['starting', 'cleaning', 'completed']);

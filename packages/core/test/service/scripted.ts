@@ -42,7 +42,7 @@ export function scripted(
   const context = testContext({ kind: 'scripted', ...options });
   onTestFinished(() => context[Symbol.dispose]());
   const service = new Scripted(script, context);
-  return { service, states: record<Seen>(service as never, 'status') };
+  return { service, states: record<Seen>(service, 'status') };
 }
 
 export const broken = (message: string) => new MgpuError(message, { code: 'TEST_BROKEN' });
