@@ -40,7 +40,7 @@ export type MachineEvent =
   | { readonly event: 'snapshot'; readonly data: MachineStatus }
   | { readonly event: 'phase'; readonly data: BootPhase }
   | { readonly event: 'instance'; readonly data: InstanceStatus }
-  /** The boot ended; `error` when it failed. */
+  /** A boot ended: of everything, with `error` when it failed, or later of what was missing. */
   | { readonly event: 'boot'; readonly data: { readonly report: BootReport; readonly error?: ErrorReport } };
 
 /** What the control socket gives a face to. */

@@ -2,6 +2,7 @@ import { chmod, mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
   BaseService,
+  deadline,
   type Endpoint,
   expectSocketPath,
   httpProbe,
@@ -58,14 +59,10 @@ export class ControlService extends BaseService<ControlOptions> {
     await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
     const server = createControlServer(this.#control);
     run.defer(async () => {
-      const closed = new AbortController();
-      const { clock } = this.context;
       // Answers under way are given; a client that never finishes its request does not hold us up.
-      clock.sleep(closeMs, { signal: closed.signal }).then(
-        () => server.server.closeAllConnections(),
-        () => {}, // closed in time
-      );
-      await server.close().finally(() => closed.abort());
+      using patience = deadline(this.context.clock, closeMs, () => 'closing took too long');
+      patience.signal.addEventListener('abort', () => server.server.closeAllConnections());
+      await server.close();
     });
     run.defer(() => rm(boundPath, { force: true }));
     await server.listen({ path: boundPath });

@@ -1,4 +1,4 @@
-import { coreErrors, jobRequestSchema, MgpuError, reportError, toMgpuError } from '@mgpu/core';
+import { coreErrors, jobRequestSchema, MgpuError, problemsOf, reportError, toMgpuError } from '@mgpu/core';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { envelope, type MachineControl } from './contract.ts';
@@ -85,9 +85,7 @@ export function createControlServer(control: MachineControl): FastifyInstance {
 function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new RequestInvalidError({
-    problems: parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`),
-  });
+  throw new RequestInvalidError({ problems: problemsOf(parsed.error, 'body') });
 }
 
 /** Fastify's own refusals (no JSON, too large) as ours. */

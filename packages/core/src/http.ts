@@ -6,8 +6,6 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** Errors that come from this side (no descriptors, no memory): they say nothing about the server. */
-const ours = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'EADDRNOTAVAIL']);
 const maxBytes = 4_000_000;
 
 /** One request on a connection of its own, no redirects, at most 4 MB of answer. `socketPath` reaches a Unix socket. */
@@ -43,11 +41,11 @@ export async function httpGet(
   }
 }
 
-/** Why a request failed, in words, and whether the fault is on our side. */
-export function httpFailure(error: unknown): { reason: string; ours: boolean } {
+/** Why a request failed, in words. */
+export function httpFailure(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  if (code === 'ECONNREFUSED') return { reason: 'connection refused', ours: false };
-  if (error instanceof errors.SocketError) return { reason: 'connection closed without an answer', ours: false };
+  if (code === 'ECONNREFUSED') return 'connection refused';
+  if (error instanceof errors.SocketError) return 'connection closed without an answer';
   const reason = error instanceof Error ? error.message || error.name : String(error);
-  return { reason: code ? `${code}: ${reason}` : reason, ours: code !== undefined && ours.has(code) };
+  return code ? `${code}: ${reason}` : reason;
 }

@@ -30,6 +30,7 @@ export {
   type ServiceSchema,
 } from './definition/define-service.ts';
 export { findingOf } from './definition/finding.ts';
+export { type RequiredVersion, versionFinding } from './definition/version-finding.ts';
 export { Emitter } from './emitter.ts';
 export * as coreErrors from './errors/core-errors.ts';
 export { JobUnknownError, StartAbortedError } from './errors/core-errors.ts';
@@ -68,6 +69,7 @@ export type { InstanceStatus } from './orchestrator/supervised.ts';
 export { allOfProbe } from './probe/all-of-probe.ts';
 export { type HttpExpectation, type HttpProbeOptions, httpProbe } from './probe/http-probe.ts';
 export { logLineProbe } from './probe/log-line-probe.ts';
+export { isOurFault } from './probe/our-fault.ts';
 export {
   type Probe,
   type ProbeContext,

@@ -1,10 +1,10 @@
-import { type Finding, findingOf, runCommand } from '@mgpu/core';
+import { type Finding, findingOf, runCommand, versionFinding } from '@mgpu/core';
 import type { NginxConfig } from './config.ts';
 import { locateProgram } from './locate-program.ts';
 import { asksForPassword, expectProtected, readUsers } from './users.ts';
 
 /** The first whose `-e` keeps it from the system's own log. */
-const oldest = '1.20';
+const required = { oldest: '1.20', hint: 'install nginx 1.20 or newer' };
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -24,11 +24,7 @@ async function diagnoseProgram(program: string | undefined, env: Environment): P
   try {
     const file = await locateProgram(program, env);
     const { stderr } = await runCommand(file, ['-v']);
-    const version = /nginx\/(\d\S*)/.exec(stderr)?.[1];
-    if (version === undefined) return { level: 'warning', message: `nginx: ${file} does not tell its version` };
-    if (version.localeCompare(oldest, 'en', { numeric: true }) >= 0)
-      return { level: 'ok', message: `nginx: ${file} ${version}` };
-    return { level: 'error', message: `nginx: ${file} is ${version}`, hint: `install nginx ${oldest} or newer` };
+    return versionFinding(`nginx: ${file}`, /nginx\/(\d\S*)/.exec(stderr)?.[1], required);
   } catch (error) {
     return findingOf(error, 'warning');
   }

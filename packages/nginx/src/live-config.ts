@@ -1,5 +1,6 @@
 import { rename } from 'node:fs/promises';
 import { type Clock, type Endpoint, expectPortsFree, type ListenAddress, type Run } from '@mgpu/core';
+import { ipOf } from './address.ts';
 import { applyConfig } from './apply-config.ts';
 import { NotRunningError } from './errors.ts';
 import { portsOf } from './routes.ts';
@@ -10,8 +11,8 @@ import { type ConfigSetup, type WrittenConfig, writeConfig } from './write-confi
 export interface LiveRun extends Pick<Run, 'signal'> {
   readonly clock: Clock;
   readonly logFile: string;
-  /** False when there is no nginx any more. */
-  hangUp(): boolean;
+  /** Nothing happens when there is no nginx any more. */
+  hangUp(): void;
 }
 
 /** The configuration of one run of nginx: the one in use, and how another takes its place. */
@@ -85,6 +86,6 @@ export class LiveConfig {
 
   #addressesOf({ routes }: WrittenConfig): ListenAddress[] {
     const { host, port } = this.#setup.config;
-    return [port, ...portsOf(routes)].map((each) => ({ host: host === 'localhost' ? '127.0.0.1' : host, port: each }));
+    return [port, ...portsOf(routes)].map((each) => ({ host: ipOf(host), port: each }));
   }
 }

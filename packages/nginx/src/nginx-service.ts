@@ -10,6 +10,7 @@ import {
   standaloneContext,
 } from '@mgpu/core';
 import type { z } from 'zod';
+import { beforePort } from './address.ts';
 import { nginxArguments } from './command-line.ts';
 import { type NginxConfig, nginxSchema } from './config.ts';
 import { NotRunningError } from './errors.ts';
@@ -42,8 +43,7 @@ export class NginxService extends ProcessService<NginxConfig> {
   #live: LiveConfig | undefined;
 
   constructor({ dir, endpoints, ...config }: NginxOptions = {}, context?: ServiceContext) {
-    const alone = () => standaloneContext({ kind: 'nginx', ...(dir === undefined ? {} : { root: dir }) });
-    super(nginxSchema.parse(config), context ?? alone());
+    super(nginxSchema.parse(config), context ?? standaloneContext({ kind: 'nginx', root: dir }));
     this.#given = endpoints;
   }
 
@@ -51,8 +51,7 @@ export class NginxService extends ProcessService<NginxConfig> {
   override get endpoint(): Endpoint {
     const { host, port } = this.config;
     const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-    const written = reachable.includes(':') ? `[${reachable}]` : reachable;
-    return { instance: this.id, kind: this.kind, url: new URL(`http://${written}:${port}/`) };
+    return { instance: this.id, kind: this.kind, url: new URL(`http://${beforePort(reachable)}:${port}/`) };
   }
 
   /** The configuration in use. */

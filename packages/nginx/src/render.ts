@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { beforePort, ipOf } from './address.ts';
 import type { NginxConfig } from './config.ts';
 import { quote } from './quote.ts';
 import { renderRoute } from './render-route.ts';
@@ -25,8 +25,7 @@ const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'] as const;
 /** The text of nginx.conf. Throws `NGINX_VALUE_REFUSED` for a path that cannot be written in one. */
 export function render(plan: NginxPlan): string {
   const { folder, host, port, routes, usersFile, statusSocket, generation } = plan;
-  const address = host === 'localhost' ? '127.0.0.1' : isIPv6(host) ? `[${host}]` : host;
-  const listen = (at: number) => `${address}:${at} so_keepalive=on`;
+  const listen = (at: number) => `${beforePort(ipOf(host))}:${at} so_keepalive=on`;
   const rendered = routes.map((route) => renderRoute(route, listen));
   const file = (name: string) => quote('the path', `${folder}/${name}`);
   const users =

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import type { Endpoint } from '@mgpu/core';
+import { ipOf } from './address.ts';
 import type { NginxConfig } from './config.ts';
 import { ValueRefusedError } from './errors.ts';
 
@@ -53,7 +54,7 @@ function targetOf({ instance, gpu = 0, url }: Endpoint, basePort: number | undef
     return new ValueRefusedError({ what: `the endpoint of ${instance}`, value: url.href, problem });
   };
   if (url.protocol !== 'http:') throw refuse('only http:// is proxied');
-  const host = url.hostname === 'localhost' ? '127.0.0.1' : url.hostname;
+  const host = ipOf(url.hostname);
   // The address nginx reports for an answer must be the one written here: it tells which engine answered.
   if (isIP(host.replace(/^\[(.*)\]$/, '$1')) === 0) throw refuse('its host is neither an IP address nor localhost');
   if (!Number.isInteger(gpu) || gpu < 0) throw refuse(`its GPU is ${gpu}`);

@@ -1,11 +1,10 @@
-import { deadline, type Finding, findingOf, runCommand, systemClock } from '@mgpu/core';
+import { deadline, type Finding, findingOf, redact, runCommand, systemClock, versionFinding } from '@mgpu/core';
 import type { RedisConfig } from './config.ts';
 import { locateProgram } from './locate-program.ts';
 import { askRedis, readFacts } from './redis-client.ts';
-import { shownUrl } from './shown-url.ts';
 
 /** What BullMQ asks for; every Valkey is newer. */
-const oldest = '6.2';
+const required = { oldest: '6.2', hint: 'use Redis 6.2 or newer, or Valkey' };
 const patienceMs = 3_000;
 
 /** What is to be said about the queue of this machine before it runs. */
@@ -23,9 +22,7 @@ async function diagnoseProgram(
   try {
     const file = await locateProgram(program, env);
     const { stdout } = await runCommand(file, ['--version']);
-    const version = /\bv=(\S+)/.exec(stdout)?.[1];
-    if (version === undefined) return { level: 'warning', message: `redis: ${file} does not tell its version` };
-    return tooOld(file, version) ?? { level: 'ok', message: `redis: ${file} ${version}` };
+    return versionFinding(`redis: ${file}`, /\bv=(\S+)/.exec(stdout)?.[1], required);
   } catch (error) {
     return findingOf(error, 'error');
   }
@@ -33,7 +30,7 @@ async function diagnoseProgram(
 
 /** What is to be said about an existing server; takes at most 3 s. */
 export async function diagnoseServer(url: string, signal?: AbortSignal): Promise<Finding> {
-  const shown = shownUrl(url);
+  const shown = redact(url);
   const late = () => new DOMException('no answer in time', 'TimeoutError');
   using patience = deadline(systemClock, patienceMs, late, signal);
   const answer = await askRedis(new URL(url), readFacts, patience.signal);
@@ -47,11 +44,5 @@ export async function diagnoseServer(url: string, signal?: AbortSignal): Promise
     const hint = 'run CONFIG SET maxmemory-policy noeviction on it: evicted keys are lost jobs';
     return { level: 'warning', message: `redis: ${shown} has maxmemory-policy ${maxmemoryPolicy}`, hint };
   }
-  return tooOld(shown, version) ?? { level: 'ok', message: `redis: ${shown} ${version}` };
-}
-
-function tooOld(server: string, version: string): Finding | undefined {
-  if (version.localeCompare(oldest, 'en', { numeric: true }) >= 0) return undefined;
-  const hint = `use Redis ${oldest} or newer, or Valkey`;
-  return { level: 'error', message: `redis: ${server} is version ${version}, too old for the queue`, hint };
+  return versionFinding(`redis: ${shown}`, version, required);
 }

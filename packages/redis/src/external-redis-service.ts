@@ -1,16 +1,7 @@
-import {
-  BaseService,
-  type Endpoint,
-  type Probes,
-  type Run,
-  type ServiceContext,
-  type ServiceStatus,
-  standaloneContext,
-} from '@mgpu/core';
+import { BaseService, type Endpoint, type Probes, type Run, type ServiceContext, standaloneContext } from '@mgpu/core';
 import { type RedisConfig, redisSchema } from './config.ts';
 import { diagnoseServer } from './diagnose.ts';
 import { pingProbe } from './ping-probe.ts';
-import { shownUrl } from './shown-url.ts';
 
 const externalSchema = redisSchema.omit({ enabled: true, program: true, startTimeoutMs: true }).required({ url: true });
 
@@ -35,10 +26,6 @@ export class ExternalRedisService extends BaseService<{ url: string; checkInterv
     return { instance: this.id, kind: this.kind, url: new URL(this.config.url) };
   }
 
-  override get status(): ServiceStatus {
-    return { ...super.status, endpoint: shownUrl(this.config.url) };
-  }
-
   /** There is nothing to acquire: whoever uses the server brings a connection of their own. */
   protected override async onStart(run: Run): Promise<void> {
     const { context, config, id } = this;
@@ -49,7 +36,7 @@ export class ExternalRedisService extends BaseService<{ url: string; checkInterv
 
   protected override probes(): Probes {
     const { url, checkIntervalMs } = this.config;
-    const probe = pingProbe(new URL(url), shownUrl(url));
+    const probe = pingProbe(new URL(url));
     return { readiness: { probe, intervalMs: checkIntervalMs, failures: 2 } };
   }
 }

@@ -1,11 +1,10 @@
+import { isOurFault } from '@mgpu/core';
 import { Redis, type RedisOptions } from 'ioredis';
 
 /** The answer of one question, or why there is none. `ours`: the fault is on this side and says nothing of the server. */
 export type RedisAnswer<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly reason: string; readonly ours: boolean };
-
-const ourFaults = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EADDRNOTAVAIL']);
 
 const readings: readonly [RegExp, string][] = [
   [/^NOAUTH/, 'it asks for a password and none is configured (NOAUTH)'],
@@ -23,7 +22,7 @@ export async function askRedis<T>(
 ): Promise<RedisAnswer<T>> {
   const client = clientOf(url);
   // ioredis tells the cause by event alone; the promise only says that the connection is closed.
-  let cause: NodeJS.ErrnoException | undefined;
+  let cause: Error | undefined;
   client.on('error', (error: Error) => {
     cause ??= error;
   });
@@ -34,9 +33,9 @@ export async function askRedis<T>(
     await client.connect();
     return { ok: true, value: await question(client) };
   } catch (error) {
-    const { message, code } = cause ?? (error as NodeJS.ErrnoException);
-    const reason = readings.find(([pattern]) => pattern.test(message))?.[1] ?? message;
-    return { ok: false, reason, ours: code !== undefined && ourFaults.has(code) };
+    const failure = cause ?? (error as Error);
+    const reason = readings.find(([pattern]) => pattern.test(failure.message))?.[1] ?? failure.message;
+    return { ok: false, reason, ours: isOurFault(failure) };
   } finally {
     signal.removeEventListener('abort', cancel);
     client.disconnect();

@@ -33,10 +33,7 @@ export class RedisService extends ProcessService<Omit<RedisConfig, 'enabled' | '
   #program: string | undefined;
 
   constructor({ dir, ...options }: RedisOptions = {}, context?: ServiceContext) {
-    super(
-      ownSchema.parse(options),
-      context ?? standaloneContext({ kind: 'redis', ...(dir === undefined ? {} : { root: dir }) }),
-    );
+    super(ownSchema.parse(options), context ?? standaloneContext({ kind: 'redis', root: dir }));
   }
 
   /** Absolute path of the socket. */
@@ -82,7 +79,7 @@ export class RedisService extends ProcessService<Omit<RedisConfig, 'enabled' | '
   }
 
   protected override probes(): Probes {
-    const probe = pingProbe(this.endpoint.url, this.socketPath);
+    const probe = pingProbe(this.endpoint.url);
     const { startTimeoutMs, checkIntervalMs } = this.config;
     return {
       startup: { probe, deadlineMs: startTimeoutMs, intervalMs: 20 },

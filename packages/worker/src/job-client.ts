@@ -8,12 +8,13 @@ import {
   type JobStatus,
   JobUnknownError,
   jobRequestSchema,
+  problemsOf,
   reportError,
   systemClock,
 } from '@mgpu/core';
 import type { ClientConnection } from './client-connection.ts';
 import { ClientClosedError, JobCancelledError, RequestInvalidError, RequestTooLargeError } from './errors.ts';
-import { bytesOf, maxBytes, problemsOf } from './job-data.ts';
+import { bytesOf, maxBytes } from './job-data.ts';
 import { parseJobId, publicId } from './job-names.ts';
 import { watchJob } from './job-watch.ts';
 
@@ -47,7 +48,7 @@ export class JobClient implements JobQueue, AsyncDisposable {
    */
   async submit(request: JobRequest): Promise<string> {
     const parsed = jobRequestSchema.safeParse(request);
-    if (!parsed.success) throw new RequestInvalidError({ problems: problemsOf(parsed.error) });
+    if (!parsed.success) throw new RequestInvalidError({ problems: problemsOf(parsed.error, 'job') });
     const { type, id = randomUUID(), ...data } = parsed.data;
     const bytes = bytesOf(data);
     if (bytes > maxBytes) throw new RequestTooLargeError({ bytes, maxBytes });

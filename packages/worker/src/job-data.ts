@@ -5,10 +5,6 @@ import type { z } from 'zod';
 export const jobDataSchema = jobRequestSchema.omit({ type: true, id: true });
 export type JobData = z.input<typeof jobDataSchema>;
 
-/** Each broken rule of a schema with its place. */
-export const problemsOf = ({ issues }: z.ZodError): string[] =>
-  issues.map(({ path, message }) => `${path.join('.') || 'job'}: ${message}`);
-
 /** Redis holds what goes through it in memory: more than this belongs into a file. */
 export const maxBytes = 1_000_000;
 

@@ -15,6 +15,7 @@ import {
   type JobResult,
   type Logger,
   type MgpuError,
+  problemsOf,
   reportError,
   toMgpuError,
 } from '@mgpu/core/jobs';
@@ -28,7 +29,7 @@ import {
   JobTimeoutError,
   OutputTooLargeError,
 } from './errors.ts';
-import { bytesOf, jobDataSchema, maxBytes, problemsOf } from './job-data.ts';
+import { bytesOf, jobDataSchema, maxBytes } from './job-data.ts';
 import type { JobScripts, JobState } from './job-scripts.ts';
 import { LatestSender } from './latest-sender.ts';
 import type { TakenJob } from './queue.ts';
@@ -80,7 +81,7 @@ export class JobRunner {
     const { taken } = running;
     const job = taken.publicId;
     const request = jobDataSchema.safeParse(taken.data);
-    if (!request.success) return refused(new JobInvalidError({ job, problems: problemsOf(request.error) }));
+    if (!request.success) return refused(new JobInvalidError({ job, problems: problemsOf(request.error, 'job') }));
     const { input, timeoutMs } = request.data;
     const known = taken.isFresh ? { cancelled: false } : await scripts.readState(taken.id);
     const state: JobState = known.state ?? { v: 1, startedAt: taken.takenAt };

@@ -1,4 +1,5 @@
 import { isAbsolute } from 'node:path';
+import { problemsOf } from '@mgpu/core/jobs';
 import { z } from 'zod';
 import { ComfyUIInputInvalidError } from '../errors.ts';
 
@@ -50,7 +51,7 @@ const maxProblems = 5;
 export function readJobInput(input: unknown): ReadJobInput {
   const parsed = comfyuiJobInputSchema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`);
+  const problems = problemsOf(parsed.error, 'input');
   if (isUiFormat(input)) problems.unshift('prompt: this is a workflow as the editor saves it, not in API format');
   throw new ComfyUIInputInvalidError({ problems: problems.slice(0, maxProblems), fault: 'permanent' });
 }

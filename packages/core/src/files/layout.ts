@@ -7,7 +7,7 @@ export interface Layout {
   readonly run: string;
   /** The daemon's own logs. */
   readonly logs: string;
-  /** machine.json, boot traces, incidents, locks, redis. */
+  /** machine.json, boot traces, the data of a Redis of our own. */
   readonly state: string;
   readonly engines: string;
   readonly shared: string;

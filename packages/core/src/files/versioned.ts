@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { FileInvalidError, FileVersionError } from '../errors/core-errors.ts';
+import { problemsOf } from '../errors/problems-of.ts';
 import { createFileAtomically, writeFileAtomically } from './atomic.ts';
 
 /** A persisted JSON document with a version field `v`. */
@@ -42,10 +43,8 @@ export function versionedFile<T extends object>(
       const known = schemas.get(version as number);
       if (!known) throw new FileInvalidError({ path, problem: versionProblem(version) });
       const parsed = known.safeParse(document);
-      if (!parsed.success) {
-        const issue = parsed.error.issues[0];
-        throw new FileInvalidError({ path, problem: `${issue?.path.join('.') || 'document'}: ${issue?.message}` });
-      }
+      if (!parsed.success)
+        throw new FileInvalidError({ path, problem: problemsOf(parsed.error, 'document').join('; ') });
       return parsed.data;
     },
     write: (value) => writeFileAtomically(path, textOf(value)),

@@ -9,6 +9,7 @@ export {
   reportError,
   toMgpuError,
 } from '../errors/mgpu-error.ts';
+export { problemsOf } from '../errors/problems-of.ts';
 export { type LogFields, type Logger, type LogLevel, silentLogger } from '../logs/logger.ts';
 export { redact } from '../logs/redact.ts';
 export type { Endpoint } from '../service/types.ts';

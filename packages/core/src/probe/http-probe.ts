@@ -1,5 +1,6 @@
 import type { MgpuError } from '../errors/mgpu-error.ts';
 import { type HttpAnswer, httpFailure, httpGet } from '../http.ts';
+import { isOurFault } from './our-fault.ts';
 import { type Probe, type ProbeOutcome, probeFail, probeOk } from './probe.ts';
 
 /** What an answer must be. Default: a status from 200 to 399. A returned error ends the wait at once. */
@@ -23,8 +24,8 @@ export function httpProbe(url: URL, { expect = anySuccess, ...options }: HttpPro
       try {
         answer = await httpGet(url, { signal, ...options });
       } catch (error) {
-        const { reason, ours } = httpFailure(error);
-        return ours ? { outcome: 'unknown', reason } : probeFail(reason);
+        const reason = httpFailure(error);
+        return isOurFault(error) ? { outcome: 'unknown', reason } : probeFail(reason);
       }
       const verdict = expect(answer);
       if (verdict === true) return probeOk;

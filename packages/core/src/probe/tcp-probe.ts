@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { isOurFault } from './our-fault.ts';
 import { type Probe, type ProbeOutcome, probeFail, probeOk } from './probe.ts';
 
 /** Asks whether somebody accepts connections on a TCP port or a Unix socket. */
@@ -14,8 +15,8 @@ export function tcpProbe(target: { readonly host?: string; readonly port: number
           socket.destroy();
         });
         socket.once('error', (error: NodeJS.ErrnoException) => {
-          const ours = error.code === 'EMFILE' || error.code === 'ENFILE';
-          resolve(ours ? { outcome: 'unknown', reason: error.message } : probeFail(error.code ?? error.message));
+          if (isOurFault(error)) resolve({ outcome: 'unknown', reason: error.message });
+          else resolve(probeFail(error.code ?? error.message));
         });
         socket.once('close', () => resolve(probeFail('closed')));
       }),

@@ -40,9 +40,9 @@ const nobody: MachineView = { machineId: 'standalone', endpoints: () => [], conn
 
 export interface StandaloneOptions {
   readonly kind: string;
-  readonly gpu?: number;
+  readonly gpu?: number | undefined;
   /** Folder for logs, records and outputs. Default: a temporary one, removed when the service stops. */
-  readonly root?: string;
+  readonly root?: string | undefined;
   readonly log?: Logger;
   readonly machine?: MachineView;
 }
