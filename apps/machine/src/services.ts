@@ -5,7 +5,7 @@ import { redis } from '@mgpu/redis';
 import { comfyuiProgram } from '@mgpu/simulator';
 import { worker } from '@mgpu/worker';
 
-/** What the stock machine is made of. A build of your own is a copy of this list with other imports. */
+/** What the stock machine is made of. A build of your own is a copy of this package with another list here. */
 export const definitions: readonly AnyServiceDefinition[] = [redis, nginx, comfyui, worker];
 
 /** The program that takes an engine's place on simulated GPUs, by kind; it becomes the engine's `command`. */
