@@ -22,7 +22,7 @@ async function withSettings<T>(mock: number, work: (settings: Settings) => Promi
       HOME: process.env.HOME,
       MGPU_SIM: JSON.stringify({ startMs: engineStartMs }),
     };
-    return await work(await loadSettings({ cwd: root, env, root, mock, overrides: { services } }));
+    return await work(await loadSettings({ cwd: root, env, root, mock, services }));
   } finally {
     await rm(root, { recursive: true, force: true });
   }

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   ControlService,
   JobsUnavailableError,
@@ -21,7 +20,6 @@ import {
   machineIdOf,
   Orchestrator,
   reportError,
-  type ServiceContext,
   StartAbortedError,
   silentLogger,
   standaloneContext,
@@ -69,7 +67,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       clock: systemClock,
       onPhase: (data) => this.#publish({ event: 'phase', data }),
     });
-    const context: ServiceContext = { ...standaloneContext({ kind: 'control', root: settings.layout.root, log }) };
+    const context = standaloneContext({ kind: 'control', root: settings.layout.root, log });
     this.#control = new ControlService({ socketPath: settings.socketPath }, this, context);
     this.#booted.promise.catch(() => {}); // boot() itself rejects
   }
@@ -103,6 +101,8 @@ export class Machine implements MachineControl, AsyncDisposable {
       const report = await this.#bootInstances();
       if (!this.#down) this.#state = 'running';
       this.#publish({ event: 'boot', data: { report } });
+      // Those that follow are the orchestrator's alone.
+      this.#orchestrator?.on('boot', (later) => this.#publish({ event: 'boot', data: { report: later } }));
       this.#booted.resolve();
       return report;
     } catch (error) {
@@ -158,12 +158,9 @@ export class Machine implements MachineControl, AsyncDisposable {
     const { layout } = this.#settings;
     try {
       await mkdir(layout.run, { recursive: true, mode: 0o700 });
-      await mkdir(join(layout.state, 'boots'), { recursive: true });
+      await mkdir(layout.state, { recursive: true });
     } catch (cause) {
-      throw new RootUnusableError(
-        { root: layout.root, problem: cause instanceof Error ? cause.message : String(cause) },
-        { cause },
-      );
+      throw new RootUnusableError({ root: layout.root, problem: reportError(cause).message }, { cause });
     }
     await this.#control.start();
   }

@@ -131,7 +131,7 @@ async function finish(
   local: { mock?: number } = {},
 ): Promise<void> {
   const { root, config: file, json = false } = program.opts<GlobalOptions>();
-  const output = createOutput(json, process.stdout, process.stderr);
+  const output = createOutput(json);
   const settings = { config: file, root, mock: local.mock, env: process.env, cwd: process.cwd() };
   let code: ExitCode;
   try {
@@ -156,7 +156,7 @@ try {
   // Help and version are no failure; help that nobody asked for says enough, to people.
   if (exitCode !== 0 && (asksForJson || code !== 'commander.help')) {
     const problem = code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, '');
-    createOutput(asksForJson, process.stdout, process.stderr).error(new UsageError({ problem }));
+    createOutput(asksForJson).error(new UsageError({ problem }));
   }
   process.exitCode = exitCode === 0 ? exitCodes.done : exitCodes.usage;
 }

@@ -22,7 +22,8 @@ export interface SettingsOptions {
   readonly root?: string | undefined;
   /** Number of simulated GPUs. They make a machine of their own: a shared queue in the configuration is left alone. */
   readonly mock?: number | undefined;
-  readonly overrides?: Record<string, unknown>;
+  /** `services:` that win over file and environment. */
+  readonly services?: Readonly<Record<string, unknown>>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
 }
@@ -49,12 +50,12 @@ export async function loadSettings({
   config: file,
   root,
   mock,
-  overrides = {},
+  services = {},
   env,
   cwd,
 }: SettingsOptions): Promise<Settings> {
-  const gpu = mock === undefined ? undefined : { mode: 'mock', count: mock };
-  const machine = { ...(overrides.machine as object | undefined), ...(gpu ? { gpu } : {}), ...(root ? { root } : {}) };
+  const gpu = mock === undefined ? {} : { gpu: { mode: 'mock', count: mock } };
+  const machine = { ...gpu, ...(root ? { root } : {}) };
   const loaded = await loadConfig({
     definitions: async (names, found) => [
       ...definitions,
@@ -63,7 +64,7 @@ export async function loadSettings({
     file,
     cwd,
     env,
-    overrides: { ...overrides, machine },
+    overrides: { machine, services },
   });
   const { config, notices } = mock === undefined ? { config: loaded.config, notices: [] } : ownQueue(loaded.config);
   return { ...loaded, ...locationOf(config.machine.root, cwd), config: simulated(config), env, notices };

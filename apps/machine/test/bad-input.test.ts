@@ -70,7 +70,9 @@ test('doctor names a port in use and a root that is a file', async () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(new RegExp(`✖ ports +comfyui_gpu0: port ${box.port} on 127\\.0\\.0\\.1 is in use`));
     const file = await box.writeJson('root.json', {});
-    expect((await box.mgpu(['doctor', '--mock', '1', '--root', file])).stdout).toContain('is not a folder');
+    const doctor = await box.mgpu(['doctor', '--mock', '1', '--root', file]);
+    expect(doctor.stdout).toMatch(/is\s+not\s+a\s+folder/);
+    expect(doctor.stdout).toMatch(/✖ root +the root .*root\.json cannot be used[\s\S]*→ set machine\.root/);
   } finally {
     holder.close();
   }
@@ -187,12 +189,16 @@ test("a plugin is found beside the configuration file, by its package's import e
   writeFileSync(
     join(folder, 'index.js'),
     `import { z } from '${import.meta.resolve('zod')}';
-     const schema = z.strictObject({ enabled: z.boolean().default(false) });
-     export const gadget = { api: 1, kind: 'gadget', summary: '', scope: 'machine', schema, phase: 'gadget', critical: false, create() {} };`,
+     const schema = z.strictObject({ enabled: z.boolean().default(false), size: z.string().optional() });
+     const env = { GADGET_SIZE: { key: 'size', summary: 'How large it is' } };
+     export const gadget = { env, api: 1, kind: 'gadget', summary: '', scope: 'machine', schema, phase: 'gadget', critical: false, create() {} };`,
   );
   const config = join(box.dir, 'elsewhere', 'box.yaml');
   writeFileSync(config, 'plugins: [gadget]\nservices: { gadget: { enabled: false } }\n');
   expect(await box.mgpu(['config', 'validate', '--config', config])).toMatchObject({ code: 0, stderr: '' });
+  const understood = await box.mgpu(['config', 'environment', '--config', config]);
+  expect(understood.stdout).toMatch(/^GADGET_SIZE +services\.gadget\.size +How large it is$/m);
+  expect(understood.stdout).toMatch(/^ROOT +machine\.root /m);
   writeFileSync(config, 'plugins: [nowhere]\n');
   const missing = await box.mgpu(['config', 'validate', '--config', config]);
   expect(missing.code).toBe(2);

@@ -146,6 +146,27 @@ test('a boot that fails frees the root before it rejects', async () => {
   await machine.ended;
 });
 
+test('tells the end of its boot, and of one that starts later what was missing', async () => {
+  await using box = await openBox();
+  const settings = await loadSettings({ cwd: box.dir, env: { PATH: process.env.PATH }, mock: 1 });
+  await using machine = new Machine(settings, { survive: false });
+  const boots: unknown[] = [];
+  const failed = Promise.withResolvers<void>();
+  machine.subscribe(({ event, data }) => {
+    if (event === 'boot') boots.push(data);
+    if (event === 'instance' && data.state === 'failed') failed.resolve();
+  });
+  const first = await machine.boot();
+  expect(boots).toEqual([{ report: first }]);
+  await machine.up();
+  expect(boots).toHaveLength(1);
+  process.kill(machine.status().instances.find(({ kind }) => kind === 'worker')?.pid ?? 0, 'SIGKILL');
+  await failed.promise;
+  const second = await machine.up();
+  expect(second.phases.map(({ name }) => name)).not.toContain('ComfyUI');
+  expect(boots).toEqual([{ report: first }, { report: second }]);
+});
+
 test('in the foreground answers with its status in JSON', async () => {
   await using box = await openBox();
   const up = box.start(['up', '--mock', '1', '--json']);

@@ -1,8 +1,15 @@
-import { configJsonSchema, environmentBindings, GpuMonitor, planMachine, redact } from '@mgpu/core';
+import {
+  type AnyServiceDefinition,
+  configJsonSchema,
+  environmentBindings,
+  GpuMonitor,
+  planMachine,
+  redact,
+} from '@mgpu/core';
 import { stringify } from 'yaml';
 import { paragraph } from '../print/text.ts';
 import { definitions } from '../services.ts';
-import { loadSettings } from '../settings.ts';
+import { loadSettings, type SettingsOptions } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 
 const [nameWidth, keyWidth] = [24, 26];
@@ -25,26 +32,26 @@ export async function configValidate({ output, settings }: CommandContext): Prom
   return exitCodes.done;
 }
 
-/** Prints the JSON Schema of the configuration file. */
-export async function configSchema({ output, settings }: CommandContext): Promise<ExitCode> {
-  // Plugins are part of the schema, so the file is read where it can be; an invalid one still gets the stock schema.
-  const known = await loadSettings(settings).then(
+/** What can be configured, plugins included; when the file cannot be read, what the stock machine is made of. */
+function knownTo(settings: SettingsOptions): Promise<readonly AnyServiceDefinition[]> {
+  return loadSettings(settings).then(
     (loaded) => loaded.definitions,
     () => definitions,
   );
-  const schema = configJsonSchema(known);
+}
+
+/** Prints the JSON Schema of the configuration file. */
+export async function configSchema({ output, settings }: CommandContext): Promise<ExitCode> {
+  const schema = configJsonSchema(await knownTo(settings));
   output.data('ConfigSchema', schema);
   output.line(JSON.stringify(schema, null, 2));
   return exitCodes.done;
 }
 
 /** Prints the environment variables that are understood. */
-export async function configEnvironment({ output }: CommandContext): Promise<ExitCode> {
-  const rows = environmentBindings(definitions).map(({ name, path, summary }) => ({
-    name,
-    key: path.join('.'),
-    summary,
-  }));
+export async function configEnvironment({ output, settings }: CommandContext): Promise<ExitCode> {
+  const bindings = environmentBindings(await knownTo(settings));
+  const rows = bindings.map(({ name, path, summary }) => ({ name, key: path.join('.'), summary }));
   output.data('Environment', rows);
   for (const { name, key, summary } of rows)
     output.line(paragraph(`${name.padEnd(nameWidth)} ${key.padEnd(keyWidth)} `, summary));

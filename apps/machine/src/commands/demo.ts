@@ -1,10 +1,9 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type JobEvent, type JobStatus, leasePorts, reviveError, silentLogger } from '@mgpu/core';
+import { type JobEvent, type JobStatus, leasePorts, silentLogger } from '@mgpu/core';
 import { demoWorkflow } from '../demo-workflow.ts';
-import { JobFailedError } from '../errors.ts';
-import { followJob } from '../follow-job.ts';
+import { failureOf, followJob } from '../follow-job.ts';
 import { Machine } from '../machine.ts';
 import { BootView, headline } from '../print/boot-view.ts';
 import { progressText } from '../print/job-view.ts';
@@ -27,7 +26,7 @@ export async function demo(context: CommandContext, { keep }: { keep: boolean })
   try {
     // A configuration that lies about is not the demo's; neither is one from the environment.
     const env = { PATH: given.env.PATH, HOME: given.env.HOME, LANG: given.env.LANG };
-    const settings = await loadSettings({ cwd: root, env, root, mock: gpus, overrides: { services } });
+    const settings = await loadSettings({ cwd: root, env, root, mock: gpus, services });
     await using machine = new Machine(settings, { log: silentLogger, survive: false });
     const cancel = () => void machine.down({ force: context.impatient.aborted }).catch(() => {}); // reported where it is awaited
     interrupted.addEventListener('abort', cancel, { once: true });
@@ -58,9 +57,9 @@ async function runJob(machine: Machine, index: number, { output, interrupted }: 
   const show = (event: JobEvent) => {
     if (event.event === 'progress') output.transient(`  job ${index} ${progressText(event.progress)}`);
   };
-  const status = await followJob(queue, id, show, { signal: interrupted });
-  if (status.state === 'completed') return status;
-  throw status.error ? reviveError(status.error) : new JobFailedError({ job: id, state: status.state });
+  const status = await followJob(queue, id, show, interrupted);
+  if (status.state !== 'completed') throw failureOf(status);
+  return status;
 }
 
 function showJobs(jobs: readonly JobStatus[], output: Output): void {

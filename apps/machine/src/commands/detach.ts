@@ -40,7 +40,7 @@ async function join({ output, interrupted }: CommandContext, settings: Settings,
   await client.up({ signal });
   const status = await client.status({ signal });
   output.data('Status', status);
-  output.line(`already running\n\n${statusText(status, Date.now())}`);
+  output.line(`already running\n\n${statusText(status)}`);
   const { mode, count } = settings.config.machine.gpu;
   if (mode === 'mock' && (gpus[0]?.mode !== mode || (count !== 'auto' && count !== gpus.length)))
     output.notice('it runs with other GPUs than asked for; `mgpu down` first changes them');
@@ -76,6 +76,6 @@ async function launch(
   }
   const status = await client.status();
   output.data('Status', status);
-  output.line(`\n${statusText(status, Date.now())}`);
+  output.line(`\n${statusText(status)}`);
   return exitCodes.done;
 }

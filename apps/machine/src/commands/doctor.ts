@@ -3,7 +3,6 @@ import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ControlClient } from '@mgpu/control';
 import {
-  type AnyServiceDefinition,
   expectPortsFree,
   type Finding,
   type Gpu,
@@ -15,6 +14,7 @@ import {
   systemClock,
 } from '@mgpu/core';
 import pc from 'picocolors';
+import { RootUnusableError } from '../errors.ts';
 import { marks, paragraph } from '../print/text.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
@@ -46,8 +46,7 @@ export async function doctor({ output, settings }: CommandContext): Promise<Exit
 }
 
 async function rootFinding({ layout }: Settings): Promise<Named> {
-  const hint = 'set machine.root, ROOT or --root to a folder you may write to';
-  const refuse = (message: string): Named => ({ subject: 'root', level: 'error', message, hint });
+  const refuse = (problem: string) => failed('root', new RootUnusableError({ root: layout.root, problem }));
   let nearest = layout.root;
   while (!existsSync(nearest)) nearest = dirname(nearest);
   if (!statSync(nearest).isDirectory()) return refuse(`${nearest} is not a folder`);
@@ -98,9 +97,9 @@ async function portFindings({ socketPath }: Settings, ports: readonly PlannedPor
 
 async function serviceFindings({ definitions, config, layout, env }: Settings): Promise<Named[]> {
   const enabled = definitions.filter(({ kind }) => config.services[kind]?.enabled);
-  const perService = enabled.map(async (definition: AnyServiceDefinition) => {
-    const { kind, doctor } = definition;
-    const findings = (await doctor?.call(definition, config.services[kind], { layout, env })) ?? [];
+  const perService = enabled.map(async (definition) => {
+    const { kind } = definition;
+    const findings = (await definition.doctor?.(config.services[kind], { layout, env })) ?? [];
     return findings.map(({ message, ...rest }): Named => ({ subject: kind, ...rest, message: without(kind, message) }));
   });
   return (await Promise.all(perService)).flat();

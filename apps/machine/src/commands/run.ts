@@ -2,9 +2,9 @@ import { constants, existsSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ControlClient } from '@mgpu/control';
-import { type JobEvent, type JobStatus, reviveError } from '@mgpu/core';
-import { ArtifactElsewhereError, CancelUnconfirmedError, JobFailedError } from '../errors.ts';
-import { followJob } from '../follow-job.ts';
+import type { JobEvent, JobStatus } from '@mgpu/core';
+import { ArtifactElsewhereError, CancelUnconfirmedError } from '../errors.ts';
+import { failureOf, followJob } from '../follow-job.ts';
 import { jobLine, progressText } from '../print/job-view.ts';
 import { locateMachine } from '../settings.ts';
 import { readWorkflow } from '../workflow-file.ts';
@@ -27,12 +27,7 @@ export async function run(
   const prompt = await readWorkflow(resolve(settings.cwd, path));
   const { socketPath } = await locateMachine(settings);
   await using client = new ControlClient({ socketPath });
-  const request = {
-    v: 1 as const,
-    type: 'comfyui',
-    input: { prompt },
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-  };
+  const request = { type: 'comfyui', input: { prompt }, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
   // A first Ctrl-C cancels the job, so its id has to be known.
   const id = await client.submit(request, { signal: impatient });
   if (watch) output.line(`job ${id}`);
@@ -42,9 +37,7 @@ export async function run(
   });
   if (ended.state !== 'completed' || !ended.result) {
     output.data('Job', ended);
-    if (ended.state !== 'cancelled') {
-      throw ended.error ? reviveError(ended.error) : new JobFailedError({ job: id, state: ended.state });
-    }
+    if (ended.state !== 'cancelled') throw failureOf(ended);
     output.line(`job ${id} was cancelled`);
     return exitCodes.failed;
   }
@@ -74,7 +67,7 @@ async function followUnlessInterrupted(
   interrupted.addEventListener('abort', cancel, { once: true });
   if (interrupted.aborted) cancel();
   impatient.addEventListener('abort', () => unconfirmed.abort(new CancelUnconfirmedError({ job: id })), { once: true });
-  const ended = await followJob(client, id, onEvent, { signal: unconfirmed.signal });
+  const ended = await followJob(client, id, onEvent, unconfirmed.signal);
   await cancelling;
   return ended;
 }

@@ -47,7 +47,7 @@ async function runDaemon(
     await machine.boot();
     tellNoMore();
     output.data('Status', machine.status());
-    output.line(`\n${statusText(machine.status(), Date.now())}`);
+    output.line(`\n${statusText(machine.status())}`);
     await machine.ended;
     await machine.down({ force: false });
     output.line('stopped');

@@ -18,7 +18,6 @@ export class BootView {
   }
 
   show(event: MachineEvent): void {
-    if (event.event === 'snapshot') for (const phase of event.data.boot.phases) this.#phase(phase);
     if (event.event === 'phase') this.#phase(event.data);
   }
 

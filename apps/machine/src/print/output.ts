@@ -5,7 +5,6 @@ import { clipLine, lineWidth } from './text.ts';
 
 /** Where a command's words go: people read standard output and error, programs read one JSON envelope. */
 export interface Output {
-  readonly json: boolean;
   /** True when a person watches. */
   readonly live: boolean;
   /** Text for people; nothing with `--json`. */
@@ -20,7 +19,8 @@ export interface Output {
   error(error: unknown): void;
 }
 
-export function createOutput(json: boolean, out: NodeJS.WriteStream, err: NodeJS.WriteStream): Output {
+export function createOutput(json: boolean): Output {
+  const { stdout: out, stderr: err } = process;
   const live = !json && out.isTTY === true;
   const erase = live ? '\r\u001B[2K' : '';
   let hasAnswered = false;
@@ -30,7 +30,6 @@ export function createOutput(json: boolean, out: NodeJS.WriteStream, err: NodeJS
     out.write(`${JSON.stringify(envelope(kind, data), null, 2)}\n`);
   };
   return {
-    json,
     live,
     line: (text = '') => {
       if (!json) out.write(`${erase}${text}\n`);

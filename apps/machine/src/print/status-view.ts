@@ -6,14 +6,14 @@ import { table } from './table.ts';
 import { clip, duration, marks, paragraph } from './text.ts';
 
 /** The machine for people: one line each, reasons below. */
-export function statusText(status: MachineStatus, now: number): string {
+export function statusText(status: MachineStatus): string {
   const rows = status.instances.map((each) => [
     each.id,
     colour(each),
     each.gpu === undefined ? '' : String(each.gpu),
     each.port === undefined ? '' : String(each.port),
     each.pid === undefined ? '' : String(each.pid),
-    duration(Math.max(0, now - Date.parse(each.since))),
+    duration(Math.max(0, Date.now() - Date.parse(each.since))),
   ]);
   const reasons = status.instances.flatMap(({ id, reason }) =>
     reason ? [paragraph(`${marks.warning} `, clip(`${id}: ${reason.message.replace(`${id}: `, '')}`, 300))] : [],
