@@ -6,7 +6,7 @@ import { layoutOf } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
-import { instanceId, type ServiceContext } from '../service/context.ts';
+import { instanceId, isAskedFor, type ServiceContext } from '../service/context.ts';
 import type { Endpoint } from '../service/types.ts';
 
 export interface TestContextOptions {
@@ -48,12 +48,7 @@ export function testContext(options: TestContextOptions): ServiceContext & Dispo
       machineId: 'test',
       instances: () => [],
       connectors: () => connectors,
-      endpoints: (filter = {}) =>
-        endpoints.filter(
-          (each) =>
-            (filter.kind === undefined || each.kind === filter.kind) &&
-            (filter.gpu === undefined || each.gpu === undefined || each.gpu === filter.gpu),
-        ),
+      endpoints: (filter = {}) => endpoints.filter((each) => isAskedFor(each, filter)),
     },
     [Symbol.dispose]: () => {
       if (options.root === undefined) rmSync(root, { recursive: true, force: true });
