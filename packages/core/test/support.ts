@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import {
   type Clock,
   logLineProbe,
+  MgpuError,
   type Probes,
   ProcessService,
   type ProcessSpec,
@@ -126,3 +127,14 @@ export function readRecord(context: ServiceContext): Record<string, unknown> | u
   const path = join(context.layout.run, `${context.id}.json`);
   return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
 }
+
+/** Whole numbers below `n`, random but the same for the same seed. */
+export function seeded(seed: number): (n: number) => number {
+  let state = seed;
+  return (n) => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((state / 2_147_483_648) * n);
+  };
+}
+
+export const broken = (message = 'broken') => new MgpuError(message, { code: 'TEST_BROKEN' });

@@ -14,7 +14,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type Artifact, abortable, type ProducedFile } from '@mgpu/core/jobs';
+import { type Artifact, abortable, type ProducedFile, reportError } from '@mgpu/core/jobs';
 import mime from 'mime';
 import { ArtifactSourceError } from './errors.ts';
 import { numberedName, safeName } from './safe-name.ts';
@@ -63,8 +63,7 @@ export class ArtifactStore {
     } catch (error) {
       await rm(temporary, { force: true });
       if (signal.aborted) throw signal.reason;
-      const problem = error instanceof Error ? error.message : String(error);
-      throw new ArtifactSourceError({ name, problem }, { cause: error });
+      throw new ArtifactSourceError({ name, problem: reportError(error).message }, { cause: error });
     }
   }
 
@@ -143,5 +142,5 @@ async function openRegular(path: string): Promise<Readable> {
   const handle = await open(path, readFlags);
   if ((await handle.stat()).isFile()) return handle.createReadStream({ highWaterMark: chunkBytes });
   await handle.close();
-  throw new ArtifactSourceError({ name: path, problem: 'it is not a regular file' });
+  throw new TypeError(`${path} is not a regular file`);
 }

@@ -1,4 +1,4 @@
-import { abortable, type Clock, deadline, MgpuError } from '@mgpu/core/jobs';
+import { abortable, type Clock, deadline, MgpuError, reportError } from '@mgpu/core/jobs';
 import { RedisUnreachableError } from './errors.ts';
 import { JobFeed } from './job-feed.ts';
 import { previewChannel } from './job-names.ts';
@@ -34,21 +34,21 @@ export class ClientConnection {
     data: Parameters<JobSink['add']>[1],
     attempts: number | undefined,
   ): Promise<void> {
-    await this.#within((link) => {
-      const sink = this.#sinks.get(type) ?? new JobSink(type, link.client, this.#prefix);
+    await this.#within(() => {
+      const sink = this.#sinks.get(type) ?? new JobSink(type, this.#link.client, this.#prefix);
       this.#sinks.set(type, sink);
       return sink.add(id, data, attempts);
     }, id);
   }
 
   read(type: string, id: string): Promise<KnownJob | undefined> {
-    return this.#within((link) => readJob(link, this.#prefix, type, id));
+    return this.#within(() => readJob(this.#link, this.#prefix, type, id));
   }
 
   /** Whether there is such a job. */
   cancel(type: string, id: string, report: string): Promise<boolean> {
     const now = this.#clock.now();
-    return this.#within((link) => new JobScripts(link, this.#prefix, type).cancel(id, report, now));
+    return this.#within(() => new JobScripts(this.#link, this.#prefix, type).cancel(id, report, now));
   }
 
   /** Whether the changes of a queue's jobs are followed. */
@@ -60,7 +60,7 @@ export class ClientConnection {
   feed(type: string): Promise<JobFeed> {
     const known = this.#feeds.get(type);
     if (known) return known;
-    const opening = this.#within((link) => JobFeed.open(link, this.#prefix, type));
+    const opening = this.#within(() => JobFeed.open(this.#link, this.#prefix, type));
     this.#feeds.set(type, opening);
     opening.catch(() => this.#feeds.delete(type)); // the next one tries again
     return opening;
@@ -79,17 +79,17 @@ export class ClientConnection {
   }
 
   /** Tries as often as connections break, for `waitMs` in all; each of the commands may be given twice. `added`: id of a new job. */
-  async #within<T>(work: (link: RedisLink) => Promise<T>, added?: string): Promise<T> {
+  async #within<T>(work: () => Promise<T>, added?: string): Promise<T> {
     const until = this.#clock.elapsed() + this.#waitMs;
     for (;;) {
       try {
         await this.#connected(Math.max(0, until - this.#clock.elapsed()), added);
-        return await work(this.#link);
+        return await work();
       } catch (error) {
         if (error instanceof MgpuError) throw error;
-        const problem = error instanceof Error ? error.message : String(error);
         const isAnswer = error instanceof Error && error.name === 'ReplyError';
-        if (isAnswer || this.#clock.elapsed() >= until) throw this.#unreachable(problem, added, error);
+        if (isAnswer || this.#clock.elapsed() >= until)
+          throw this.#unreachable(reportError(error).message, added, error);
         // The connection is about to be seen as broken.
         await this.#clock.sleep(pauseMs);
       }

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { type Clock, deadline, JobHandoverError, type Logger, reportError } from '@mgpu/core/jobs';
+import { type Clock, deadline, JobHandoverError, type Logger } from '@mgpu/core/jobs';
 import type { EngineGate } from './engine-gate.ts';
 import { JobCancelledError, JobLostError } from './errors.ts';
 import type { JobOutcome, JobRunner } from './job-runner.ts';
 import type { JobScripts } from './job-scripts.ts';
+import { pause } from './pause.ts';
 import { Prefetch } from './prefetch.ts';
 import { type JobSource, type TakenJob, waitMs } from './queue.ts';
 import { RunningJob } from './running-job.ts';
@@ -13,9 +14,7 @@ export interface ConsumerOptions {
   readonly scripts: JobScripts;
   readonly runner: JobRunner;
   readonly gate: EngineGate;
-  readonly owner: string;
   readonly concurrency: number;
-  readonly lockMs: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -49,7 +48,7 @@ export class Consumer {
     this.#options = options;
     this.type = options.source.type;
     this.#prefetch = new Prefetch(options.clock);
-    this.#tokens = `${options.owner}:${randomUUID()}:`;
+    this.#tokens = `${options.source.options.owner}:${randomUUID()}:`;
   }
 
   /** The job that was given to the engine first. */
@@ -69,7 +68,7 @@ export class Consumer {
         else if (this.#prefetch.allows(this.running.values()) && (await this.#options.scripts.hasSurplus()))
           await this.#fetch({ wait: false });
         // The next job is for a worker that has none; ask again when one of ours has ended, or soon.
-        else await Promise.race([this.#slotFreed.promise, this.#options.clock.sleep(surplusPauseMs)]);
+        else await pause(this.#options.clock, surplusPauseMs, { until: this.#slotFreed.promise, signal });
       } catch (error) {
         if (signal.aborted) return;
         await this.#pause('could not fetch a job', error);
@@ -85,7 +84,7 @@ export class Consumer {
 
   /** Lets go of what still runs; a worker to come finds it by its checkpoint. */
   abandon(): void {
-    const { owner: worker } = this.#options;
+    const { owner: worker } = this.#options.source.options;
     for (const each of this.running.values()) each.abort(new JobHandoverError({ job: each.taken.publicId, worker }));
   }
 
@@ -107,7 +106,8 @@ export class Consumer {
   async renew(): Promise<void> {
     const jobs = [...this.running.values()].map(({ taken: { id, token } }) => ({ id, token }));
     if (jobs.length === 0) return;
-    const answers = await this.#options.scripts.renewLocks(jobs, this.#options.lockMs);
+    const { scripts, source } = this.#options;
+    const answers = await scripts.renewLocks(jobs, source.options.lockMs);
     for (const [index, answer] of answers.entries()) {
       // It may have ended, and been taken anew, while we asked.
       const running = this.running.get(jobs[index]?.id ?? '');
@@ -127,7 +127,8 @@ export class Consumer {
   }
 
   async #resume(): Promise<void> {
-    const { source, scripts, owner, lockMs, log } = this.#options;
+    const { source, scripts, log } = this.#options;
+    const { owner, lockMs } = source.options;
     const ids = await scripts.takeOver(owner, this.#tokens, lockMs);
     for (const id of ids) {
       if (this.running.has(id)) continue;
@@ -153,7 +154,8 @@ export class Consumer {
   }
 
   async #fetch({ wait }: { wait: boolean }): Promise<void> {
-    const { source, gate, scripts, owner } = this.#options;
+    const { source, gate, scripts } = this.#options;
+    const { owner } = source.options;
     const { signal } = this.#stop;
     if (signal.aborted) return;
     if (wait) await scripts.markIdle(owner, waitMs + idleSlackMs);
@@ -208,7 +210,7 @@ export class Consumer {
       return await this.#options.runner.run(running);
     } catch (error) {
       const { publicId } = running.taken;
-      this.#options.log.error(`${publicId}: left to be recovered`, { error: reportError(error) });
+      this.#options.log.error(`${publicId}: left to be recovered`, { error });
       return { end: 'abandoned' };
     }
   }
@@ -224,7 +226,8 @@ export class Consumer {
     } catch (error) {
       if (!(error instanceof JobLostError)) throw error;
       // The lock may only have expired while Redis was away: then it is ours again, and the end is told once more.
-      const [answer] = await this.#options.scripts.renewLocks([taken], this.#options.lockMs);
+      const { scripts, source } = this.#options;
+      const [answer] = await scripts.renewLocks([taken], source.options.lockMs);
       if (answer !== 'lost' && !signal.aborted) throw error;
       this.#options.log.warn(`${taken.publicId}: its end was told already, or is somebody else's to tell`);
     }
@@ -244,7 +247,7 @@ export class Consumer {
   }
 
   async #pause(problem: string, error: unknown): Promise<void> {
-    this.#options.log.warn(`${this.type}: ${problem}`, { error: reportError(error) });
+    this.#options.log.warn(`${this.type}: ${problem}`, { error });
     await this.#options.clock.sleep(retryMs);
   }
 }

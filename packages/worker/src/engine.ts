@@ -67,7 +67,7 @@ export class Engine {
       });
       return {
         source,
-        consumer: new Consumer({ source, scripts, runner, gate: this.#gate, owner, concurrency, lockMs, clock, log }),
+        consumer: new Consumer({ source, scripts, runner, gate: this.#gate, concurrency, clock, log }),
       };
     });
     this.consumers = parts.map(({ consumer }) => consumer);

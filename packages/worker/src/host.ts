@@ -31,7 +31,7 @@ async function main(): Promise<void> {
 }
 
 const fail = (error: unknown) => {
-  log.error(`the worker ends: ${reportError(error).message}`, { error: reportError(error) });
+  log.error(`the worker ends: ${reportError(error).message}`, { error });
   process.exit(1);
 };
 process.on('uncaughtException', fail);

@@ -86,8 +86,9 @@ export class JobRunner {
     const known = taken.isFresh ? { cancelled: false } : await scripts.readState(taken.id);
     const state: JobState = known.state ?? { v: 1, startedAt: taken.takenAt };
     if (known.cancelled) running.abort(new JobCancelledError({ job }));
-    if (taken.deaths >= maxDeaths)
-      return refused(new JobQuarantinedError({ job, victims: [`its worker ${taken.deaths} times`] }));
+    // Redis counts a worker that stopped like one that died.
+    const deaths = taken.deaths - (state.handovers ?? 0);
+    if (deaths >= maxDeaths) return refused(new JobQuarantinedError({ job, victims: [`its worker ${deaths} times`] }));
     if (timeoutMs === undefined) return this.#attempt(running, input, state);
     const leftMs = Math.max(0, state.startedAt + timeoutMs - clock.now());
     const late = new JobTimeoutError({ job, timeoutMs });
@@ -215,12 +216,18 @@ export class JobRunner {
     const error = toMgpuError(signal.aborted ? signal.reason : thrown, `${engine}: job ${job}`);
     if (error instanceof JobLostError || error instanceof JobHandoverError) {
       log.warn(`${job}: ${error.message}`);
+      if (error instanceof JobHandoverError) {
+        const handovers = (state.handovers ?? 0) + 1;
+        await this.#options.scripts.saveState(taken.id, taken.token, { ...state, handovers });
+      }
       return { end: 'abandoned' };
     }
     const report = shortReport(error);
     const fault = signal.aborted ? 'permanent' : faultOf(error);
     log.warn(`${job}: attempt ${taken.attempt} failed: ${error.message}`, { error: report, fault });
     if (fault === 'permanent') return { end: 'failed', error: report, retry: false };
+    // The next attempt begins anew.
+    const { checkpoint: _, ...kept } = state;
     if (fault === 'engine-fault') {
       const { gate, oldest } = this.#options;
       const blamed = gate.reportFault(running.startedAt, oldest()?.taken.publicId ?? job, report);
@@ -231,11 +238,10 @@ export class JobRunner {
         const quarantined = new JobQuarantinedError({ job, victims }, { cause: error });
         return { end: 'failed', error: shortReport(quarantined), retry: false };
       }
-      await this.#options.scripts.saveState(taken.id, taken.token, { v: 1, startedAt: state.startedAt, victims });
+      await this.#options.scripts.saveState(taken.id, taken.token, { ...kept, victims });
       return { end: 'failed', error: report, retry: true };
     }
-    const { checkpoint: _, ...rest } = state;
-    await this.#options.scripts.saveState(taken.id, taken.token, rest);
+    await this.#options.scripts.saveState(taken.id, taken.token, kept);
     return { end: 'failed', error: report, retry: true };
   }
 }

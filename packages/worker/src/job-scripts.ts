@@ -13,6 +13,8 @@ export interface JobState {
   /** Milliseconds since the epoch at which the first attempt began. */
   readonly startedAt: number;
   readonly checkpoint?: unknown;
+  /** How often a worker that stopped left it to the next one. */
+  readonly handovers?: number;
   /** Engines this job brought down. */
   readonly victims?: readonly string[];
 }

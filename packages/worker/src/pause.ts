@@ -4,10 +4,10 @@ import type { Clock } from '@mgpu/core/jobs';
 export async function pause(
   clock: Clock,
   ms: number,
-  { until, signal }: { until: Promise<unknown>; signal: AbortSignal },
+  { until, signal }: { until: Promise<unknown>; signal?: AbortSignal },
 ): Promise<void> {
   const over = new AbortController();
-  const slept = clock.sleep(ms, { signal: AbortSignal.any([signal, over.signal]) });
+  const slept = clock.sleep(ms, { signal: AbortSignal.any(signal ? [signal, over.signal] : [over.signal]) });
   await Promise.race([slept.catch(() => {}), until]); // aborted: it is over
   over.abort();
 }

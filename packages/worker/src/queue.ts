@@ -176,10 +176,7 @@ export class JobSource {
 
   /** A job whose lock is held with this token already. */
   async find(id: string, token: string): Promise<TakenJob | undefined> {
-    const { backend } = this.#worker;
-    const data = await backend.getJobData(id);
-    const job = await this.#worker.following([data, id], token);
-    return job ? new TakenJob(job, token, this) : undefined;
+    return this.following([await this.#worker.backend.getJobData(id), id], token);
   }
 
   async following(answer: unknown, token: string): Promise<TakenJob | undefined> {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { ConnectorBinding } from '@mgpu/core/jobs';
+import { type ConnectorBinding, reportError } from '@mgpu/core/jobs';
 import { SettingsInvalidError } from './errors.ts';
 import type { KeepJobs } from './queue.ts';
 
@@ -46,8 +46,7 @@ export async function readSettings(path: string): Promise<HostSettings> {
   try {
     settings = JSON.parse(await readFile(path, 'utf8')) as HostSettings;
   } catch (cause) {
-    const problem = cause instanceof Error ? cause.message : String(cause);
-    throw new SettingsInvalidError({ path, problem }, { cause });
+    throw new SettingsInvalidError({ path, problem: reportError(cause).message }, { cause });
   }
   if (settings.v !== 1) throw new SettingsInvalidError({ path, problem: `version ${String(settings.v)} instead of 1` });
   return settings;

@@ -1,5 +1,5 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { type Clock, FileVersionError, type JobProgress, type Logger } from '@mgpu/core/jobs';
+import { rename, rm, writeFile } from 'node:fs/promises';
+import type { Clock, JobProgress, Logger } from '@mgpu/core/jobs';
 import type { EngineFault } from './engine-gate.ts';
 import { pause } from './pause.ts';
 
@@ -41,18 +41,6 @@ export const statusFile = (runDir: string, instance: string) => `${runDir}/${ins
 const beatMs = 2_000;
 const gapMs = 20;
 const temporary = (path: string) => `${path}.tmp`;
-
-/** Undefined while there is none. Throws `CORE_FILE_VERSION`. */
-export async function readStatus(path: string): Promise<WorkerStatus | undefined> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (text === undefined) return undefined;
-  const status = JSON.parse(text) as WorkerStatus;
-  if (status.v !== 1) throw new FileVersionError({ path, version: status.v, supported: 1 });
-  return status;
-}
 
 export async function removeStatus(path: string): Promise<void> {
   await Promise.all([rm(path, { force: true }), rm(temporary(path), { force: true })]);

@@ -1,5 +1,10 @@
-import { type Clock, type Probe, probeFail, probeOk } from '@mgpu/core';
-import { readStatus, type WorkerStatus } from './status-file.ts';
+import { type Clock, type Probe, probeFail, probeOk, versionedFile } from '@mgpu/core';
+import { z } from 'zod';
+import type { WorkerStatus } from './status-file.ts';
+
+/** Undefined while there is none. Throws `CORE_FILE_VERSION` or `CORE_FILE_INVALID`. */
+export const readStatus = (path: string): Promise<WorkerStatus | undefined> =>
+  versionedFile(path, 1, z.custom<WorkerStatus>()).read();
 
 /** Asks the status file of a worker; `verdict` is a reason when the answer is no. */
 function statusProbe(description: string, path: string, verdict: (status: WorkerStatus) => string | undefined): Probe {

@@ -1,12 +1,4 @@
-import {
-  type Clock,
-  type ConnectorBinding,
-  deadline,
-  type Logger,
-  redact,
-  reportError,
-  toMgpuError,
-} from '@mgpu/core/jobs';
+import { type Clock, type ConnectorBinding, type Logger, redact, toMgpuError } from '@mgpu/core/jobs';
 import type { Consumer } from './consumer.ts';
 import { Engine, loadConnector } from './engine.ts';
 import { cancelChannel } from './job-names.ts';
@@ -84,9 +76,10 @@ export class WorkerHost {
     this.#log.info('draining', { jobs: this.#jobs().map(({ id }) => id), drainMs });
     const drained = Promise.all(consumers.map((each) => each.drain()));
     if (!(await this.#within(drainMs, drained))) {
+      const left = this.#jobs().map(({ id }) => id);
       for (const each of consumers) each.abandon();
       await this.#within(letGoMs, drained);
-      this.#log.warn('left to the next worker', { jobs: this.#jobs().map(({ id }) => id) });
+      this.#log.warn('left to the next worker', { jobs: left });
     }
     this.#stop.abort();
     const close = async () => {
@@ -115,7 +108,7 @@ export class WorkerHost {
       return new Engine(connector, { settings: this.#settings, binding, link, clock: this.#clock, log, onChange });
     } catch (error) {
       const known = toMgpuError(error, `${endpoint.instance}: its connector failed`);
-      log.error(known.message, { error: reportError(known) });
+      log.error(known.message, { error: known });
       return { engine: endpoint.instance, kind, types, ready: false, reason: known.message };
     }
   }
@@ -161,7 +154,7 @@ export class WorkerHost {
     try {
       await Promise.all(this.#engines.flatMap(({ consumers }) => consumers.map(work)));
     } catch (error) {
-      if (!this.#stop.signal.aborted) this.#log.warn(problem, { error: reportError(error) });
+      if (!this.#stop.signal.aborted) this.#log.warn(problem, { error });
     }
   }
 
@@ -179,18 +172,13 @@ export class WorkerHost {
 
   /** Whether the work ended, well or not, within that time. */
   async #within(ms: number, work: Promise<unknown>): Promise<boolean> {
-    using limit = deadline(this.#clock, ms, () => undefined);
-    const late = new Promise<false>((resolve) => {
-      limit.signal.addEventListener('abort', () => resolve(false), { once: true });
-    });
-    const done = work.then(
-      () => true,
-      (error: unknown) => {
-        this.#log.warn('not everything could be closed', { error: reportError(error) });
-        return true;
-      },
-    );
-    // Awaited here: the deadline is dropped when this returns.
-    return await Promise.race([done, late]);
+    let isDone = false;
+    const ended = work
+      .catch((error: unknown) => this.#log.warn('not everything could be closed', { error }))
+      .then(() => {
+        isDone = true;
+      });
+    await pause(this.#clock, ms, { until: ended });
+    return isDone;
   }
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import {
   bootId,
   type ConnectorBinding,
+  gpuIndex,
   type Probes,
   ProcessService,
   type ProcessSpec,
@@ -49,7 +50,7 @@ export class WorkerService extends ProcessService<WorkerConfig> {
     run.defer(() => rm(this.#settingsFile, { force: true }));
     run.defer(() => removeStatus(this.statusFile));
     await removeStatus(this.statusFile);
-    await writeFileAtomically(this.#settingsFile, `${JSON.stringify(this.#settings())}\n`, 0o600);
+    await writeFileAtomically(this.#settingsFile, `${JSON.stringify(this.#settings())}\n`);
   }
 
   protected override command(): ProcessSpec {
@@ -112,8 +113,7 @@ export class WorkerService extends ProcessService<WorkerConfig> {
   /** The engines of this GPU that are to be fed. */
   #bindings(): ConnectorBinding[] {
     const { config, context, id } = this;
-    const gpu = typeof context.gpu === 'number' ? context.gpu : (context.gpu?.index ?? 0);
-    const there = context.machine.connectors(gpu);
+    const there = context.machine.connectors(gpuIndex(context.gpu) ?? 0);
     const { connectors: wanted } = config;
     if (wanted === 'all') return [...there];
     const kinds = there.map(({ kind }) => kind);

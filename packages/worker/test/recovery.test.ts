@@ -5,6 +5,14 @@ import { JobScripts } from '../src/job-scripts.ts';
 import { RedisLink } from '../src/redis.ts';
 import { ended, eventually, fixtureJob, Scene, TestMachine } from './harness.ts';
 
+/** What Redis sees when a worker of that name dies over the jobs it has, again and again. */
+async function dieOften(redis: string, owner: string, deaths: number): Promise<void> {
+  const link = new RedisLink({ url: redis, patient: true });
+  const scripts = new JobScripts(link, 'mgpu', 'fixture');
+  for (let death = 1; death <= deaths; death++) await scripts.takeOver(owner, `${death}:`, 60_000);
+  link.close();
+}
+
 /** The shortest there is. */
 const lockMs = 3_000;
 
@@ -59,11 +67,14 @@ describe.concurrent('a stop', () => {
     const { redis, client } = scene;
     await using machine = new TestMachine(redis, { config: { drainMs: 100 } });
     await machine.service.start();
+    const { owner } = machine.settings;
     const id = await client.submit(scene.slowJob('b'));
     await machine.until('submit', id);
     await machine.service.stop();
     expect(machine.service.status.lastExit).toMatchObject({ code: 0 });
     expect(await machine.until('abort', id)).toMatchObject({ reason: 'CORE_JOB_HANDOVER' });
+    // One more death would be too many: the handover is none.
+    await dieOften(redis.url, owner, 19);
     await machine.service.start();
     scene.finish('b');
     expect(await ended(client, id)).toMatchObject({
@@ -145,10 +156,7 @@ describe.concurrent('a worker that is killed', () => {
     const id = await client.submit(scene.slowJob('j'));
     await machine.until('submit', id);
     await killHost(machine);
-    const link = new RedisLink({ url: redis.url, patient: true });
-    const scripts = new JobScripts(link, 'mgpu', 'fixture');
-    for (let death = 1; death < 20; death++) await scripts.takeOver(owner, `${death}:`, 60_000);
-    link.close();
+    await dieOften(redis.url, owner, 19);
     await machine.service.start();
     expect(await ended(client, id)).toMatchObject({
       state: 'failed',

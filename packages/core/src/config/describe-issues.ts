@@ -6,7 +6,7 @@ import { childSchema, type JsonSchemaNode, knownKeys } from './json-schema.ts';
 /** Each problem in one clause: path, what is wrong, the value seen, a suggestion, and which variable it came from. */
 export function describeIssues(
   issues: readonly z.core.$ZodIssue[],
-  context: { input: unknown; jsonSchema: JsonSchemaNode; origins?: ReadonlyMap<string, string> },
+  context: { input: unknown; jsonSchema: JsonSchemaNode; origins: ReadonlyMap<string, string> },
 ): string[] {
   return issues.flatMap((issue) => {
     const path = issue.path.map(String);
@@ -19,9 +19,7 @@ export function describeIssues(
       });
     }
     const value = show(path, context.input);
-    const origin = [...(context.origins ?? [])].findLast(([prefix]) =>
-      `${path.join('.')}.`.startsWith(`${prefix}.`),
-    )?.[1];
+    const origin = [...context.origins].findLast(([prefix]) => `${path.join('.')}.`.startsWith(`${prefix}.`))?.[1];
     const message = `${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`;
     return [`${path.join('.') || 'the file'}: ${message}, got ${value}${origin ? ` from ${origin}` : ''}`];
   });

@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { resolve } from 'import-meta-resolve';
 import type { AnyServiceDefinition } from '../definition/define-service.ts';
 import { PluginError } from '../errors/core-errors.ts';
+import { reportError } from '../errors/mgpu-error.ts';
 
 /**
  * The definitions that the named packages export. A package is looked up as `import` would from each of the folders in
@@ -18,7 +19,7 @@ export async function loadPlugins(
       try {
         exported = (await import(find(name, bases))) as Record<string, unknown>;
       } catch (cause) {
-        throw new PluginError({ name, problem: cause instanceof Error ? cause.message : String(cause) }, { cause });
+        throw new PluginError({ name, problem: reportError(cause).message }, { cause });
       }
       const found = Object.values(exported).filter(isDefinition);
       if (found.length === 0) throw new PluginError({ name, problem: 'it exports no service definition' });

@@ -23,6 +23,9 @@ interface GpuFacts {
   readonly pciBusId?: string;
 }
 
+/** The index of a GPU that is known, or only named by it. */
+export const gpuIndex = (gpu: Gpu | number | undefined) => (typeof gpu === 'object' ? gpu.index : gpu);
+
 /**
  * The environment that makes a process see exactly this GPU: by UUID, never by index; inside it counts in PCI bus
  * order. Without a real GPU nothing is visible.

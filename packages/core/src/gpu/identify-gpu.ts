@@ -5,7 +5,7 @@ import { type NvidiaSmiOptions, queryGpus } from './nvidia-smi.ts';
 /** For a service used alone: the GPU behind an index, by asking nvidia-smi. Without any GPU, index 0 is the CPU. */
 export async function identifyGpu(
   gpu: Gpu | number | undefined,
-  options: Pick<NvidiaSmiOptions, 'signal' | 'env'> = {},
+  options: Pick<NvidiaSmiOptions, 'signal' | 'env'>,
 ): Promise<Gpu | undefined> {
   if (typeof gpu !== 'number') return gpu;
   const { rows = [], problem } = (await queryGpus(options)) ?? {};

@@ -1,6 +1,6 @@
 // What runs inside a worker process: the job envelope, the connector contract and errors, without the machinery.
 export { abortable, type Clock, deadline, systemClock } from '../clock.ts';
-export { FileVersionError, JobHandoverError } from '../errors/core-errors.ts';
+export { JobHandoverError } from '../errors/core-errors.ts';
 export { defineError, type ErrorClass, type ErrorDefinition } from '../errors/define-error.ts';
 export {
   type ErrorReport,
@@ -10,7 +10,7 @@ export {
   toMgpuError,
 } from '../errors/mgpu-error.ts';
 export { problemsOf } from '../errors/problems-of.ts';
-export { type LogFields, type Logger, type LogLevel, silentLogger } from '../logs/logger.ts';
+export { type LogFields, type Logger, type LogLevel, loggerTo, silentLogger } from '../logs/logger.ts';
 export { redact } from '../logs/redact.ts';
 export type { Endpoint } from '../service/types.ts';
 export {

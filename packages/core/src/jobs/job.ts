@@ -90,7 +90,7 @@ export interface JobQueue {
   submit(request: JobRequest): Promise<string>;
   /** `CORE_JOB_UNKNOWN` when there is no such job. */
   get(id: string): Promise<JobStatus>;
-  /** Waiting: removed. Running: the engine is interrupted. Ended: nothing. */
+  /** Waiting: ends as cancelled without running. Running: the engine is interrupted. Ended: nothing. */
   cancel(id: string): Promise<void>;
   /** From the present state to `ended`; ends early only by the signal. */
   watch(id: string, options?: { signal?: AbortSignal }): AsyncIterable<JobEvent>;

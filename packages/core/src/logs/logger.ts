@@ -13,6 +13,21 @@ export interface Logger {
   child(fields: LogFields): Logger;
 }
 
+/** A logger in front of one function, which gets the fields of its children, too. */
+export function loggerTo(
+  write: (level: LogLevel, message: string, fields: LogFields) => void,
+  own: LogFields = {},
+): Logger {
+  const at = (level: LogLevel) => (message: string, fields?: LogFields) => write(level, message, { ...own, ...fields });
+  return {
+    error: at('error'),
+    warn: at('warn'),
+    info: at('info'),
+    debug: at('debug'),
+    child: (fields) => loggerTo(write, { ...own, ...fields }),
+  };
+}
+
 export const silentLogger: Logger = {
   error() {},
   warn() {},

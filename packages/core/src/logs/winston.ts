@@ -1,6 +1,7 @@
 import winston from 'winston';
 import 'winston-daily-rotate-file';
-import type { LogFields, Logger, LogLevel } from './logger.ts';
+import { reportError } from '../errors/mgpu-error.ts';
+import { type LogFields, type Logger, type LogLevel, loggerTo } from './logger.ts';
 import { redact } from './redact.ts';
 
 /** How the daemon's own log is kept. */
@@ -32,7 +33,8 @@ export function createDaemonLog(options: DaemonLogOptions = {}): DaemonLog {
   const { dir, level = 'info', console = false } = options;
   let isReported = false;
   const report = (error: unknown) => {
-    if (!isReported) process.stderr.write(`mgpu: the daemon log in ${dir} cannot be written: ${messageOf(error)}\n`);
+    if (!isReported)
+      process.stderr.write(`mgpu: the daemon log in ${dir} cannot be written: ${reportError(error).message}\n`);
     isReported = true;
   };
   const file = dir === undefined ? undefined : openFile(dir, options, report);
@@ -70,7 +72,7 @@ export function createDaemonLog(options: DaemonLogOptions = {}): DaemonLog {
     }
   };
   return {
-    log: loggerTo(write, {}),
+    log: loggerTo(write),
     close: () => {
       closed ??= close();
       return closed;
@@ -102,16 +104,3 @@ function openFile(
     return undefined;
   }
 }
-
-function loggerTo(write: (level: LogLevel, message: string, fields: LogFields) => void, own: LogFields): Logger {
-  const at = (level: LogLevel) => (message: string, fields?: LogFields) => write(level, message, { ...own, ...fields });
-  return {
-    error: at('error'),
-    warn: at('warn'),
-    info: at('info'),
-    debug: at('debug'),
-    child: (fields) => loggerTo(write, { ...own, ...fields }),
-  };
-}
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -4,7 +4,7 @@ import type { Layout } from '../files/layout.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import type { Logger } from '../logs/logger.ts';
 import type { BaseService } from '../service/base-service.ts';
-import type { MachineView } from '../service/context.ts';
+import { isAskedFor, type MachineView } from '../service/context.ts';
 import type { Endpoint, ServiceStatus } from '../service/types.ts';
 import type { MachinePlan, PlannedInstance } from './plan.ts';
 
@@ -34,15 +34,10 @@ export function createInstances(
   const view: MachineView = {
     machineId,
     instances: options.statuses,
-    endpoints: ({ kind, gpu } = {}) =>
+    endpoints: (filter = {}) =>
       [...instances.values()]
         .map(({ service }) => service.endpoint)
-        .filter((each): each is Endpoint => each !== undefined)
-        .filter(
-          (each) =>
-            (kind === undefined || each.kind === kind) &&
-            (gpu === undefined || each.gpu === undefined || each.gpu === gpu),
-        ),
+        .filter((each): each is Endpoint => each !== undefined && isAskedFor(each, filter)),
     connectors: (gpu) =>
       [...instances.values()].flatMap(({ definition, service, gpu: own }): ConnectorBinding[] => {
         const { endpoint } = service;

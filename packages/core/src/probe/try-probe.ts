@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { reportError } from '../errors/mgpu-error.ts';
 import { type Probe, type ProbeContext, type ProbeOutcome, probeFail } from './probe.ts';
 
 /** Milliseconds a timer may be late before this process counts as stalled. */
@@ -48,6 +49,6 @@ async function attempt(probe: Probe, context: ProbeContext): Promise<ProbeOutcom
   try {
     return await probe.attempt(context);
   } catch (error) {
-    return { outcome: 'unknown', reason: error instanceof Error ? error.message : String(error) };
+    return { outcome: 'unknown', reason: reportError(error).message };
   }
 }

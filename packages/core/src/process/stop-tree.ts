@@ -4,15 +4,11 @@ import type { Logger } from '../logs/logger.ts';
 import { isAlive, type ProcessFacts, signalProcess } from './process-table.ts';
 import { findTree, type TreeIdentity } from './process-tree.ts';
 
-/** How a process is asked to end, and how long it may take. */
-export interface StopPlan {
+export interface StopTreeOptions {
   /** Sent to the leader alone, so that masters can end their children in order. */
   readonly stopSignal: NodeJS.Signals;
   /** Milliseconds the leader has before the rest of its tree is told. */
   readonly graceMs: number;
-}
-
-export interface StopTreeOptions extends StopPlan {
   readonly instance: string;
   readonly clock: Clock;
   /** Hears of whatever had to be killed. */

@@ -10,7 +10,7 @@ export async function askHealth(
 ): Promise<HealthClaim | undefined> {
   const asked = readiness ?? startup;
   if (!asked) return undefined;
-  const answer = await tryProbe(asked.probe, { timeoutMs: asked.timeoutMs ?? 3_000, ...options });
+  const answer = await tryProbe(asked.probe, { timeoutMs: asked.timeoutMs ?? (readiness ? 3_000 : 5_000), ...options });
   if (answer.outcome === 'ok') return { health: 'ready' };
   if (answer.outcome === 'unknown') return { health: 'unknown', reason: answer.reason };
   return { health: 'notReady', reason: answer.outcome === 'fail' ? answer.reason : answer.error.message };

@@ -2,7 +2,7 @@ import { abortable } from '../clock.ts';
 import { Emitter } from '../emitter.ts';
 import { StartAbortedError, StopIncompleteError } from '../errors/core-errors.ts';
 import { reportError, toMgpuError } from '../errors/mgpu-error.ts';
-import type { Gpu } from '../gpu/gpu.ts';
+import { type Gpu, gpuIndex } from '../gpu/gpu.ts';
 import { redact } from '../logs/redact.ts';
 import type { ProbeContext, Probes } from '../probe/probe.ts';
 import { waitUntilReady } from '../probe/wait-until-ready.ts';
@@ -91,7 +91,7 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
 
   get status(): ServiceStatus {
     const { endpoint } = this;
-    const gpu = this.gpu?.index ?? (typeof this.context.gpu === 'number' ? this.context.gpu : undefined);
+    const gpu = gpuIndex(this.gpu ?? this.context.gpu);
     const { health, reason: worry } = this.#health;
     const reason = this.#reason ?? (worry === undefined ? undefined : { message: worry });
     return {

@@ -18,6 +18,11 @@ export interface MachineView {
   instances(): readonly ServiceStatus[];
 }
 
+/** Whether an endpoint is among those that a filter asks for; one that is of no GPU serves all. */
+export const isAskedFor = ({ kind, gpu }: Endpoint, wanted: { kind?: string; gpu?: number }): boolean =>
+  (wanted.kind === undefined || kind === wanted.kind) &&
+  (wanted.gpu === undefined || gpu === undefined || gpu === wanted.gpu);
+
 /** Everything an instance gets from whoever holds it; a service alone gets `standaloneContext`. */
 export interface ServiceContext {
   readonly id: string;

@@ -30,12 +30,12 @@ export interface ConformanceOptions {
  */
 export function serviceConformance({ definition, config, context, test }: ConformanceOptions): void {
   const settings: unknown = definition.schema.parse(config);
+  const installIn = ({ layout, log, clock, env, machine }: ServiceContext) =>
+    definition.install?.({ layout, log, clock, env, machine, signal: new AbortController().signal }, settings);
   const inContext = (body: (service: BaseService<object>, context: ServiceContext) => Promise<void>) => async () => {
     const held = await context();
-    const signal = new AbortController().signal;
-    const { layout, log, clock, env, machine } = held;
     try {
-      await definition.install?.({ layout, log, clock, env, machine, signal }, settings);
+      await installIn(held);
       const service = definition.create(settings, held);
       try {
         await body(service, held);
@@ -65,8 +65,7 @@ export function serviceConformance({ definition, config, context, test }: Confor
   test(
     `${definition.kind}: install can be repeated`,
     inContext(async (_, held) => {
-      const { layout, log, clock, env, machine } = held;
-      await definition.install?.({ layout, log, clock, env, machine, signal: new AbortController().signal }, settings);
+      await installIn(held);
     }),
   );
 

@@ -3,7 +3,7 @@ import { layoutOf } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
-import { instanceId, type ServiceContext } from '../service/context.ts';
+import { instanceId, isAskedFor, type ServiceContext } from '../service/context.ts';
 import type { Endpoint } from '../service/types.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -46,12 +46,7 @@ export function testContext(options: TestContextOptions): ServiceContext & Dispo
       machineId: 'test',
       instances: () => [],
       connectors: () => connectors,
-      endpoints: (filter = {}) =>
-        endpoints.filter(
-          (each) =>
-            (filter.kind === undefined || each.kind === filter.kind) &&
-            (filter.gpu === undefined || each.gpu === undefined || each.gpu === filter.gpu),
-        ),
+      endpoints: (filter = {}) => endpoints.filter((each) => isAskedFor(each, filter)),
     },
     [Symbol.dispose]: () => folder[Symbol.dispose](),
   };

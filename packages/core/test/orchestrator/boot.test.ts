@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { type BootPhase, type BootReport, BootTrace, mockGpus, type Run } from '@mgpu/core';
 import { fakeClock, record } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
-import { eventually, failureOf, temporaryFolder } from '../support.ts';
-import { broken, machine, statesOf, untilCancelled, workshop } from './machine.ts';
+import { broken, eventually, failureOf, temporaryFolder } from '../support.ts';
+import { machine, statesOf, untilCancelled, workshop } from './machine.ts';
 
 describe('a boot', () => {
   test('starts at the same time what does not depend on each other', async () => {

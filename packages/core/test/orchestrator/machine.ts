@@ -9,7 +9,7 @@ import {
   gpuSelectionSchema,
   type Logger,
   layoutOf,
-  MgpuError,
+  type MgpuError,
   mockGpus,
   Orchestrator,
   type RestartPolicy,
@@ -19,8 +19,6 @@ import {
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { temporaryFolder } from '../support.ts';
-
-export const broken = (message = 'broken') => new MgpuError(message, { code: 'TEST_BROKEN' });
 
 const schema = z.strictObject({ enabled: z.boolean().default(true), gpus: gpuSelectionSchema });
 

@@ -1,8 +1,8 @@
 import { type InstanceStatus, type Orchestrator, type RestartPolicy, type Run, silentLogger } from '@mgpu/core';
 import { fakeClock, record } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
-import { eventually, failureOf } from '../support.ts';
-import { broken, machine, statesOf, untilCancelled, workshop } from './machine.ts';
+import { broken, eventually, failureOf, seeded } from '../support.ts';
+import { machine, statesOf, untilCancelled, workshop } from './machine.ts';
 
 describe('stopping a machine', () => {
   test('goes in reverse order, what is independent at the same time', async () => {
@@ -442,11 +442,7 @@ describe('whoever watches a machine', () => {
 test('any order of commands at once leaves at most one run an instance, and nothing when the last was a stop', async () => {
   const eager: RestartPolicy = { decide: () => ({ restart: true, delayMs: 1, reason: 'again' }) };
   for (let seed = 1; seed <= 120; seed++) {
-    let state = seed;
-    const random = (n: number) => {
-      state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
-      return Math.floor((state / 2_147_483_648) * n);
-    };
+    const random = seeded(seed);
     const clock = fakeClock();
     const { define, live, runs } = workshop();
     const over: string[] = [];

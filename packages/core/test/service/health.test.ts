@@ -1,7 +1,8 @@
 import { probeFail, probeOk } from '@mgpu/core';
 import { fakeClock } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
-import { broken, errorLog, scripted } from './scripted.ts';
+import { broken } from '../support.ts';
+import { errorLog, scripted } from './scripted.ts';
 
 describe('health', () => {
   test('without anybody to ask is ready while it runs', async () => {

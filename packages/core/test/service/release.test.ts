@@ -1,8 +1,8 @@
 import { type Logger, type Run, silentLogger } from '@mgpu/core';
 import { fakeClock } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
-import { failureOf } from '../support.ts';
-import { broken, errorLog, scripted } from './scripted.ts';
+import { broken, failureOf } from '../support.ts';
+import { errorLog, scripted } from './scripted.ts';
 
 describe('a run releases what it acquired', () => {
   const order = (released: string[]) => (run: Run) => {
@@ -46,17 +46,14 @@ describe('a run releases what it acquired', () => {
   });
 
   test('before its state says that it is over', async () => {
-    const { service, states } = scripted({ onStart: (run) => run.defer(() => states.events.at(-1)?.state) });
     const seen: (string | undefined)[] = [];
-    const { service: other, states: others } = scripted({
-      onStart: (run) => run.defer(() => seen.push(others.events.at(-1)?.state)),
+    const { service, states } = scripted({
+      onStart: (run) => run.defer(() => seen.push(states.events.at(-1)?.state)),
     });
     await service.start();
-    await other.start();
-    await other.stop();
     await service.stop();
     expect(seen).toEqual(['stopping']);
-    expect(others.events.map(({ state }) => state)).toEqual(['starting', 'running', 'stopping', 'stopped']);
+    expect(states.events.map(({ state }) => state)).toEqual(['starting', 'running', 'stopping', 'stopped']);
   });
 
   test('at once when the run is over already', async () => {

@@ -1,4 +1,4 @@
-import { BaseService, type Clock, type Logger, MgpuError, type Probes, type Run } from '@mgpu/core';
+import { BaseService, type Clock, type Logger, type Probes, type Run } from '@mgpu/core';
 import { type Recorder, record, testContext } from '@mgpu/core/testing';
 import { onTestFinished } from 'vitest';
 
@@ -44,8 +44,6 @@ export function scripted(
   const service = new Scripted(script, context);
   return { service, states: record<Seen>(service, 'status') };
 }
-
-export const broken = (message: string) => new MgpuError(message, { code: 'TEST_BROKEN' });
 
 /** A logger that passes on the text of errors. */
 export function errorLog(onError: (message: string) => void): Logger {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { failureOf } from '../support.ts';
-import { broken, scripted } from './scripted.ts';
+import { broken, failureOf, seeded } from '../support.ts';
+import { scripted } from './scripted.ts';
 
 describe('starting and stopping', () => {
   test('constructing does nothing', () => {
@@ -168,11 +168,7 @@ describe('starting and stopping', () => {
   test('in any order, many at once, end as the last of them says and never run twice', async () => {
     // The order is random but written down by its seed, so that a failure can be repeated.
     for (let seed = 1; seed <= 300; seed++) {
-      let state = seed;
-      const random = (n: number) => {
-        state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
-        return Math.floor((state / 2_147_483_648) * n);
-      };
+      const random = seeded(seed);
       let most = 0;
       const { service } = scripted({
         onStart: async (run) => {
