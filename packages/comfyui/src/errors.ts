@@ -44,7 +44,7 @@ export const ComfyUIBadAnswerError = defineError<{ url: string; problem: string 
   hint: 'check that this is a ComfyUI and nothing in between changes its answers',
 });
 
-/** Any other status than 200. */
+/** A status below 500 that is not 200. */
 export const ComfyUIRefusedError = defineError<{ request: string; status: number; answer: string }>({
   code: 'COMFYUI_REFUSED',
   message: ({ request, status, answer }) =>
