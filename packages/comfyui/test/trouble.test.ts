@@ -114,7 +114,7 @@ test('an engine that gives prompts ids of its own is too old, and keeps none of 
   await using connector = connect(engine, {}, { url: proxy.url });
   await expect(connector.run(job({ prompt: invertGraph() }), testIo())).rejects.toMatchObject({
     code: 'COMFYUI_TOO_OLD',
-    details: { fault: 'permanent' },
+    retryable: false,
   });
   expect(deleted).toEqual(['{"delete":["own"]}']);
 });

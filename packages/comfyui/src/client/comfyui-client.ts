@@ -85,7 +85,7 @@ export class ComfyUIClient implements AsyncDisposable {
       // Nobody would ever ask for it under that id.
       await this.deletePending([prompt_id], { signal });
       const observed = 'gave a prompt an id of its own';
-      throw new ComfyUITooOldError({ where: this.url.href, observed, fault: 'permanent' });
+      throw new ComfyUITooOldError({ where: this.url.href, observed });
     }
     return { promptId, number, nodeErrors: node_errors };
   }
@@ -135,8 +135,7 @@ export class ComfyUIClient implements AsyncDisposable {
       overwrite: String(overwrite),
       image: { name, content },
     };
-    const tooLarge = () =>
-      new ComfyUIUploadTooLargeError({ name, bytes: content.size, url: this.url.href, fault: 'permanent' });
+    const tooLarge = () => new ComfyUIUploadTooLargeError({ name, bytes: content.size, url: this.url.href });
     const answer = await this.#transport.request('POST', 'upload/image', { form, signal }).catch(async (error) => {
       // The engine cuts the line in the middle of what is over its limit; asked about it only then.
       if (!signal?.aborted && content.size + formBytes > (await this.#uploadLimit())) throw tooLarge();
