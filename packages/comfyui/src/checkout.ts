@@ -1,8 +1,8 @@
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { findProgram, type Layout } from '@mgpu/core';
 import { ComfyUIDirMissingError, ComfyUIPythonMissingError } from './errors.ts';
+import { ignoreMissing } from './ignore.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -43,30 +43,19 @@ async function whyNoFile(dir: string, main: string): Promise<string | undefined>
 }
 
 async function findPython(dir: string, given: string | undefined, env: Environment): Promise<string> {
-  if (given !== undefined) {
-    const found = await findProgram([given.includes('/') ? resolve(given) : given], env);
-    if (found !== undefined) return found;
-    throw new ComfyUIPythonMissingError({ python: given, problem: 'does not exist or may not be executed' });
-  }
-  for (const venv of [join(dir, 'venv'), join(dir, '.venv')]) {
-    if ((await stat(venv).catch(ignoreMissing)) === undefined) continue;
-    const python = join(venv, 'bin', 'python');
-    if (await isExecutable(python)) return python;
-    // Silently taking another Python would end in a missing module somewhere else.
-    throw new ComfyUIPythonMissingError({ python, problem: 'does not exist or may not be executed' });
-  }
-  const found = await findProgram(['python3'], env);
+  const wanted = given ?? (await pythonOfVenv(dir));
+  const python = wanted ?? 'python3';
+  const found = await findProgram([python.includes('/') ? resolve(python) : python], env);
   if (found !== undefined) return found;
-  throw new ComfyUIPythonMissingError({ python: 'python3', problem: `is not in PATH, and ${dir} has no venv` });
+  const problem =
+    wanted === undefined ? `is not in PATH, and ${dir} has no venv` : 'does not exist or may not be executed';
+  throw new ComfyUIPythonMissingError({ python, problem });
 }
 
-const isExecutable = (path: string) =>
-  access(path, constants.X_OK).then(
-    () => true,
-    () => false, // missing or forbidden: both mean no
-  );
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
-  throw error;
+/** Of the first venv, usable or not: silently taking another Python would end in a missing module somewhere else. */
+async function pythonOfVenv(dir: string): Promise<string | undefined> {
+  for (const venv of [join(dir, 'venv'), join(dir, '.venv')]) {
+    if (await stat(venv).catch(ignoreMissing)) return join(venv, 'bin', 'python');
+  }
+  return undefined;
 }

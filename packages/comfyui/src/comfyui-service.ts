@@ -1,6 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import {
+  cpuGpu,
   type Endpoint,
+  gpuIndex,
   httpProbe,
   type Probes,
   ProcessService,
@@ -34,14 +36,13 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
   }
 
   get port(): number {
-    const { gpu } = this.context;
-    return this.config.port ?? defaults.basePort + (typeof gpu === 'object' ? gpu.index : (gpu ?? 0));
+    return this.config.port ?? defaults.basePort + (gpuIndex(this.context.gpu) ?? 0);
   }
 
   override get endpoint(): Endpoint {
-    const { layout, gpu } = this.context;
+    const { layout } = this.context;
     const { output, temp } = instanceFolders(layout, this.id);
-    const index = typeof gpu === 'object' ? gpu.index : gpu;
+    const index = gpuIndex(this.context.gpu);
     return {
       instance: this.id,
       kind: 'comfyui',
@@ -110,5 +111,5 @@ function alone({ gpu, root, cpu }: ComfyUIOptions): ServiceContext {
   const context = standaloneContext({ kind: 'comfyui', ...place, ...(gpu === undefined ? {} : { gpu }) });
   if (gpu === undefined || !cpu) return context;
   // On the CPU no driver is asked: the number only names the instance and its port.
-  return { ...context, gpu: { index: gpu, mode: 'cpu', name: 'CPU', memoryMiB: 0 } };
+  return { ...context, gpu: cpuGpu(gpu) };
 }

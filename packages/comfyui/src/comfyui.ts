@@ -2,15 +2,16 @@ import {
   booleanFromText,
   defineService,
   type Finding,
+  findingOf,
+  gpuIndex,
   instanceId,
   numberFromText,
-  reportError,
+  toMgpuError,
   wordsFromText,
 } from '@mgpu/core';
 import { findEngine } from './checkout.ts';
 import { ComfyUIService } from './comfyui-service.ts';
 import { comfyuiSchema } from './config.ts';
-import { makeSharedFolders } from './model-folders.ts';
 
 /** ComfyUI as a service of the machine: one instance per GPU, jobs of type `comfyui`. */
 export const comfyui = defineService({
@@ -37,12 +38,10 @@ export const comfyui = defineService({
     module: new URL('../dist/connector.js', import.meta.url),
   },
   async install({ layout, env }, config) {
-    await makeSharedFolders(layout);
     await findEngine(config, { layout, env });
   },
   create({ basePort, enabled: _enabled, gpus: _gpus, ...options }, context) {
-    const index = typeof context.gpu === 'object' ? context.gpu.index : (context.gpu ?? 0);
-    return new ComfyUIService({ ...options, port: basePort + index }, context);
+    return new ComfyUIService({ ...options, port: basePort + (gpuIndex(context.gpu) ?? 0) }, context);
   },
   ports: ({ basePort }, gpus) => gpus.map((gpu) => ({ instance: instanceId('comfyui', gpu), port: basePort + gpu })),
   async doctor(config, { layout, env }): Promise<readonly Finding[]> {
@@ -54,8 +53,7 @@ export const comfyui = defineService({
           : `ComfyUI in ${dir}, run by ${file}`;
       return [{ level: 'ok', message }];
     } catch (error) {
-      const { message, hint } = reportError(error);
-      return [{ level: 'error', message, ...(hint === undefined ? {} : { hint }) }];
+      return [findingOf(toMgpuError(error, 'comfyui'), 'error')];
     }
   },
 });

@@ -2,7 +2,7 @@ import { gpuSelectionSchema } from '@mgpu/core';
 import { z } from 'zod';
 
 /** Flags with which one instance is kept apart from the others and where it is reached; they are mgpu's to give. */
-export const ownFlags = [
+const ownFlags = [
   '--listen',
   '--port',
   '--output-directory',

@@ -44,7 +44,7 @@ export const ComfyUIBadAnswerError = defineError<{ url: string; problem: string 
   hint: 'check that this is a ComfyUI and nothing in between changes its answers',
 });
 
-/** Any other status than 200. */
+/** A status below 500 that is not 200. */
 export const ComfyUIRefusedError = defineError<{ request: string; status: number; answer: string }>({
   code: 'COMFYUI_REFUSED',
   message: ({ request, status, answer }) =>
@@ -69,7 +69,7 @@ export const ComfyUIEventsLostError = defineError<{ url: string; behind: number 
 export const minVersion = '0.3.57';
 
 /** The engine does not understand what is relied on. */
-export const ComfyUITooOldError = defineError<{ where: string; observed: string; fault: 'permanent' }>({
+export const ComfyUITooOldError = defineError<{ where: string; observed: string }>({
   code: 'COMFYUI_TOO_OLD',
   message: ({ where, observed }) =>
     `${where}: this ComfyUI ${observed}; ${minVersion} is the oldest that mgpu can drive`,
@@ -77,12 +77,7 @@ export const ComfyUITooOldError = defineError<{ where: string; observed: string;
 });
 
 /** A file is above the engine's `--max-upload-size`. */
-export const ComfyUIUploadTooLargeError = defineError<{
-  name: string;
-  bytes: number;
-  url: string;
-  fault: 'permanent';
-}>({
+export const ComfyUIUploadTooLargeError = defineError<{ name: string; bytes: number; url: string }>({
   code: 'COMFYUI_UPLOAD_TOO_LARGE',
   message: ({ name, bytes, url }) =>
     `ComfyUI at ${url} takes no file as large as ${name} with its ${Math.ceil(bytes / 1024 ** 2)} MB`,
@@ -96,7 +91,6 @@ export const ComfyUIPromptInvalidError = defineError<{
   /** The engine's own `node_errors`. */
   nodeErrors: unknown;
   problems: readonly string[];
-  fault: 'permanent';
 }>({
   code: 'COMFYUI_PROMPT_INVALID',
   message: ({ problems }) =>
@@ -105,14 +99,14 @@ export const ComfyUIPromptInvalidError = defineError<{
 });
 
 /** A job's input is no workflow in API format, or its uploads do not fit it. */
-export const ComfyUIInputInvalidError = defineError<{ problems: readonly string[]; fault: 'permanent' }>({
+export const ComfyUIInputInvalidError = defineError<{ problems: readonly string[] }>({
   code: 'COMFYUI_INPUT_INVALID',
   message: ({ problems }) => `the input of a comfyui job is not valid: ${problems.join('; ')}`,
   hint: 'give { prompt: <workflow in API format> }; in ComfyUI: Workflow → Export (API)',
 });
 
 /** A job's file is not on this machine or cannot be read. */
-export const ComfyUIUploadMissingError = defineError<{ path: string; problem: string; fault: 'permanent' }>({
+export const ComfyUIUploadMissingError = defineError<{ path: string; problem: string }>({
   code: 'COMFYUI_UPLOAD_MISSING',
   message: ({ path, problem }) => `the file to upload, ${path}, cannot be read: ${problem}`,
 });
@@ -129,14 +123,14 @@ const failedNode = ({ engine, node, nodeType, exceptionType, exceptionMessage }:
   `${engine}: node ${node} (${nodeType}) failed with ${exceptionType}: ${exceptionMessage}`;
 
 /** A node raised an exception: the same again would fail again. */
-export const ComfyUIExecutionFailedError = defineError<NodeFailure & { fault: 'permanent' }>({
+export const ComfyUIExecutionFailedError = defineError<NodeFailure>({
   code: 'COMFYUI_EXECUTION_FAILED',
   message: failedNode,
   hint: 'details.traceback is what the node said; its inputs or the node itself need a change',
 });
 
 /** A node found too little memory on the GPU: it may do another time. */
-export const ComfyUIOutOfMemoryError = defineError<NodeFailure & { fault: 'retryable' }>({
+export const ComfyUIOutOfMemoryError = defineError<NodeFailure>({
   code: 'COMFYUI_OUT_OF_MEMORY',
   retryable: true,
   message: failedNode,
@@ -166,7 +160,7 @@ export const ComfyUIEngineLostError = defineError<{
 });
 
 /** The engine died of the same job more than once. */
-export const ComfyUIJobKillsEngineError = defineError<{ engine: string; deaths: number; fault: 'permanent' }>({
+export const ComfyUIJobKillsEngineError = defineError<{ engine: string; deaths: number }>({
   code: 'COMFYUI_JOB_KILLS_ENGINE',
   message: ({ engine, deaths }) =>
     `${engine}: ended ${deaths} times while it ran this job; it is not given to it again`,
@@ -174,14 +168,14 @@ export const ComfyUIJobKillsEngineError = defineError<{ engine: string; deaths: 
 });
 
 /** A prompt was interrupted, and not by a cancel of its job. */
-export const ComfyUIInterruptedError = defineError<{ engine: string; node: string; fault: 'permanent' }>({
+export const ComfyUIInterruptedError = defineError<{ engine: string; node: string }>({
   code: 'COMFYUI_INTERRUPTED',
   message: ({ engine, node }) => `${engine}: somebody else interrupted the job at node ${node}`,
   hint: 'submit it again if that was not meant',
 });
 
 /** A prompt disappeared from an engine's queue that ran all the time. */
-export const ComfyUIPromptRemovedError = defineError<{ engine: string; promptId: string; fault: 'permanent' }>({
+export const ComfyUIPromptRemovedError = defineError<{ engine: string; promptId: string }>({
   code: 'COMFYUI_PROMPT_REMOVED',
   message: ({ engine, promptId }) => `${engine}: somebody else removed prompt ${promptId} from its queue`,
   hint: 'submit the job again if that was not meant',

@@ -1,6 +1,7 @@
 import { mkdir, realpath, rm, rmdir, symlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from '@mgpu/core';
+import { ignore, ignoreMissing } from './ignore.ts';
 
 /**
  * Makes `link` a symbolic link to the shared workflows, so that every instance shows and saves the same ones. A folder with
@@ -8,7 +9,7 @@ import type { Logger } from '@mgpu/core';
  */
 export async function linkWorkflows(link: string, target: string, log: Logger): Promise<void> {
   await mkdir(dirname(link), { recursive: true });
-  const present = await realpath(link).catch(ignore('ENOENT'));
+  const present = await realpath(link).catch(ignoreMissing);
   if (present === (await realpath(target))) return;
   if (present !== undefined) {
     const isRemoved = await rmdir(link).then(() => true, ignore('ENOTEMPTY', 'EEXIST', 'ENOTDIR'));
@@ -20,9 +21,3 @@ export async function linkWorkflows(link: string, target: string, log: Logger): 
   await rm(link, { force: true }); // a link that leads nowhere any more
   await symlink(target, link);
 }
-
-const ignore =
-  (...codes: readonly string[]) =>
-  (error: NodeJS.ErrnoException): undefined => {
-    if (!codes.includes(error.code ?? '')) throw error;
-  };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Layout } from '@mgpu/core';
 import { stringify } from 'yaml';
 
-/** ComfyUI's model types and, under `shared/models`, the folders each is looked for in. The first one is made. */
+/** ComfyUI's model types and, under `shared/models`, the folders each is looked for in. Its own is made. */
 const folders: Readonly<Record<string, readonly string[]>> = {
   checkpoints: ['checkpoints'],
   configs: ['configs'],
@@ -38,8 +38,8 @@ export const sharedFolders = ({ shared }: Layout) => ({
 /** Makes the shared folders; those that are there stay as they are. */
 export async function makeSharedFolders(layout: Layout): Promise<void> {
   const { models, customNodes, workflows, input } = sharedFolders(layout);
-  const first = Object.values(folders).map(([name = '']) => join(models, name));
-  await Promise.all([customNodes, workflows, input, ...first].map((path) => mkdir(path, { recursive: true })));
+  const ofTypes = Object.keys(folders).map((type) => join(models, type));
+  await Promise.all([customNodes, workflows, input, ...ofTypes].map((path) => mkdir(path, { recursive: true })));
 }
 
 /**

@@ -1,10 +1,7 @@
 import { type HttpExpectation, httpProbe, type Probe, portHolder } from '@mgpu/core';
-import { z } from 'zod';
+import { statsSchema } from './client/answers.ts';
+import type { SystemStats } from './client/types.ts';
 import { ComfyUIForeignProcessError, ComfyUITooOldError, minVersion } from './errors.ts';
-
-const statsSchema = z.object({
-  system: z.object({ argv: z.array(z.string()), comfyui_version: z.string().optional() }),
-});
 
 /**
  * Asks `/system_stats` and believes only a process that was started with our port and our output folder. The wait ends with
@@ -23,14 +20,14 @@ export function ownProcessProbe(options: { instance: string; url: URL; outputDir
     }
     if (version !== undefined && !isOlder(version)) return true;
     const observed = version === undefined ? 'tells no version' : `is version ${version}`;
-    return new ComfyUITooOldError({ where: instance, observed, fault: 'permanent' });
+    return new ComfyUITooOldError({ where: instance, observed });
   };
   return httpProbe(new URL('system_stats', url), { expect });
 }
 
 const isOlder = (version: string) => version.localeCompare(minVersion, 'en', { numeric: true }) < 0;
 
-function readSystem(body: string): z.output<typeof statsSchema>['system'] | undefined {
+function readSystem(body: string): SystemStats['system'] | undefined {
   try {
     return statsSchema.parse(JSON.parse(body)).system;
   } catch {

@@ -55,15 +55,32 @@ test('answers that make no sense are told with what they are', async () => {
   await using shape = await answering(200, '{"queue_running":[["no number","id"]]}');
   await using other = new ComfyUIClient(shape.url);
   await expect(other.queue()).rejects.toMatchObject({ message: expect.stringContaining('queue_running.0.0') });
-  await using broken = await answering(500, '500 Internal Server Error\n\nServer got itself in trouble');
-  await using third = new ComfyUIClient(broken.url);
-  await expect(third.queue()).rejects.toMatchObject({
-    message: expect.stringContaining('status 500 500 Internal Server Error'),
-  });
-  await expect(third.free()).rejects.toMatchObject({ code: 'COMFYUI_REFUSED', details: { status: 500 } });
   await using forbidden = await answering(403, '');
-  await using fourth = new ComfyUIClient(forbidden.url);
-  await expect(fourth.submit({})).rejects.toMatchObject({ code: 'COMFYUI_REFUSED', details: { status: 403 } });
+  await using third = new ComfyUIClient(forbidden.url);
+  await expect(third.submit({})).rejects.toMatchObject({
+    code: 'COMFYUI_REFUSED',
+    details: { status: 403, request: 'POST /prompt' },
+  });
+});
+
+const picture = { filename: 'a.png', subfolder: '', type: 'output' } as const;
+
+test.each<[string, (client: ComfyUIClient) => Promise<unknown>]>([
+  ['queue', (client) => client.queue()],
+  ['prompt', (client) => client.submit({})],
+  ['queue', (client) => client.deletePending(['a'])],
+  ['interrupt', (client) => client.interrupt()],
+  ['free', (client) => client.free()],
+  ['upload/image', (client) => client.upload('a.png', new Uint8Array(1))],
+  ['view?filename=a.png&subfolder=&type=output', (client) => client.view(picture)],
+])('an engine in trouble makes no sense at /%s: asked again it may', async (path, ask) => {
+  await using server = await answering(500, '500 Internal Server Error\n\nServer got itself in trouble');
+  await using client = new ComfyUIClient(server.url);
+  await expect(ask(client)).rejects.toMatchObject({
+    code: 'COMFYUI_BAD_ANSWER',
+    retryable: true,
+    message: `ComfyUI gave an answer to ${server.url}/${path} that makes no sense: status 500 500 Internal Server Error`,
+  });
 });
 
 test.each([

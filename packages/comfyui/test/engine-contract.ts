@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { JobHandoverError, MgpuError } from '@mgpu/core';
 import { decode, encode } from 'fast-png';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -134,8 +135,8 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     await expect(connector.run(job({ prompt }), testIo())).rejects.toMatchObject({
       code: 'COMFYUI_PROMPT_INVALID',
       message: 'ComfyUI refused the workflow: node 3 (SaveImage), input "images": Required input is missing',
+      retryable: false,
       details: {
-        fault: 'permanent',
         error: { type: 'prompt_outputs_failed_validation' },
         nodeErrors: { 3: { class_type: 'SaveImage', errors: [{ type: 'required_input_missing' }] } },
       },
@@ -163,17 +164,14 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     await expect(broken).rejects.toMatchObject({
       code: 'COMFYUI_EXECUTION_FAILED',
       message: expect.stringMatching(/^comfyui_gpu0: node 2 \(SlowNode\) failed with RuntimeError: .*step 1/),
-      details: { node: '2', nodeType: 'SlowNode', exceptionType: 'RuntimeError', fault: 'permanent' },
+      retryable: false,
+      details: { node: '2', nodeType: 'SlowNode', exceptionType: 'RuntimeError' },
     });
     const full = connector.run(
       job({ prompt: slowGraph({ seconds: 0.1, steps: 2, failAtStep: 1, failKind: 'oom' }) }),
       testIo(),
     );
-    await expect(full).rejects.toMatchObject({
-      code: 'COMFYUI_OUT_OF_MEMORY',
-      retryable: true,
-      details: { fault: 'retryable' },
-    });
+    await expect(full).rejects.toMatchObject({ code: 'COMFYUI_OUT_OF_MEMORY', retryable: true });
     await connector.run(job({ prompt: invertGraph() }), testIo());
   });
 
@@ -214,7 +212,8 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     await io.until(({ node }) => node === '2');
     const told = expect(running).rejects.toMatchObject({
       code: 'COMFYUI_INTERRUPTED',
-      details: { node: '2', fault: 'permanent' },
+      retryable: false,
+      details: { node: '2' },
     });
     await engine.client.interrupt();
     await told;
@@ -282,10 +281,8 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     const stored = await client.upload(`${randomUUID()}.png`, bytes, { subfolder: 'a b' });
     expect(stored).toMatchObject({ subfolder: 'a b', type: 'input' });
     const { mediaType, body } = await client.view(stored);
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of body) chunks.push(chunk);
     expect(mediaType).toBe('image/png');
-    expect(Buffer.concat(chunks)).toEqual(Buffer.from(bytes));
+    expect(await buffer(body)).toEqual(Buffer.from(bytes));
     await expect(client.view({ ...stored, filename: 'no.png' })).rejects.toMatchObject({
       code: 'COMFYUI_FILE_MISSING',
     });

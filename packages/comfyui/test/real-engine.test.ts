@@ -1,3 +1,4 @@
+import { cpuGpu } from '@mgpu/core';
 import { testContext } from '@mgpu/core/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ComfyUIService } from '../src/comfyui-service.ts';
@@ -6,7 +7,6 @@ import {
   connect,
   invertGraph,
   job,
-  mockGpu,
   namesIn,
   nextColour,
   slowGraph,
@@ -124,7 +124,7 @@ describe.skipIf(dir === '')('real ComfyUI (MGPU_REAL_COMFYUI=<checkout>)', () =>
   test('two at once from one checkout, which stays as it is, and an orderly end', { timeout: 300_000 }, async () => {
     const before = await namesIn(dir);
     await using first = await startEngine(options);
-    const context = testContext({ kind: 'comfyui', gpu: mockGpu(1), root: first.context.layout.root });
+    using context = testContext({ kind: 'comfyui', gpu: cpuGpu(1), root: first.context.layout.root });
     await using second = new ComfyUIService({ ...options, port: first.service.port + 1 }, context);
     await second.start();
     const [one, other] = await Promise.all([first.service.health(), second.health()]);

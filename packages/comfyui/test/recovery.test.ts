@@ -149,7 +149,8 @@ test('a job that kills its engine twice is not given to it a third time', async 
   const running = connector.run(job({ prompt: invertGraph({ prefix: 'deadly' }) }), testIo());
   const told = expect(running).rejects.toMatchObject({
     code: 'COMFYUI_JOB_KILLS_ENGINE',
-    details: { deaths: 2, fault: 'permanent' },
+    retryable: false,
+    details: { deaths: 2 },
   });
   await expect.poll(() => engine.service.status.state).toBe('failed');
   // The job comes back with the engine's first answer, perhaps before the engine counts as started.
@@ -209,10 +210,7 @@ test('a job that somebody takes out of the queue is not put back', async () => {
   const interrupted = expect(running).rejects.toMatchObject({ code: 'COMFYUI_INTERRUPTED' });
   await first.until(({ node }) => node === '2');
   const waiting = connector.run(job({ prompt: invertGraph() }), second);
-  const told = expect(waiting).rejects.toMatchObject({
-    code: 'COMFYUI_PROMPT_REMOVED',
-    details: { fault: 'permanent' },
-  });
+  const told = expect(waiting).rejects.toMatchObject({ code: 'COMFYUI_PROMPT_REMOVED', retryable: false });
   await pending(engine, 1);
   await engine.client.deletePending([promptIdOf(second)]);
   await told;
@@ -310,7 +308,7 @@ test('input that is no workflow is refused before the engine hears of it', async
     expect(connector.run(job(input), testIo())).rejects.toMatchObject({
       code: 'COMFYUI_INPUT_INVALID',
       message: expect.stringContaining(problem),
-      details: { fault: 'permanent' },
+      retryable: false,
     });
   await refuse({}, 'prompt');
   await refuse({ prompt: { nodes: [], links: [] } }, 'not in API format');

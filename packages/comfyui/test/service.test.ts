@@ -1,7 +1,7 @@
 import { mkdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { silentLogger } from '@mgpu/core';
+import { cpuGpu, silentLogger } from '@mgpu/core';
 import { leasePorts, serviceConformance, testContext } from '@mgpu/core/testing';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -10,7 +10,7 @@ import { comfyui } from '../src/comfyui.ts';
 import { ComfyUIService } from '../src/comfyui-service.ts';
 import { comfyuiSchema } from '../src/config.ts';
 import { ownProcessProbe } from '../src/own-process-probe.ts';
-import { inFolder, mockGpu, namesIn, simulator, startEngine } from './support.ts';
+import { inFolder, namesIn, simulator, startEngine } from './support.ts';
 
 const ports = await leasePorts(8);
 const port = (n: number) => ports.first + n;
@@ -18,7 +18,7 @@ const port = (n: number) => ports.first + n;
 serviceConformance({
   definition: comfyui,
   config: { command: simulator, basePort: port(0) },
-  context: () => testContext({ kind: 'comfyui', gpu: mockGpu(0) }),
+  context: () => testContext({ kind: 'comfyui', gpu: cpuGpu(0) }),
   test,
 });
 
@@ -48,6 +48,7 @@ test('every option reaches the process, its own arguments last', async () => {
     expect.arrayContaining(['PYTHONUNBUFFERED=1', 'PYTHONDONTWRITEBYTECODE=1', 'CUDA_VISIBLE_DEVICES=']),
   );
   expect(await readlink(join(own, 'user', 'default', 'workflows'))).toBe(join(context.layout.shared, 'workflows'));
+  expect((await stat(join(context.layout.shared, 'models', 'checkpoints'))).isDirectory()).toBe(true);
   expect(service.endpoint).toMatchObject({
     kind: 'comfyui',
     gpu: 0,
@@ -56,59 +57,51 @@ test('every option reaches the process, its own arguments last', async () => {
 });
 
 test('shared models are found, those of types that custom nodes brought included', async () => {
-  const context = testContext({ kind: 'comfyui', gpu: mockGpu(0) });
+  using context = testContext({ kind: 'comfyui', gpu: cpuGpu(0) });
   const models = join(context.layout.shared, 'models');
-  try {
-    await mkdir(join(models, 'checkpoints'), { recursive: true });
-    await mkdir(join(models, 'ipadapter'), { recursive: true });
-    await writeFile(join(models, 'checkpoints', 'mine.safetensors'), '');
-    await using service = new ComfyUIService({ command: simulator, port: port(1) }, context);
-    await service.start();
-    const info = await (await fetch(new URL('object_info/CheckpointLoaderSimple', service.endpoint.url))).json();
-    expect(JSON.stringify(info)).toContain('mine.safetensors');
-    const file = parse(await readFile(join(context.layout.instance('comfyui_gpu0'), 'extra_model_paths.yaml'), 'utf8'));
-    expect(file.mgpu).toMatchObject({
-      base_path: context.layout.shared,
-      ipadapter: 'models/ipadapter/',
-      text_encoders: 'models/text_encoders/\nmodels/clip/',
-      custom_nodes: 'custom_nodes/',
-    });
-  } finally {
-    context[Symbol.dispose]();
-  }
+  await mkdir(join(models, 'checkpoints'), { recursive: true });
+  await mkdir(join(models, 'ipadapter'), { recursive: true });
+  await writeFile(join(models, 'checkpoints', 'mine.safetensors'), '');
+  await using service = new ComfyUIService({ command: simulator, port: port(1) }, context);
+  await service.start();
+  const info = await (await fetch(new URL('object_info/CheckpointLoaderSimple', service.endpoint.url))).json();
+  expect(JSON.stringify(info)).toContain('mine.safetensors');
+  const file = parse(await readFile(join(context.layout.instance('comfyui_gpu0'), 'extra_model_paths.yaml'), 'utf8'));
+  expect(file.mgpu).toMatchObject({
+    base_path: context.layout.shared,
+    ipadapter: 'models/ipadapter/',
+    text_encoders: 'models/text_encoders/\nmodels/clip/',
+    custom_nodes: 'custom_nodes/',
+  });
 });
 
 test('one checkout serves two instances at once and is not changed', () =>
   inFolder(async (dir) => {
     await makeCheckout(dir);
     const before = await namesIn(dir);
-    const first = testContext({ kind: 'comfyui', gpu: mockGpu(0) });
-    const second = testContext({ kind: 'comfyui', gpu: mockGpu(1), root: first.layout.root });
-    try {
-      const config = comfyuiSchema.parse({ dir, basePort: port(2) });
-      await using one = comfyui.create(config, first);
-      await using other = comfyui.create(config, second);
-      await Promise.all([one.start(), other.start()]);
-      const argvs = await Promise.all(
-        [one, other].map(async ({ endpoint }) => {
-          const { system } = (await (await fetch(new URL('system_stats', endpoint?.url))).json()) as {
-            system: { argv: string[] };
-          };
-          return system.argv;
-        }),
-      );
-      expect(argvs.map(([main]) => main)).toEqual([join(dir, 'main.py'), join(dir, 'main.py')]);
-      const shared = [dir, first.layout.shared];
-      const paths = argvs.map((argv) =>
-        argv.filter((word) => word.includes('/') && !shared.some((each) => word.startsWith(each))),
-      );
-      expect(paths[0]?.length).toBeGreaterThan(4);
-      expect(paths[0]?.filter((path) => paths[1]?.includes(path))).toEqual([]);
-      await Promise.all([one.stop(), other.stop()]);
-      expect(await namesIn(dir)).toEqual(before);
-    } finally {
-      first[Symbol.dispose]();
-    }
+    using first = testContext({ kind: 'comfyui', gpu: cpuGpu(0) });
+    using second = testContext({ kind: 'comfyui', gpu: cpuGpu(1), root: first.layout.root });
+    const config = comfyuiSchema.parse({ dir, basePort: port(2) });
+    await using one = comfyui.create(config, first);
+    await using other = comfyui.create(config, second);
+    await Promise.all([one.start(), other.start()]);
+    const argvs = await Promise.all(
+      [one, other].map(async ({ endpoint }) => {
+        const { system } = (await (await fetch(new URL('system_stats', endpoint?.url))).json()) as {
+          system: { argv: string[] };
+        };
+        return system.argv;
+      }),
+    );
+    expect(argvs.map(([main]) => main)).toEqual([join(dir, 'main.py'), join(dir, 'main.py')]);
+    const shared = [dir, first.layout.shared];
+    const paths = argvs.map((argv) =>
+      argv.filter((word) => word.includes('/') && !shared.some((each) => word.startsWith(each))),
+    );
+    expect(paths[0]?.length).toBeGreaterThan(4);
+    expect(paths[0]?.filter((path) => paths[1]?.includes(path))).toEqual([]);
+    await Promise.all([one.stop(), other.stop()]);
+    expect(await namesIn(dir)).toEqual(before);
   }));
 
 test('a ComfyUI that is too old ends the start', async () => {
@@ -122,7 +115,7 @@ test('a ComfyUI that is too old ends the start', async () => {
 test('flags that mean nothing on the CPU are left out there, with a warning', async () => {
   const warnings: string[] = [];
   const log = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
-  using context = testContext({ kind: 'comfyui', gpu: mockGpu(0), log });
+  using context = testContext({ kind: 'comfyui', gpu: cpuGpu(0), log });
   const args = ['--lowvram', '--disable-metadata'];
   await using service = new ComfyUIService({ command: simulator, port: port(6), args }, context);
   await service.start();
@@ -134,7 +127,7 @@ test('flags that mean nothing on the CPU are left out there, with a warning', as
 
 test('without a checkout or its Python the reason and the cure are told', () =>
   inFolder(async (dir) => {
-    const context = testContext({ kind: 'comfyui', gpu: mockGpu(0), root: dir });
+    using context = testContext({ kind: 'comfyui', gpu: cpuGpu(0), root: dir });
     const { layout, env, clock, machine } = context;
     const install = (config: Record<string, unknown>) =>
       comfyui.install?.(
@@ -155,7 +148,6 @@ test('without a checkout or its Python the reason and the cure are told', () =>
     expect(await comfyui.doctor?.(comfyuiSchema.parse({ dir }), { layout, env })).toMatchObject([
       { level: 'error', hint: expect.any(String) },
     ]);
-    expect((await stat(join(layout.shared, 'models', 'checkpoints'))).isDirectory()).toBe(true);
   }));
 
 test('what dies at its start is told with its last words', async () => {
@@ -170,13 +162,12 @@ test('what dies at its start is told with its last words', async () => {
 
 test('a port that is taken is told with its holder', async () => {
   await using stranger = await startEngine();
-  const context = testContext({ kind: 'comfyui', gpu: mockGpu(1) });
+  using context = testContext({ kind: 'comfyui', gpu: cpuGpu(1) });
   await using service = new ComfyUIService({ command: simulator, port: stranger.service.port }, context);
   await expect(service.start()).rejects.toMatchObject({
     code: 'CORE_PORT_IN_USE',
     details: { pid: stranger.service.pid },
   });
-  context[Symbol.dispose]();
 });
 
 test('another ComfyUI that answers in its place ends the start', async () => {
@@ -195,14 +186,13 @@ test('another ComfyUI that comes up in its place ends the start', async () => {
   await using first = await startEngine();
   const taken = first.service.port;
   await first.service.stop();
-  const context = testContext({ kind: 'comfyui', gpu: mockGpu(1) });
+  using context = testContext({ kind: 'comfyui', gpu: cpuGpu(1) });
   const deaf = [process.execPath, '-e', 'setInterval(() => {}, 1000)', '--'];
   await using service = new ComfyUIService({ command: deaf, port: taken }, context);
   const told = expect(service.start()).rejects.toMatchObject({ code: 'COMFYUI_FOREIGN_PROCESS' });
   await expect.poll(() => service.pid).toBeDefined();
   await first.service.start();
   await told;
-  context[Symbol.dispose]();
 });
 
 test('a server that took the port during the start and is no ComfyUI is not believed', async () => {

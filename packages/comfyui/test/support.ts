@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Gpu, ServiceContext } from '@mgpu/core';
+import { buffer } from 'node:stream/consumers';
+import { cpuGpu, type ServiceContext } from '@mgpu/core';
 import {
   type Artifact,
   type ConnectorIo,
@@ -36,11 +37,6 @@ export const inFolder = async (body: (dir: string) => Promise<void>) => {
   }
 };
 
-/** What a simulated ComfyUI reads from its environment. */
-export const simulation = (input: SimulationInput) => ({ MGPU_SIM: JSON.stringify(input) });
-
-export const mockGpu = (index: number): Gpu => ({ index, mode: 'mock', name: 'Simulated GPU', memoryMiB: 24_576 });
-
 /** A running ComfyUI, simulated unless the options say otherwise, and a client of it. */
 export interface TestEngine extends AsyncDisposable {
   readonly service: ComfyUIService;
@@ -59,15 +55,16 @@ export interface TestEngineOptions extends ComfyUIOptions {
 
 export async function startEngine({ sim = {}, nodes = {}, ...options }: TestEngineOptions = {}): Promise<TestEngine> {
   const lease = await leasePorts(2);
-  const context = testContext({ kind: 'comfyui', gpu: mockGpu(0), env: { ...process.env, ...simulation(sim) } });
-  const port = lease.first;
+  const context = testContext({
+    kind: 'comfyui',
+    gpu: cpuGpu(0),
+    env: { ...process.env, MGPU_SIM: JSON.stringify(sim) },
+  });
   const customNodes = join(context.layout.shared, 'custom_nodes');
   await mkdir(customNodes, { recursive: true });
   for (const [name, code] of Object.entries(nodes)) await writeFile(join(customNodes, name), code);
-  const service = new ComfyUIService(
-    { command: options.dir ? undefined : simulator, ...options, port } as ComfyUIOptions,
-    context,
-  );
+  const command = options.dir === undefined ? { command: simulator } : {};
+  const service = new ComfyUIService({ ...command, ...options, port: lease.first }, context);
   const client = new ComfyUIClient(service.endpoint.url);
   const release = async () => {
     await client.close();
@@ -79,16 +76,16 @@ export async function startEngine({ sim = {}, nodes = {}, ...options }: TestEngi
     await release();
     throw error;
   });
-  const sim_ = (path: string, init: RequestInit = {}) => fetch(new URL(path, service.endpoint.url), init);
+  const ask = (path: string, init: RequestInit = {}) => fetch(new URL(path, service.endpoint.url), init);
   return {
     service,
     client,
     context,
     async faults(faults) {
-      const answer = await sim_('sim/faults', { method: 'PUT', body: JSON.stringify(faults) });
+      const answer = await ask('sim/faults', { method: 'PUT', body: JSON.stringify(faults) });
       if (!answer.ok) throw new TypeError(await answer.text());
     },
-    state: async () => (await sim_('sim/state')).json() as Promise<Record<string, unknown>>,
+    state: async () => (await ask('sim/state')).json() as Promise<Record<string, unknown>>,
     [Symbol.asyncDispose]: release,
   };
 }
@@ -163,12 +160,8 @@ export function testIo(): TestIo {
   return io;
 }
 
-async function contentOf({ source }: ProducedFile): Promise<Buffer> {
-  if ('path' in source) return readFile(source.path);
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of source.stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
+const contentOf = ({ source }: ProducedFile): Promise<Buffer> =>
+  'path' in source ? readFile(source.path) : buffer(source.stream);
 
 let count = 0;
 export const job = (input: unknown, more: Partial<ConnectorJob> = {}): ConnectorJob => ({

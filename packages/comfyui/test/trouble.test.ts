@@ -65,19 +65,22 @@ test('a submission that arrives late is not done as well', async () => {
   await engine.client.interrupt(other);
 });
 
-test('cancel goes on through trouble', async () => {
-  await using engine = await startEngine();
-  await using proxy = await between(engine.service.endpoint.url);
-  await using connector = connect(engine, {}, { url: proxy.url });
-  const io = testIo();
-  const running = connector.run(job({ prompt: slowGraph({ seconds: 60, steps: 1_000 }) }), io);
-  await io.until(({ node }) => node === '2');
-  let troubles = 4;
-  proxy.judge = () => (troubles-- > 0 ? 'cut' : 'pass');
-  io.abort(cancelled());
-  await expect(running).rejects.toMatchObject({ code: 'TEST_CANCELLED' });
-  expect(await engine.client.queue()).toEqual({ running: [], pending: [] });
-});
+test.each<Verdict>(['cut', { status: 500, body: 'Internal Server Error' }])(
+  'cancel goes on through trouble: %j',
+  async (verdict) => {
+    await using engine = await startEngine();
+    await using proxy = await between(engine.service.endpoint.url);
+    await using connector = connect(engine, {}, { url: proxy.url });
+    const io = testIo();
+    const running = connector.run(job({ prompt: slowGraph({ seconds: 60, steps: 1_000 }) }), io);
+    await io.until(({ node }) => node === '2');
+    let troubles = 4;
+    proxy.judge = () => (troubles-- > 0 ? verdict : 'pass');
+    io.abort(cancelled());
+    await expect(running).rejects.toMatchObject({ code: 'TEST_CANCELLED' });
+    expect(await engine.client.queue()).toEqual({ running: [], pending: [] });
+  },
+);
 
 test('cancel finds a prompt whose submission is still under way', async () => {
   await using engine = await startEngine();
@@ -111,7 +114,7 @@ test('an engine that gives prompts ids of its own is too old, and keeps none of 
   await using connector = connect(engine, {}, { url: proxy.url });
   await expect(connector.run(job({ prompt: invertGraph() }), testIo())).rejects.toMatchObject({
     code: 'COMFYUI_TOO_OLD',
-    details: { fault: 'permanent' },
+    retryable: false,
   });
   expect(deleted).toEqual(['{"delete":["own"]}']);
 });

@@ -1,13 +1,7 @@
 import { fileURLToPath } from 'node:url';
 
-export {
-  type Faults,
-  faultsSchema,
-  type Simulation,
-  type SimulationInput,
-  simulationSchema,
-} from './comfyui/script.ts';
-export { type GpuSimulation, type GpuSimulationInput, gpuSimulationSchema } from './nvidia-smi/script.ts';
+export type { SimulationInput } from './comfyui/script.ts';
+export type { GpuSimulationInput } from './nvidia-smi/script.ts';
 
 const program = (file: string) => fileURLToPath(new URL(`../dist/${file}`, import.meta.url));
 

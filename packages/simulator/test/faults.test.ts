@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { isPortFree } from '@mgpu/core';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { comfyuiProgram } from '../src/index.ts';
@@ -305,7 +305,7 @@ describe('faults of the process', () => {
     expect(left?.state).toMatch(/[DRS]/);
     expect(left?.session).toBe(childPid);
     expect(left?.parent).not.toBe(comfy.program.child.pid);
-    expect(await isFree(comfy.port)).toBe(false);
+    expect(await isPortFree({ port: comfy.port })).toBe(false);
     process.kill(childPid, 'SIGKILL');
   });
 
@@ -319,7 +319,7 @@ describe('faults of the process', () => {
     await comfy[Symbol.asyncDispose]();
     expect(statusOf(childPid)).toBeDefined();
     expect(readFileSync(`/proc/${childPid}/environ`, 'utf8')).not.toContain('MGPU_RUN');
-    expect(await isFree(comfy.port)).toBe(true);
+    expect(await isPortFree({ port: comfy.port })).toBe(true);
   });
 
   it('begins to flood and leaves a child when told so later', async () => {
@@ -350,14 +350,3 @@ describe('faults of the process', () => {
     expect((await comfy.fetch('/prompt')).status).toBe(200);
   });
 });
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  const free = once(server.listen(port, '127.0.0.1'), 'listening').then(
-    () => true,
-    () => false,
-  );
-  const result = await free;
-  server.close();
-  return result;
-}

@@ -85,14 +85,12 @@ export class Comfy implements AsyncDisposable {
   readonly program: Program;
   readonly port: number;
   readonly folder: string;
-  readonly isReal: boolean;
   readonly #cleanup: () => void;
 
-  private constructor(program: Program, port: number, folder: string, isReal: boolean, cleanup: () => void) {
+  private constructor(program: Program, port: number, folder: string, cleanup: () => void) {
     this.program = program;
     this.port = port;
     this.folder = folder;
-    this.isReal = isReal;
     this.#cleanup = cleanup;
   }
 
@@ -118,7 +116,7 @@ export class Comfy implements AsyncDisposable {
     const [file, ...start] = real ? [real.python, 'main.py'] : [process.execPath, comfyuiProgram(), 'main.py'];
     const env = { ...(options.sim && { MGPU_SIM: JSON.stringify(options.sim) }), ...options.env };
     const program = new Program(file as string, [...start, ...args], { cwd: real?.checkout ?? folder.path, env });
-    return new Comfy(program, port, folder.path, real !== undefined, () => {
+    return new Comfy(program, port, folder.path, () => {
       folder[Symbol.dispose]();
       lease?.[Symbol.dispose]();
     });
@@ -192,31 +190,33 @@ export class Comfy implements AsyncDisposable {
   }
 }
 
-interface RealComfy {
+export interface RealComfy {
   readonly checkout: string;
   readonly python: string;
 }
 
 const checkout = process.env.MGPU_REAL_COMFYUI;
 /** The real ComfyUI of `MGPU_REAL_COMFYUI`, to which the same tests apply. */
-export const real: RealComfy | undefined =
+const real: RealComfy | undefined =
   checkout === undefined ? undefined : { checkout, python: process.env.MGPU_REAL_COMFYUI_PYTHON ?? 'python3' };
 
-/** Runs the tests against one simulator and, where there is one, against one real ComfyUI; skipped visibly otherwise. */
-export function describeProtocol(title: string, body: (comfy: () => Comfy) => void, sim?: SimulationInput): void {
-  describe(`${title}, simulated`, () => withServer(body, sim, undefined));
-  describe.skipIf(real === undefined)(`${title}, real (MGPU_REAL_COMFYUI)`, () => withServer(body, undefined, real));
+/** A real engine takes its time to start. */
+const timeout = 180_000;
+
+/** Runs the tests with the simulator and, where there is one, with the real ComfyUI; skipped visibly otherwise. */
+export function describeEngines(title: string, body: (engine: RealComfy | undefined) => void): void {
+  describe(`${title}, simulated`, { timeout }, () => body(undefined));
+  describe.skipIf(real === undefined)(`${title}, real (MGPU_REAL_COMFYUI)`, { timeout }, () => body(real));
 }
 
-function withServer(
-  body: (comfy: () => Comfy) => void,
-  sim: SimulationInput | undefined,
-  engine: RealComfy | undefined,
-): void {
-  let comfy: Comfy | undefined;
-  beforeAll(async () => {
-    comfy = await Comfy.start(sim ? { sim } : {}, engine);
-  }, 120_000);
-  afterAll(() => comfy?.[Symbol.asyncDispose]());
-  body(() => comfy as Comfy);
+/** The same, with one server for all tests. */
+export function describeProtocol(title: string, body: (comfy: () => Comfy) => void): void {
+  describeEngines(title, (engine) => {
+    let comfy: Comfy | undefined;
+    beforeAll(async () => {
+      comfy = await Comfy.start({}, engine);
+    }, timeout);
+    afterAll(() => comfy?.[Symbol.asyncDispose]());
+    body(() => comfy as Comfy);
+  });
 }

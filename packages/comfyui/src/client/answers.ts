@@ -46,7 +46,7 @@ export const execInfoSchema = z.object({ exec_info: z.object({ queue_remaining: 
 export const uploadSchema = z.object({ name: z.string(), subfolder: z.string().default(''), type: z.string() });
 
 export const statsSchema = z.object({
-  system: z.object({ comfyui_version: z.string().optional(), argv: z.array(z.string()).default([]) }).loose(),
+  system: z.object({ comfyui_version: z.string().optional(), argv: z.array(z.string()) }).loose(),
   devices: z.array(record),
 });
 

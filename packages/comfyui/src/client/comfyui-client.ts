@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { MgpuError } from '@mgpu/core/jobs';
 import {
   ComfyUIBadAnswerError,
   ComfyUIFileMissingError,
@@ -75,12 +76,16 @@ export class ComfyUIClient implements AsyncDisposable {
       const refusal = promptRefusal(answer.body, prompt);
       if (refusal) throw refusal;
     }
-    const { prompt_id, number, node_errors = {} } = this.#read(answers.submissionSchema, answer, 'POST prompt');
+    const {
+      prompt_id,
+      number,
+      node_errors = {},
+    } = this.#read(answers.submissionSchema, answer, 'prompt', 'POST /prompt');
     if (prompt_id !== promptId) {
       // Nobody would ever ask for it under that id.
       await this.deletePending([prompt_id], { signal });
       const observed = 'gave a prompt an id of its own';
-      throw new ComfyUITooOldError({ where: this.url.href, observed, fault: 'permanent' });
+      throw new ComfyUITooOldError({ where: this.url.href, observed });
     }
     return { promptId, number, nodeErrors: node_errors };
   }
@@ -130,15 +135,14 @@ export class ComfyUIClient implements AsyncDisposable {
       overwrite: String(overwrite),
       image: { name, content },
     };
-    const tooLarge = () =>
-      new ComfyUIUploadTooLargeError({ name, bytes: content.size, url: this.url.href, fault: 'permanent' });
+    const tooLarge = () => new ComfyUIUploadTooLargeError({ name, bytes: content.size, url: this.url.href });
     const answer = await this.#transport.request('POST', 'upload/image', { form, signal }).catch(async (error) => {
       // The engine cuts the line in the middle of what is over its limit; asked about it only then.
       if (!signal?.aborted && content.size + formBytes > (await this.#uploadLimit())) throw tooLarge();
       throw error;
     });
     if (answer.status === 413) throw tooLarge();
-    const stored = this.#read(answers.uploadSchema, answer, `the upload of ${name}`);
+    const stored = this.#read(answers.uploadSchema, answer, 'upload/image', `the upload of ${name}`);
     return { filename: stored.name, subfolder: stored.subfolder, type: 'input' };
   }
 
@@ -148,12 +152,13 @@ export class ComfyUIClient implements AsyncDisposable {
     { signal }: Abortable = {},
   ): Promise<{ readonly mediaType: string | undefined; readonly body: AsyncIterable<Uint8Array> }> {
     const query = new URLSearchParams({ filename: file.filename, subfolder: file.subfolder, type: file.type });
-    const { status, mediaType, body } = await this.#transport.stream(`view?${query}`, { signal });
+    const path = `view?${query}`;
+    const { status, mediaType, body } = await this.#transport.stream(path, { signal });
     if (status === 200) return { mediaType, body };
-    for await (const _ of body) break; // leaves the connection clean
+    const answer = { status, body: await firstWords(body) };
     const name = [file.type, file.subfolder, file.filename].filter(Boolean).join('/');
     if (status === 404) throw new ComfyUIFileMissingError({ file: name, url: this.url.href });
-    throw new ComfyUIRefusedError({ request: `to show ${name}`, status, answer: '' });
+    throw this.#failure(answer, path, `to show ${name}`);
   }
 
   /** Node classes with their inputs and outputs: all (over a megabyte), or one. */
@@ -215,16 +220,29 @@ export class ComfyUIClient implements AsyncDisposable {
   }
 
   async #post(path: string, json: RequestOptions['json'], signal: AbortSignal | undefined): Promise<void> {
-    const { status, body } = await this.#transport.request('POST', path, { json, signal });
-    if (status !== 200) throw new ComfyUIRefusedError({ request: `POST /${path}`, status, answer: body.slice(0, 200) });
+    const answer = await this.#transport.request('POST', path, { json, signal });
+    if (answer.status !== 200) throw this.#failure(answer, path, `POST /${path}`);
   }
 
-  #read<T>(schema: Parameters<typeof answers.readAnswer<T>>[0], { status, body }: Answer, request: string): T {
-    if (status >= 500) {
-      const problem = `status ${status} ${body.split('\n')[0]?.slice(0, 200) ?? ''}`;
-      throw new ComfyUIBadAnswerError({ url: this.#transport.url(request).href, problem });
-    }
-    if (status !== 200) throw new ComfyUIRefusedError({ request, status, answer: body.slice(0, 200) });
-    return answers.readAnswer(schema, body, `${this.url.href}${request}`);
+  #read<T>(
+    schema: Parameters<typeof answers.readAnswer<T>>[0],
+    answer: Answer,
+    path: string,
+    request = `GET /${path}`,
+  ): T {
+    if (answer.status !== 200) throw this.#failure(answer, path, request);
+    return answers.readAnswer(schema, answer.body, this.#transport.url(path).href);
   }
+
+  #failure({ status, body }: Answer, path: string, request: string): MgpuError {
+    if (status < 500) return new ComfyUIRefusedError({ request, status, answer: body.slice(0, 200) });
+    const problem = `status ${status} ${body.split('\n')[0]?.slice(0, 200) ?? ''}`;
+    return new ComfyUIBadAnswerError({ url: this.#transport.url(path).href, problem });
+  }
+}
+
+/** Enough of a body to say why something failed; the rest is left, and the connection clean. */
+async function firstWords(body: AsyncIterable<Uint8Array>): Promise<string> {
+  for await (const chunk of body) return Buffer.from(chunk).toString();
+  return '';
 }

@@ -25,7 +25,7 @@ export function promptRefusal(body: string, prompt: PromptGraph): MgpuError | un
   const { error, node_errors } = parsed.data;
   const ofNodes = describeNodeErrors(node_errors);
   const problems = ofNodes.length > 0 ? ofNodes : [describeError(error, prompt)];
-  return new ComfyUIPromptInvalidError({ error, nodeErrors: bounded(node_errors), problems, fault: 'permanent' });
+  return new ComfyUIPromptInvalidError({ error, nodeErrors: bounded(node_errors), problems });
 }
 
 /** One clause for each problem: `node 3 (SaveImage), input "images": Required input is missing`. */

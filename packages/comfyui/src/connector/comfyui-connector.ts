@@ -1,5 +1,4 @@
 import {
-  type Clock,
   type Connector,
   type ConnectorFactoryOptions,
   type ConnectorIo,
@@ -7,7 +6,6 @@ import {
   type ConnectorResult,
   type Endpoint,
   type Logger,
-  MgpuError,
   systemClock,
 } from '@mgpu/core/jobs';
 import { ComfyUIClient } from '../client/comfyui-client.ts';
@@ -38,23 +36,17 @@ interface JobRun {
 export class ComfyUIConnector implements Connector {
   readonly #endpoint: Endpoint;
   readonly #log: Logger;
-  readonly #clock: Clock;
   readonly #settings: ConnectorSettings;
   readonly #client: ComfyUIClient;
   readonly #link: EventLink;
   readonly #files: FileReader;
 
-  constructor(
-    { endpoint, log }: ConnectorFactoryOptions,
-    settings: Partial<ConnectorSettings> = {},
-    clock = systemClock,
-  ) {
+  constructor({ endpoint, log }: ConnectorFactoryOptions, settings: Partial<ConnectorSettings> = {}) {
     this.#endpoint = endpoint;
     this.#log = log;
-    this.#clock = clock;
     this.#settings = { ...defaultSettings, ...settings };
     this.#client = new ComfyUIClient(endpoint);
-    this.#link = new EventLink(this.#client.url, { clock, log, openMs: this.#settings.openMs });
+    this.#link = new EventLink(this.#client.url, { clock: systemClock, log, openMs: this.#settings.openMs });
     this.#files = new FileReader(this.#client, endpoint.local);
   }
 
@@ -69,7 +61,7 @@ export class ComfyUIConnector implements Connector {
         signal.throwIfAborted();
         if (!isEngineTrouble(error)) throw error;
         if (isFirst) this.#log.info(`waiting for ${this.#endpoint.instance}: ${error.message}`);
-        await this.#clock.sleep(pauseMs, { signal });
+        await systemClock.sleep(pauseMs, { signal });
       }
     }
   }
@@ -80,7 +72,7 @@ export class ComfyUIConnector implements Connector {
     try {
       return await this.#runOnce({ input, meter, io, found: readCheckpoint(job.resumed) });
     } catch (error) {
-      if (!(error instanceof MgpuError) || error.code !== ComfyUIFileMissingError.code) throw error;
+      if (!(error instanceof ComfyUIFileMissingError)) throw error;
       // The engine's cache names a file that somebody has removed since. Without the cache it is made again.
       io.log.info(`${error.message}; the workflow is run again without the engine's cache`);
       await this.#client.free({ unloadModels: false, signal: io.signal });
@@ -104,7 +96,7 @@ export class ComfyUIConnector implements Connector {
         engine: this.#endpoint.instance,
         client: this.#client,
         link: this.#link,
-        clock: this.#clock,
+        clock: systemClock,
         settings: this.#settings,
         input,
         io,
@@ -135,6 +127,6 @@ export class ComfyUIConnector implements Connector {
     const engine = this.#endpoint.instance;
     if (outcome.end === 'success') return outcome.outputs;
     if (outcome.end === 'error') throw nodeFailure(engine, outcome.error);
-    throw new ComfyUIInterruptedError({ engine, node: outcome.node, fault: 'permanent' });
+    throw new ComfyUIInterruptedError({ engine, node: outcome.node });
   }
 }

@@ -1,10 +1,9 @@
-import { MgpuError } from '@mgpu/core/jobs';
+import type { MgpuError } from '@mgpu/core/jobs';
 import { ComfyUIBadAnswerError, ComfyUIUnreachableError } from '../errors.ts';
 
 /** The engine is away or talks nonsense: it may be asked again. */
 export const isEngineTrouble = (error: unknown): error is MgpuError =>
-  error instanceof MgpuError &&
-  (error.code === ComfyUIUnreachableError.code || error.code === ComfyUIBadAnswerError.code);
+  error instanceof ComfyUIUnreachableError || error instanceof ComfyUIBadAnswerError;
 
 /** Nobody was there, so nothing of the request was heard. */
 export const wasNotHeard = ({ cause }: MgpuError): boolean => {

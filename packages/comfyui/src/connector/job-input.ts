@@ -53,7 +53,7 @@ export function readJobInput(input: unknown): ReadJobInput {
   if (parsed.success) return parsed.data;
   const problems = problemsOf(parsed.error, 'input');
   if (isUiFormat(input)) problems.unshift('prompt: this is a workflow as the editor saves it, not in API format');
-  throw new ComfyUIInputInvalidError({ problems: problems.slice(0, maxProblems), fault: 'permanent' });
+  throw new ComfyUIInputInvalidError({ problems: problems.slice(0, maxProblems) });
 }
 
 /** The editor's own format has lists of nodes and links where the API has nodes by id. */

@@ -43,6 +43,6 @@ export function nodeFailure(engine: string, error: Partial<ExecutionError>): Mgp
   };
   const text = `${exceptionType}: ${exceptionMessage}`;
   if (brokenGpu.test(text)) return new ComfyUIEngineFaultError({ ...details, fault: 'engine-fault' });
-  if (outOfMemory.test(text)) return new ComfyUIOutOfMemoryError({ ...details, fault: 'retryable' });
-  return new ComfyUIExecutionFailedError({ ...details, fault: 'permanent' });
+  if (outOfMemory.test(text)) return new ComfyUIOutOfMemoryError(details);
+  return new ComfyUIExecutionFailedError(details);
 }

@@ -4,6 +4,7 @@ import type { Endpoint, ProducedFile } from '@mgpu/core/jobs';
 import type { ComfyUIClient } from '../client/comfyui-client.ts';
 import type { EngineFile, NodeOutput } from '../client/types.ts';
 import { ComfyUIFileMissingError } from '../errors.ts';
+import { ignoreMissing } from '../ignore.ts';
 
 const maxFolders = 1_000;
 
@@ -96,7 +97,3 @@ export class FileReader {
 }
 
 const isWithin = (folder: string, path: string) => path === folder || path.startsWith(folder + sep);
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
-}

@@ -52,8 +52,6 @@ export class PromptRun {
   readonly #found: Checkpoint | undefined;
   #watch: PromptWatch;
   #deaths: number;
-  #isAccepted = false;
-  #submissions = 0;
   #submission: Promise<unknown> | undefined;
   /** The engine was not there for a while since the last submission. */
   #wasAway = false;
@@ -80,7 +78,7 @@ export class PromptRun {
     link.add(this.#watch);
     const { clientId } = this.#found;
     if (clientId !== null) link.listen(clientId);
-    const outcome = await this.#follow();
+    const outcome = await this.#follow({ askAtOnce: true });
     if (!outcome) this.#forgotten(undefined);
     return outcome;
   }
@@ -88,11 +86,11 @@ export class PromptRun {
   async #submitUntilEnd(): Promise<Outcome> {
     const { prepare, clock, io, settings } = this.#options;
     const prompt = await prepare();
-    for (let refusals = 0; ; ) {
+    for (let submissions = 1, refusals = 0; ; submissions++) {
       const trouble = await this.#submit(prompt);
-      const outcome = await this.#follow();
+      const outcome = await this.#follow({ askAtOnce: trouble !== undefined });
       if (outcome) {
-        if (this.#submissions > 1) await this.#dropCopies();
+        if (submissions > 1) await this.#dropCopies();
         return outcome;
       }
       this.#forgotten(trouble);
@@ -116,9 +114,7 @@ export class PromptRun {
     const checkpoint: Checkpoint = { v: 1, promptId, clientId: connection?.clientId ?? null, deaths: this.#deaths };
     await io.checkpoint(checkpoint);
     io.signal.throwIfAborted();
-    this.#isAccepted = false;
     this.#wasAway = false;
-    this.#submissions++;
     const submission = client.submit(prompt, {
       promptId,
       ...(connection ? { clientId: connection.clientId } : {}),
@@ -128,7 +124,6 @@ export class PromptRun {
     this.#submission = submission.catch(() => {});
     try {
       const { nodeErrors } = await abortable(submission, io.signal);
-      this.#isAccepted = true;
       this.ignored = describeNodeErrors(nodeErrors);
     } catch (error) {
       if (!isEngineTrouble(error)) throw error;
@@ -140,13 +135,13 @@ export class PromptRun {
   }
 
   /** Until it has ended; undefined when the engine does not know it. */
-  async #follow(): Promise<Outcome | undefined> {
+  async #follow({ askAtOnce }: { askAtOnce: boolean }): Promise<Outcome | undefined> {
     const { clock, io, link, settings } = this.#options;
     const watch = this.#watch;
     let [pauseMs, mostMs] = settings.pollMs;
-    for (let isFirst = !this.#isAccepted; ; isFirst = false) {
+    for (let isDue = askAtOnce; ; isDue = false) {
       const { isWhole } = watch;
-      const end = isFirst ? undefined : await watch.next(isWhole ? settings.quietMs : pauseMs, clock, io.signal);
+      const end = isDue ? undefined : await watch.next(isWhole ? settings.quietMs : pauseMs, clock, io.signal);
       if (end) return end;
       const place = await this.#locate();
       if (typeof place === 'object') {
@@ -168,10 +163,10 @@ export class PromptRun {
         return await locatePrompt(client, this.promptId, io.signal);
       } catch (error) {
         if (io.signal.aborted || !isEngineTrouble(error)) throw error;
-        this.#wasAway ||= error.code === ComfyUIUnreachableError.code;
+        this.#wasAway ||= error instanceof ComfyUIUnreachableError;
         const waitedMs = clock.elapsed() - since;
         if (waitedMs > settings.goneMs) {
-          if (error.code === ComfyUIBadAnswerError.code) throw error;
+          if (error instanceof ComfyUIBadAnswerError) throw error;
           const fault = this.#watch.hasBegun ? 'engine-fault' : 'retryable';
           throw new ComfyUIEngineLostError({ engine, waitedMs, fault }, { cause: error });
         }
@@ -185,14 +180,12 @@ export class PromptRun {
     const { engine, settings, io } = this.#options;
     const { isWhole, hasBegun } = this.#watch;
     // The connection has been whole all the time, so the engine is the same: somebody took it out of the queue.
-    if (isWhole && this.#isAccepted) {
-      throw new ComfyUIPromptRemovedError({ engine, promptId: this.promptId, fault: 'permanent' });
-    }
+    if (isWhole) throw new ComfyUIPromptRemovedError({ engine, promptId: this.promptId });
     // An engine can die of a prompt before it takes it: while it reads it.
     const diedReading = trouble !== undefined && this.#wasAway && !wasNotHeard(trouble);
     if (hasBegun || diedReading) this.#deaths++;
     if (this.#deaths >= settings.maxDeaths) {
-      throw new ComfyUIJobKillsEngineError({ engine, deaths: this.#deaths, fault: 'permanent' });
+      throw new ComfyUIJobKillsEngineError({ engine, deaths: this.#deaths });
     }
     io.log.info(`${engine} does not know prompt ${this.promptId}; it is submitted again`);
   }

@@ -39,7 +39,7 @@ async function hashFile(path: string, signal: AbortSignal): Promise<string> {
   } catch (error) {
     signal.throwIfAborted();
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new ComfyUIUploadMissingError({ path, problem: code ?? message, fault: 'permanent' });
+    throw new ComfyUIUploadMissingError({ path, problem: code ?? message });
   }
   return hash.digest('hex').slice(0, digestChars);
 }

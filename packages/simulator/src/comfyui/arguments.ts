@@ -5,10 +5,9 @@ import { PythonError, pyFloat, pyInt, pyRepr } from './python.ts';
 /** A command line that argparse would refuse: usage on stderr, exit 2. */
 export class UsageError extends Error {}
 
-/** Values per flag name; `append`ed flags accumulate, others keep the last occurrence. */
+/** Values per flag name; flags with `append` accumulate, others keep the last occurrence. */
 export type ParsedFlags = ReadonlyMap<string, readonly string[]>;
 
-const APPENDED = new Set(['--extra-model-paths-config', '--feature-flag']);
 const isOption = (token: string) => token.startsWith('-') && token !== '-' && !/^-\d+(\.\d*)?$/.test(token);
 
 /** Reads a command line as Python's argparse does with the flags of a version: unique prefixes, `--flag=value`, exclusive groups. */
@@ -39,7 +38,7 @@ export function parseArguments(tokens: readonly string[], version: string): Pars
     checkCount(flag, values, inline);
     checkGroup(flag, groups);
     for (const value of values) checkValue(flag, value);
-    parsed.set(flag.name, APPENDED.has(flag.name) ? [...(parsed.get(flag.name) ?? []), ...values] : values);
+    parsed.set(flag.name, flag.append ? [...(parsed.get(flag.name) ?? []), ...values] : values);
   }
   if (strangers.length > 0) throw new UsageError(`unrecognized arguments: ${strangers.join(' ')}`);
   return parsed;

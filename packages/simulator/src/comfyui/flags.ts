@@ -10,6 +10,8 @@ export interface Flag {
   readonly value?: string;
   readonly type?: 'int' | 'float' | 'path' | 'directory';
   readonly choices?: readonly string[];
+  /** Given again, it adds to its values. */
+  readonly append?: boolean;
   /** Flags of one exclusive group refuse each other. */
   readonly group?: string;
   /** First version that knows the flag; without it, all do that are imitated. */
@@ -34,7 +36,7 @@ const FLAGS: readonly Flag[] = [
   { name: '--enable-cors-header', arity: 'optional', value: 'ORIGIN' },
   one('max-upload-size', 'MAX_UPLOAD_SIZE', { type: 'float' }),
   one('base-directory', 'BASE_DIRECTORY'),
-  { name: '--extra-model-paths-config', arity: 'many', value: 'PATH' },
+  { name: '--extra-model-paths-config', arity: 'many', value: 'PATH', append: true },
   one('output-directory', 'OUTPUT_DIRECTORY'),
   one('temp-directory', 'TEMP_DIRECTORY'),
   one('input-directory', 'INPUT_DIRECTORY'),
@@ -96,7 +98,7 @@ const FLAGS: readonly Flag[] = [
   ...switches('enable-assets'),
   ...switches('disable-assets', { since: '0.38.0' }),
   ...switches('enable-asset-hashing'),
-  one('feature-flag', 'KEY[=VALUE]'),
+  one('feature-flag', 'KEY[=VALUE]', { append: true }),
   ...switches('list-feature-flags'),
 ];
 

@@ -12,7 +12,6 @@ export interface Reply {
 }
 
 export interface Request {
-  readonly path: string;
   readonly query: URLSearchParams;
   readonly params: Record<string, string>;
   readonly raw: IncomingMessage;

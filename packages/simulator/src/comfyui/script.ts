@@ -98,9 +98,9 @@ export const simulationSchema = z.strictObject({
   seed: z._default(z.int(), 0),
   previews: z.optional(z.boolean()),
   checkpoints: z._default(z.array(z.string()), ['v1-5-pruned-emaonly-fp16.safetensors', 'sd_xl_base_1.0.safetensors']),
-  gpu: z._default(
+  gpu: z.prefault(
     z.strictObject({ name: z._default(z.string(), 'NVIDIA GeForce RTX 4090'), memoryMiB: z._default(z.int(), 24564) }),
-    { name: 'NVIDIA GeForce RTX 4090', memoryMiB: 24564 },
+    {},
   ),
   faults: z._default(faultsSchema, {}),
 });

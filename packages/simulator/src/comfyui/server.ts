@@ -65,7 +65,6 @@ async function answer(engine: Engine, router: Router, raw: IncomingMessage): Pro
   try {
     if ('handle' in found) {
       const reply = await found.handle({
-        path,
         query,
         params: found.params,
         raw,

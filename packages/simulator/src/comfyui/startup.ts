@@ -5,6 +5,7 @@ import type { Log } from './log.ts';
 import type { Options } from './options.ts';
 import type { Simulation } from './script.ts';
 import { uncaught } from './start-error.ts';
+import { deviceName, torchVersion } from './torch.ts';
 
 /** Checks what the real start trips over, in its order, and logs its lines up to the custom nodes, whose paths it returns. */
 export function announceStart(
@@ -26,9 +27,9 @@ export function announceStart(
   const ram = Math.round(totalmem() / 2 ** 20);
   log.info('Checkpoint files will always be loaded safely.');
   log.info(`Total VRAM ${options.cpu ? ram : simulation.gpu.memoryMiB} MB, total RAM ${ram} MB`);
-  log.info(`pytorch version: 2.13.0+${options.cpu ? 'cpu' : 'cu130'}`);
+  log.info(`pytorch version: ${torchVersion(options)}`);
   log.info(`Set vram state to: ${options.cpu ? 'DISABLED' : 'NORMAL_VRAM'}`);
-  log.info(`Device: ${options.cpu ? 'cpu' : `cuda:0 ${simulation.gpu.name} : cudaMallocAsync`}`);
+  log.info(`Device: ${deviceName(options, simulation)}`);
   log.info(options.cpu ? 'Using sub quadratic optimization for attention' : 'Using pytorch attention');
   log.info('Python version: 3.12.7 (simulated)');
   log.info(`ComfyUI version: ${simulation.version}`);

@@ -1,5 +1,6 @@
 import { freemem, totalmem } from 'node:os';
 import type { Engine } from './engine.ts';
+import { deviceName, torchVersion } from './torch.ts';
 
 const PACKAGES = [
   ['comfyui-frontend-package', '1.45.19'],
@@ -25,7 +26,7 @@ export function systemStats(engine: Engine) {
         comfy_package_versions: PACKAGES.map(([name, version]) => ({ name, installed: version, required: version })),
       }),
       python_version: PYTHON,
-      pytorch_version: options.cpu ? '2.13.0+cpu' : '2.13.0+cu130',
+      pytorch_version: torchVersion(options),
       embedded_python: false,
       ...(engine.isSince('0.25.0') && { deploy_environment: 'local-git' }),
       argv: options.argv,
@@ -34,11 +35,12 @@ export function systemStats(engine: Engine) {
   };
 }
 
-function device({ options, simulation: { gpu } }: Engine) {
+function device({ options, simulation }: Engine) {
+  const name = deviceName(options, simulation);
   if (options.cpu) {
     const [total, free] = [totalmem(), freemem()];
     return {
-      name: 'cpu',
+      name,
       type: 'cpu',
       index: null,
       vram_total: total,
@@ -47,8 +49,7 @@ function device({ options, simulation: { gpu } }: Engine) {
       torch_vram_free: free,
     };
   }
-  const total = gpu.memoryMiB * 1024 * 1024;
-  const name = `cuda:0 ${gpu.name} : cudaMallocAsync`;
+  const total = simulation.gpu.memoryMiB * 1024 * 1024;
   return {
     name,
     type: 'cuda',

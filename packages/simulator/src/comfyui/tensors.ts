@@ -34,6 +34,14 @@ export function newImage(batch: number, height: number, width: number, channels 
   return { kind: 'IMAGE', batch, width, height, channels, data: new Float32Array(batch * height * width * channels) };
 }
 
+export const newMask = (width: number, height: number, data: Float32Array): Mask => ({
+  kind: 'MASK',
+  batch: 1,
+  width,
+  height,
+  data,
+});
+
 /** One image of a batch as 8-bit samples, the way ComfyUI saves: 255 times the value, clipped, fraction cut off. */
 export function toBytes(image: Image, index: number): Uint8Array {
   const size = image.width * image.height * image.channels;

@@ -4,10 +4,9 @@ import { type PromptError, promptError } from './prompt-error.ts';
 import { PythonError, pyFloat, pyInt, pyRepr, pyStr, traceback } from './python.ts';
 import { isSince } from './version.ts';
 
-interface InputValidatorOptions {
+export interface InputValidatorOptions {
   readonly nodes: ReadonlyMap<string, NodeClass>;
   readonly world: NodeWorld;
-  readonly version: string;
 }
 
 /** Checks nodes from an output backwards, each once; what a node itself got wrong is kept per node. */
@@ -55,7 +54,7 @@ export class InputValidator {
   #failCycle(id: string): false {
     const cycle = this.#path.slice(this.#path.indexOf(id));
     const named = [...cycle, id].map((node) => `${node} (${this.#graph[node]?.class_type})`).join(' -> ');
-    const silent = !isSince(this.#options.version, '0.20.0');
+    const silent = !isSince(this.#options.world.simulation.version, '0.20.0');
     for (const node of cycle) {
       this.fail(
         node,

@@ -1,9 +1,9 @@
 import type { Prompt } from './graph.ts';
 import type { Log } from './log.ts';
-import type { NodeClass, NodeWorld } from './nodes/node.ts';
+import type { NodeClass } from './nodes/node.ts';
 import { type NodeErrors, type PromptError, promptError } from './prompt-error.ts';
 import { PythonError, traceback } from './python.ts';
-import { InputValidator } from './validate-inputs.ts';
+import { InputValidator, type InputValidatorOptions } from './validate-inputs.ts';
 import { isSince } from './version.ts';
 
 /** With `error` nothing may run; else these outputs of the graph. Node errors come with both. */
@@ -12,10 +12,7 @@ type Validation = { readonly nodeErrors: Record<string, NodeErrors> } & (
   | { readonly error?: undefined; readonly graph: Prompt; readonly outputs: readonly string[] }
 );
 
-interface ValidatorOptions {
-  readonly nodes: ReadonlyMap<string, NodeClass>;
-  readonly world: NodeWorld;
-  readonly version: string;
+interface ValidatorOptions extends InputValidatorOptions {
   readonly log: Log;
 }
 
@@ -30,8 +27,8 @@ export async function validatePrompt(
   targets: readonly string[] | undefined,
   options: ValidatorOptions,
 ): Promise<Validation> {
-  const { nodes, version, log } = options;
-  const unknown = findUnknownNode(prompt, nodes, version);
+  const { nodes, world, log } = options;
+  const unknown = findUnknownNode(prompt, nodes, world.simulation.version);
   if (unknown !== undefined) return refused(unknown);
   const graph = prompt as Prompt;
   const wanted = Object.keys(graph).filter(

@@ -26,7 +26,6 @@ export function answer(args: readonly string[], simulation: GpuSimulation): Answ
         .map((name) => `"${name}"\n`)
         .join('')}`,
     );
-  if (all.length === 0) return { code: 6, text: 'No devices were found\n' };
   const chosen = options.get('--id')?.split(',');
   const gpus =
     chosen === undefined

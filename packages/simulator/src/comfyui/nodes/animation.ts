@@ -2,9 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nextOutputFile } from '../output-names.ts';
 import { encodeWebp } from '../picture.ts';
-import { item, linked } from './linked.ts';
 import type { NodeClass } from './node.ts';
-import { hidden } from './save.ts';
+import { hidden, imagesOf } from './save.ts';
 
 /** How hard the encoder tries, from 0 to 6. */
 const METHODS: Readonly<Record<string, number>> = { default: 4, fastest: 0, slowest: 6 };
@@ -29,7 +28,7 @@ export const saveAnimatedWebp: NodeClass = {
     hidden,
   }),
   async run(inputs, { folders }) {
-    const images = linked(inputs, 'images', 'IMAGE', item(0, 'shape'));
+    const images = imagesOf(inputs);
     const root = folders.byType('output');
     const prefix = inputs.filename_prefix as string;
     const { subfolder, name, counter } = await nextOutputFile(root, prefix, images.width, images.height);

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { access, readFile } from 'node:fs/promises';
 import { decodeImage, toRgba } from '../png.ts';
-import type { Mask } from '../tensors.ts';
-import { newImage } from '../tensors.ts';
+import { type Mask, newImage, newMask } from '../tensors.ts';
 import type { NodeClass, NodeWorld } from './node.ts';
 
 const pathOf = (inputs: Record<string, unknown>, { folders }: NodeWorld) => folders.annotatedFile(String(inputs.image));
@@ -31,19 +30,30 @@ const checks: Pick<NodeClass, 'validate' | 'fingerprint'> = {
   },
 };
 
-async function readRgba(inputs: Record<string, unknown>, world: NodeWorld) {
-  const pixels = await decodeImage(await readFile(pathOf(inputs, world) as string));
-  return { ...pixels, alpha: pixels.channels === 4 || pixels.channels === 2, rgba: toRgba(pixels) };
+interface Picture {
+  readonly width: number;
+  readonly height: number;
+  readonly hasAlpha: boolean;
+  readonly rgba: Uint8Array;
 }
 
-function maskOf(width: number, height: number, value: (i: number) => number): Mask {
-  return {
-    kind: 'MASK',
-    batch: 1,
-    width,
-    height,
-    data: Float32Array.from({ length: width * height }, (_, i) => value(i)),
-  };
+async function readPicture(inputs: Record<string, unknown>, world: NodeWorld): Promise<Picture> {
+  const pixels = await decodeImage(await readFile(pathOf(inputs, world) as string));
+  const { width, height, channels } = pixels;
+  return { width, height, hasAlpha: channels === 4 || channels === 2, rgba: toRgba(pixels) };
+}
+
+/** One of the four channels. */
+function channelMask({ width, height, rgba }: Picture, at: number): Mask {
+  const data = Float32Array.from({ length: width * height }, (_, i) => (rgba[i * 4 + at] as number) / 255);
+  return newMask(width, height, data);
+}
+
+/** Masked is what cannot be seen. Without an alpha channel the real nodes hand out a blank mask of this fixed size. */
+function alphaMask(picture: Picture): Mask {
+  if (!picture.hasAlpha) return newMask(64, 64, new Float32Array(64 * 64));
+  const alpha = channelMask(picture, 3);
+  return { ...alpha, data: alpha.data.map((value) => 1 - value) };
 }
 
 export const loadImage: NodeClass = {
@@ -54,16 +64,13 @@ export const loadImage: NodeClass = {
   inputs: ({ folders }) => ({ required: { image: [folders.inputFiles(), { image_upload: true }] } }),
   ...checks,
   async run(inputs, context) {
-    const { width, height, alpha, rgba } = await readRgba(inputs, context);
+    const picture = await readPicture(inputs, context);
+    const { width, height, rgba } = picture;
     const image = newImage(1, height, width);
     for (let i = 0; i < width * height; i++) {
       for (let c = 0; c < 3; c++) image.data[i * 3 + c] = (rgba[i * 4 + c] as number) / 255;
     }
-    // Without an alpha channel the real node hands out a blank mask of this fixed size.
-    const mask = alpha
-      ? maskOf(width, height, (i) => 1 - Math.fround((rgba[i * 4 + 3] as number) / 255))
-      : maskOf(64, 64, () => 0);
-    return { outputs: [image, mask] };
+    return { outputs: [image, alphaMask(picture)] };
   },
 };
 
@@ -79,16 +86,10 @@ export const loadImageMask: NodeClass = {
   }),
   ...checks,
   async run(inputs, context) {
-    const { width, height, alpha, rgba } = await readRgba(inputs, context);
-    if (inputs.channel === 'alpha' && !alpha) return { outputs: [maskOf(64, 64, () => 0)] };
-    const at = { red: 0, green: 1, blue: 2, alpha: 3 }[inputs.channel as (typeof CHANNELS)[number]];
-    const flip = inputs.channel === 'alpha';
-    return {
-      outputs: [
-        maskOf(width, height, (i) =>
-          flip ? 1 - Math.fround((rgba[i * 4 + at] as number) / 255) : (rgba[i * 4 + at] as number) / 255,
-        ),
-      ],
-    };
+    const picture = await readPicture(inputs, context);
+    const channel = inputs.channel as (typeof CHANNELS)[number];
+    const mask =
+      channel === 'alpha' ? alphaMask(picture) : channelMask(picture, { red: 0, green: 1, blue: 2 }[channel]);
+    return { outputs: [mask] };
   },
 };

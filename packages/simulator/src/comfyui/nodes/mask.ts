@@ -1,4 +1,4 @@
-import { newImage } from '../tensors.ts';
+import { newImage, newMask } from '../tensors.ts';
 import { side } from './image.ts';
 import { attribute, linked } from './linked.ts';
 import type { NodeClass } from './node.ts';
@@ -18,11 +18,7 @@ export const solidMask: NodeClass = {
   }),
   run(inputs) {
     const [width, height] = [inputs.width as number, inputs.height as number];
-    return {
-      outputs: [
-        { kind: 'MASK', batch: 1, width, height, data: new Float32Array(width * height).fill(inputs.value as number) },
-      ],
-    };
+    return { outputs: [newMask(width, height, new Float32Array(width * height).fill(inputs.value as number))] };
   },
 };
 

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { seededRandom } from '../../random.ts';
 import { nextOutputFile } from '../output-names.ts';
@@ -7,7 +7,8 @@ import { type Image, toBytes } from '../tensors.ts';
 import { attribute, item, linked } from './linked.ts';
 import type { NodeClass, NodeContext, NodeResult } from './node.ts';
 
-const imagesOf = (inputs: Record<string, unknown>) => linked(inputs, 'images', 'IMAGE', item(0, 'shape'));
+/** The images to save. */
+export const imagesOf = (inputs: Record<string, unknown>) => linked(inputs, 'images', 'IMAGE', item(0, 'shape'));
 /** The hidden inputs of nodes that save. */
 export const hidden = { prompt: 'PROMPT', extra_pnginfo: 'EXTRA_PNGINFO' };
 
@@ -15,16 +16,11 @@ async function save(images: Image, prefix: string, type: 'output' | 'temp', cont
   const text = context.metadata ? textChunks(context.prompt, context.extraPngInfo) : {};
   const root = context.folders.byType(type);
   const { subfolder, name, counter } = await nextOutputFile(root, prefix, images.width, images.height);
-  const folder = join(root, subfolder);
   const saved = [];
   for (let i = 0; i < images.batch; i++) {
     const filename = `${name.replaceAll('%batch_num%', String(i))}_${String(counter + i).padStart(5, '0')}_.png`;
     const png = encodePng({ ...images, data: toBytes(images, i) }, text);
-    await writeFile(join(folder, filename), png).catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-      await mkdir(folder, { recursive: true });
-      await writeFile(join(folder, filename), png);
-    });
+    await writeFile(join(root, subfolder, filename), png);
     saved.push({ filename, subfolder, type });
   }
   return { outputs: [images], ui: { images: saved } };

@@ -36,12 +36,7 @@ async function submit(engine: Engine, value: unknown): Promise<Reply> {
     );
   }
   const targets = body.partial_execution_targets as readonly string[] | undefined;
-  const result = await validatePrompt(body.prompt, targets ?? undefined, {
-    nodes: engine.nodes,
-    world: engine.world,
-    version: engine.simulation.version,
-    log: engine.log,
-  });
+  const result = await validatePrompt(body.prompt, targets ?? undefined, engine);
   const { error, nodeErrors: node_errors } = result;
   if (error !== undefined) {
     engine.log.warning(`invalid prompt: ${JSON.stringify(error)}`);

@@ -1,0 +1,9 @@
+/** For `catch`: these codes of the system are what is asked about, not failures; anything else is thrown on. */
+export const ignore =
+  (...codes: readonly string[]) =>
+  (error: NodeJS.ErrnoException): undefined => {
+    if (!codes.includes(error.code ?? '')) throw error;
+  };
+
+/** For a file or folder that need not be there. */
+export const ignoreMissing = ignore('ENOENT', 'ENOTDIR');
