@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { standaloneContext } from '@mgpu/core';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { eventually, failureOf, fixture, isAlive, killAtEnd, Program, temporaryFolder, whenUp } from '../support.ts';
+import { eventually, failureOf, fixture, isAlive, Program, temporaryFolder, whenUp } from '../support.ts';
 import { host } from './host.ts';
 
 describe('a service that survives', () => {
