@@ -5,6 +5,7 @@ export const maxLineBytes = 64 * 1024;
 
 const newline = 10;
 const carriageReturn = 13;
+const nothing: Buffer = Buffer.alloc(0);
 
 /** A line, or a piece of one, with the logical offsets of its first byte and of what follows it. */
 export interface SplitLine {
@@ -22,7 +23,7 @@ export interface SplitLine {
 export class LineSplitter {
   #begin: number;
   /** What can still be seen of it, and carriage returns behind that. */
-  #rest: Buffer = Buffer.alloc(0);
+  #rest: Buffer = nothing;
   #position: number;
 
   constructor(offset: number) {
@@ -42,14 +43,21 @@ export class LineSplitter {
 
   push(chunk: Buffer): SplitLine[] {
     const lines: SplitLine[] = [];
+    const isPlain = !chunk.includes(carriageReturn);
     let start = 0;
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
-      this.#add(chunk.subarray(start, end), lines);
-      start = end + 1;
-      this.#position += 1;
-      lines.push(this.#line(seen(this.#rest).toString('utf8'), this.#position));
-      this.#rest = chunk.subarray(0, 0);
+      // Nearly all lines are whole and short: these are not copied on their way.
+      if (isPlain && this.#rest.length === 0 && end - start <= maxLineBytes) {
+        this.#position += end - start + 1;
+        lines.push(this.#line(chunk.toString('utf8', start, end), this.#position));
+      } else {
+        this.#add(chunk.subarray(start, end), lines);
+        this.#position += 1;
+        lines.push(this.#line(seen(this.#rest).toString('utf8'), this.#position));
+        this.#rest = nothing;
+      }
       this.#begin = this.#position;
+      start = end + 1;
     }
     this.#add(chunk.subarray(start), lines);
     // A copy, lest a few bytes hold the whole chunk.
@@ -69,7 +77,7 @@ export class LineSplitter {
     const { partial } = this;
     this.#begin = offset;
     this.#position = offset;
-    this.#rest = Buffer.alloc(0);
+    this.#rest = nothing;
     return partial ? [partial] : [];
   }
 

@@ -137,21 +137,20 @@ export class LogReader {
     const isKnown = (entries.at(-1)?.offset ?? 0) >= end;
     const now = isKnown ? 0 : ((await logEnd(this.#file)).writtenAt ?? this.#clock.now());
     let index = 0;
-    return lines.map(({ isSplit, ...line }) => {
-      while ((entries[index]?.offset ?? Number.POSITIVE_INFINITY) <= line.offset) index += 1;
-      const seen = this.#seen.offset <= line.offset ? this.#seen.time : 0;
+    return lines.map(({ offset, end, text, isSplit }) => {
+      while ((entries[index]?.offset ?? Number.POSITIVE_INFINITY) <= offset) index += 1;
+      const seen = this.#seen.offset <= offset ? this.#seen.time : 0;
       const earliest = Math.max(entries[index - 1]?.time ?? 0, seen);
-      const time = Math.max(entries[index]?.time ?? now, earliest);
-      return {
-        ...line,
-        time,
-        ...(time - earliest > keptMs ? { earliest } : {}),
-        ...(isSplit ? { isSplit } : {}),
-        ...(line.offset === this.#gap.end ? { lost: this.#gap.bytes } : {}),
-      };
+      const line: Mutable<LogLine> = { offset, end, text, time: Math.max(entries[index]?.time ?? now, earliest) };
+      if (line.time - earliest > keptMs) line.earliest = earliest;
+      if (isSplit) line.isSplit = true;
+      if (offset === this.#gap.end) line.lost = this.#gap.bytes;
+      return line;
     });
   }
 }
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 async function beginning(file: string, { from, since, last }: ReadLogOptions, to: number): Promise<number> {
   const floor = from ?? (await logStart(file));
