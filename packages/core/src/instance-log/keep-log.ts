@@ -1,6 +1,6 @@
 import { stat } from 'node:fs';
 import type { Clock } from '../clock.ts';
-import { reportError } from '../errors/mgpu-error.ts';
+import { MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Logger } from '../logs/logger.ts';
 import { archiveHead, removeOldestArchive, trimArchives, trimMachine } from './archive.ts';
 import { canCollapse, cutAlignment } from './collapse-range.ts';
@@ -73,6 +73,7 @@ class Keeper implements LogKeeper {
   #noted: LogTime = { offset: 0, time: 0 };
   /** When the log still ended there. */
   #lookedAt = 0;
+  #isLoaded = false;
   #isLooking = false;
   /** The day, since the epoch, that the file's beginning is of. */
   #day = 0;
@@ -94,25 +95,20 @@ class Keeper implements LogKeeper {
   }
 
   async open(): Promise<void> {
-    this.#journal = await journalOf(this.#file).read();
-    await this.#try('finish a rotation', async () => {
-      this.#journal = await recoverCut(this.#file, this.#clock.now());
-    });
-    await this.#try('note the times', async () => {
-      await using times = await LogTimes.open(this.#file);
-      const { base } = this.#journal;
-      this.#noted = (await times.at(times.length - 1)) ?? { offset: base, time: 0 };
-      const begun = await times.at(await times.first(({ offset }) => offset > base));
-      this.#day = dayOf(begun?.time ?? this.#clock.now());
-    });
-    await this.#note();
-    // Where it can only be cut in silence, this is the moment.
-    if (!this.#isWritten && this.#isRotationDue(await sizeOf(this.#file))) {
-      await this.#try('rotate', async () => {
-        if ((await this.#how()) === 'truncate') await this.#rotate();
+    await journalOf(this.#file)
+      .read()
+      .catch((error) => {
+        if (error instanceof MgpuError) throw error; // anything else is tried again
       });
-    }
+    await this.#try('note the times', () => this.#load());
+    await this.#try('rotate', async () => {
+      this.#journal = await recoverCut(this.#file, this.#clock.now());
+      // Where it can only be cut in silence, this is the moment.
+      const isDue = !this.#isWritten && this.#isRotationDue(await sizeOf(this.#file));
+      if (isDue && (await this.#how()) === 'truncate') await this.#rotate();
+    });
     this.#isWritten = true;
+    await this.#note();
     this.#rounds.add(this);
   }
 
@@ -138,9 +134,20 @@ class Keeper implements LogKeeper {
     return mine;
   }
 
+  async #load(): Promise<void> {
+    this.#journal = await journalOf(this.#file).read();
+    const { base } = this.#journal;
+    await using times = await LogTimes.open(this.#file);
+    this.#noted = (await times.at(times.length - 1)) ?? { offset: base, time: 0 };
+    const begun = await times.at(await times.first(({ offset }) => offset > base));
+    this.#day = dayOf(begun?.time ?? this.#clock.now());
+    this.#isLoaded = true;
+  }
+
   /** Notes how far the log has come; sees whether it is to be rotated. */
   async #note(): Promise<void> {
     await this.#try('note the times', async () => {
+      if (!this.#isLoaded) await this.#load();
       const now = Math.max(this.#clock.now(), this.#noted.time);
       const size = await sizeOf(this.#file);
       const { offset, time } = this.#noted;
