@@ -1,0 +1,108 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as tick } from 'node:timers/promises';
+import { systemClock } from '@mgpu/core';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { eventually, fixture, seeded, temporaryFolder } from '../support.ts';
+import { archivesOf, canCollapse, expectNumbers, filesOf, kept, type Place, place, writeNumbers } from './support.ts';
+
+describe.skipIf(!canCollapse)('a log on a file system that can take out the head of a file', () => {
+  test('is rotated under its writer and its readers: each finds every line once', async () => {
+    const at = place();
+    const keeper = await kept(at, { limits: { maxBytes: 2_000_000 } });
+    const count = 300_000;
+    await Promise.all([
+      writeNumbers(at, { count }),
+      expectNumbers(at, count, { follow: true }),
+      expectNumbers(at, count, { follow: true }),
+    ]);
+    await eventually(() => statSync(at.file).size <= 2_000_000, 'the last rotation');
+    await keeper.close();
+    expect(archivesOf(at).length).toBeGreaterThan(5);
+    await expectNumbers(at, count);
+  });
+
+  test('loses and doubles nothing, whenever its keeper is killed', async () => {
+    const seed = Number(process.env.MGPU_SEED ?? Date.now() % 1_000_000);
+    const kills = Number(process.env.MGPU_KILLS ?? 16);
+    const random = seeded(seed);
+    const at = place();
+    const count = kills * 8_000;
+    const writing = writeNumbers(at, { count, burst: 40, restMs: 1 });
+    const reading = expectNumbers(at, count, { follow: true });
+    reading.catch(() => {}); // awaited below
+    const struck: Record<string, number> = {};
+    for (let kill = 0; kill < kills; kill += 1) {
+      const keeper = await keeperProcess(at);
+      const aim = moments[random(moments.length)];
+      // What comes soon, or now: a keeper has nothing to rotate once the writer is done.
+      for (const end = performance.now() + 200; aim && momentOf(at) !== aim && performance.now() < end; ) await tick();
+      if (!aim) await systemClock.sleep(random(50));
+      keeper.kill('SIGKILL');
+      await once(keeper, 'exit');
+      const moment = momentOf(at);
+      struck[moment] = (struck[moment] ?? 0) + 1;
+    }
+    console.info(`MGPU_SEED=${seed} MGPU_KILLS=${kills}; killed while the head was: ${JSON.stringify(struck)}`);
+    await writing;
+    const keeper = await kept(at, { isWritten: true, limits: { maxBytes: 300_000 } });
+    await reading;
+    await keeper.close();
+    await expectNumbers(at, count);
+    expect(archivesOf(at).length).toBeGreaterThan(kills / 4);
+    expect(filesOf(at).filter((name) => /\.(part|cut)$/.test(name))).toEqual([]);
+  });
+
+  test.each(['fallocate', 'flock'])('is not cut twice when %s outlives the killed keeper', async (slow) => {
+    const at = place();
+    const programs = temporaryFolder();
+    const count = 60_000;
+    const env = { ...process.env, PATH: `${programs}:${process.env.PATH}` };
+    const writing = writeNumbers(at, { count, burst: 40, restMs: 1 });
+    for (let kill = 0; kill < 4; kill += 1) {
+      const keeper = await keeperProcess(at, env);
+      // Only now: whether the disk can do it is found out first.
+      await eventually(() => archivesOf(at).length > kill, 'a rotation');
+      writeFileSync(join(programs, slow), `#!/bin/sh\nsleep 0.2\nexec /usr/bin/${slow} "$@"\n`, { mode: 0o755 });
+      await eventually(() => momentOf(at) === 'marked', 'the mark');
+      keeper.kill('SIGKILL');
+      await once(keeper, 'exit');
+      rmSync(join(programs, slow));
+    }
+    await writing;
+    const keeper = await kept(at, { isWritten: true, limits: { maxBytes: 300_000 } });
+    await expectNumbers(at, count);
+    await keeper.close();
+    await expectNumbers(at, count);
+  });
+});
+
+async function keeperProcess({ file, root }: Place, env = process.env): Promise<ChildProcess> {
+  const [program = '', ...args] = fixture('keeps-log.mjs', file, root, 300_000).args;
+  const keeper = fork(program, args, { env });
+  onTestFinished(() => void keeper.kill('SIGKILL'));
+  await once(keeper, 'message');
+  return keeper;
+}
+
+function headOf(file: string): string {
+  const descriptor = openSync(file, 'r');
+  const head = Buffer.alloc(8);
+  readSync(descriptor, head, 0, head.length, 0);
+  closeSync(descriptor);
+  return head.toString();
+}
+
+const moments = ['', 'being copied', 'copied', 'marked', 'gone'];
+
+/** How far a cut has come. */
+function momentOf({ file, root }: Place): string {
+  const journal = existsSync(`${file}.journal`) ? JSON.parse(readFileSync(`${file}.journal`, 'utf8')) : {};
+  if (journal.cut?.stage === 'copied') return 'copied';
+  if (journal.cut?.stage === 'marked') {
+    return headOf(file) === 'mgpu cut' ? 'marked' : 'gone';
+  }
+  return filesOf({ file, root }).some((name) => name.endsWith('.part')) ? 'being copied' : 'whole';
+}
