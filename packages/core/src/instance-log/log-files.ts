@@ -24,11 +24,11 @@ export async function archivesOf(file: string): Promise<Archive[]> {
     .toSorted((a, b) => a.from - b.from);
 }
 
-/** What an interrupted cut may have left: unfinished copies and second names of the file. */
+/** What an interrupted cut may have left: unfinished copies and journals, second names of the file. */
 export async function remainsOf(file: string): Promise<string[]> {
   const names = await filesBeside(file);
   return names
-    .filter((name) => name.startsWith(`${basename(file)}.`) && /\.(part|cut)$/.test(name))
+    .filter((name) => name.startsWith(`${basename(file)}.`) && /\.(part|cut|journal\.\d+)$/.test(name))
     .map((name) => join(dirname(file), name));
 }
 

@@ -18,11 +18,11 @@ const chunkBytes = 256 * 1024;
  */
 export async function* logParts(file: string, from: number): AsyncGenerator<LogPart, void> {
   let position = from;
-  let told = -1;
+  let told = -1; // the end of the last gap
   for (;;) {
     const journal = await journalOf(file).read();
     const live = liveFrom(journal);
-    if (told < position && journal.gaps.some(({ from, to }) => from === position && to === position)) {
+    if (told < position && journal.gaps.some(({ to }) => to === position)) {
       told = position;
       yield { kind: 'gap', offset: position, end: position };
     }
@@ -45,6 +45,7 @@ export async function* logParts(file: string, from: number): AsyncGenerator<LogP
       if (position === end) continue;
     }
     const next = Math.min(archives.find((each) => each.from > position)?.from ?? live, live);
+    told = next;
     yield { kind: 'gap', offset: position, end: next };
     position = next;
   }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,11 +10,12 @@ import {
   type LogLine,
   type ReadLogOptions,
   readLog,
+  readLogBatches,
   silentLogger,
   systemClock,
 } from '@mgpu/core';
 import { expect, onTestFinished } from 'vitest';
-import { fixture, temporaryFolder } from '../support.ts';
+import { eventually, fixture, temporaryFolder } from '../support.ts';
 
 /** A log of an instance on a root of its own. */
 export interface Place {
@@ -83,16 +84,22 @@ export async function kept(at: Place, options: Partial<KeepLogOptions> = {}): Pr
 }
 
 /** Another process that appends numbered lines of 100 bytes to the log. */
-export async function writeNumbers(
+export interface Writer {
+  /** How many lines it wrote, once it has ended. */
+  readonly count: Promise<number>;
+  end(): void;
+}
+
+export function writerOf(
   { file }: Place,
-  { count, burst = 655, restMs = 0 }: { count: number; burst?: number; restMs?: number },
-): Promise<void> {
+  { count = 1e9, burst = 655, restMs = 0 }: { count?: number; burst?: number; restMs?: number },
+): Writer {
   const output = openSync(file, 'a');
   const { file: program, args } = fixture('numbers-lines.mjs', count, burst, restMs);
-  const child = spawn(program, args, { stdio: ['ignore', output, 'inherit'] });
+  const child = spawn(program, args, { stdio: ['ignore', output, 'inherit', 'ipc'] });
   closeSync(output);
   onTestFinished(() => void child.kill('SIGKILL'));
-  await once(child, 'exit');
+  return { count: once(child, 'message').then(([written]) => written), end: () => void child.kill() };
 }
 
 export async function linesOf({ file }: Place, options: ReadLogOptions = {}): Promise<LogLine[]> {
@@ -110,24 +117,48 @@ export function numberOf({ text }: LogLine): number {
   return Number(text.slice(0, 10));
 }
 
-/** Reads the log line by line and expects each number once, in order, with nothing missing. */
-export async function expectNumbers({ file }: Place, count: number, options: ReadLogOptions = {}): Promise<void> {
-  let next = 0;
-  let end = 0;
-  for await (const line of readLog(file, { from: 0, ...options })) {
-    if (line.isPartial) continue;
-    if (numberOf(line) !== next || line.offset !== end || line.lost !== undefined) {
-      throw new Error(`expected line ${next} at ${end}, got ${JSON.stringify(line)}`);
+/** Reads the log from its beginning, where each number has to come once, in order, with nothing missing. */
+export async function expectNumbers(at: Place, count: number): Promise<void> {
+  const numbers = new Numbers();
+  for await (const lines of readLogBatches(at.file, { from: 0 })) numbers.take(lines);
+  expect(numbers.next).toBe(count);
+}
+
+/** Follows the log from its beginning in the same way; resolves once it has come as far as this. */
+export function followNumbers(at: Place): (count: number) => Promise<void> {
+  const numbers = new Numbers();
+  const end = new AbortController();
+  const reading = (async () => {
+    for await (const lines of readLogBatches(at.file, { from: 0, follow: true, signal: end.signal }))
+      numbers.take(lines);
+  })();
+  let problem: unknown;
+  reading.catch((error) => {
+    problem = error;
+  });
+  return async (count) => {
+    await eventually(() => numbers.next >= count || problem !== undefined, `line ${count}`, 50_000);
+    end.abort();
+    await reading;
+    expect(numbers.next).toBe(count);
+  };
+}
+
+class Numbers {
+  next = 0;
+  #end = 0;
+
+  take(lines: readonly LogLine[]): void {
+    for (const line of lines.filter(({ isPartial }) => !isPartial)) {
+      if (numberOf(line) !== this.next || line.offset !== this.#end || line.lost !== undefined) {
+        throw new Error(`expected line ${this.next} at ${this.#end}, got ${JSON.stringify(line)}`);
+      }
+      this.#end = line.end;
+      this.next += 1;
     }
-    end = line.end;
-    next += 1;
-    if (next === count && options.follow) return;
   }
-  expect(next).toBe(count);
 }
 
 export const filesOf = ({ root }: Place, instance = 'program') => readdirSync(join(root, instance, 'logs'));
 export const archivesOf = (at: Place, instance?: string) =>
   filesOf(at, instance).filter((name) => name.endsWith('.gz'));
-
-export type Kept = ChildProcess;
