@@ -3,19 +3,33 @@ export type Scope = 'job' | 'process' | 'gpu' | 'host';
 
 export type Severity = 'info' | 'warning' | 'error' | 'critical';
 
-/**
- * What is to be done, from mild to hard. `record`: nothing but say so. `tell-worker`: its worker handles the job.
- * `relieve`: free the engine's memory. `restart`: end this run as failed. `drain-gpu`: no new work, stop when idle.
- * `quarantine-gpu`: stop what runs there, start nothing. `stop-intake`: the machine takes no new jobs.
- */
-export type Action = 'record' | 'tell-worker' | 'relieve' | 'restart' | 'drain-gpu' | 'quarantine-gpu' | 'stop-intake';
+/** What is to be done about a fault. */
+export type Action =
+  /** Nothing but say so. */
+  | 'record'
+  /** Remove old outputs. */
+  | 'clean-up'
+  /** Its worker handles the job. */
+  | 'tell-worker'
+  /** Free the engine's memory. */
+  | 'relieve'
+  /** End this run as failed between two jobs, never during one. */
+  | 'restart-when-idle'
+  /** End this run as failed. */
+  | 'restart'
+  /** No new work for this GPU; what runs there ends its job, then stops. */
+  | 'drain-gpu'
+  /** Stop what runs on this GPU now, and start nothing there. */
+  | 'quarantine-gpu'
+  /** The machine takes no new jobs. */
+  | 'stop-intake';
 
-/** What a rule concluded from samples. The same samples give the same verdict; whoever acts compares with before. */
+/** What a rule concluded. The same samples give the same verdict; whoever acts compares with the one before. */
 export interface Verdict {
   /** Name of the rule, e.g. `xid`. */
   readonly rule: string;
   readonly scope: Scope;
-  /** Instance id, GPU UUID, or `machine`. */
+  /** Instance id, GPU UUID (its PCI bus id where the UUID is not known), or `machine`. */
   readonly subject: string;
   readonly severity: Severity;
   readonly action: Action;
@@ -23,6 +37,14 @@ export interface Verdict {
   readonly reason: string;
   /** The cure, one sentence. */
   readonly hint: string;
-  /** Lines and values that led here; bounded. */
+  /** Lines and values that led here; a few, short. */
   readonly evidence: readonly string[];
 }
+
+/**
+ * Concludes from the samples of one subject, oldest first, judged at the last one. Pure: no clock, no I/O. None or no
+ * samples: no verdict. A rule over states gives its verdict as long as the state lasts, a rule over events at the event.
+ */
+export type Rule<Sample> = (history: readonly Sample[]) => readonly Verdict[];
+
+export const machine = 'machine';
