@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '@mgpu/core';
 import { fakeClock, temporaryFolder } from '@mgpu/core/testing';
@@ -48,7 +49,6 @@ describe('the health of GPUs', () => {
           remapPending: true,
           remapFailed: false,
           slowdowns: ['heat'],
-          persistence: true,
         },
         { uuid: 'GPU-bbbb', memoryUsedMiB: 2_001, eccUncorrected: undefined, remapPending: undefined, slowdowns: [] },
       ],
@@ -122,7 +122,7 @@ describe('nvidia-smi that hangs', () => {
     const calls = join(folder.path, 'calls');
     const program = scriptedSmi(folder.path, `trap '' TERM\necho call >> '${calls}'\nexec tail -f '${calls}'`);
     const clock = fakeClock();
-    const query = new GpuHealthQuery({ clock, program, env: process.env, timeoutMs: 200 });
+    const query = new GpuHealthQuery({ clock, program, env: process.env, timeoutMs: 1_500 });
     const count = () => readFileSync(calls, 'utf8').split('\n').length - 1;
 
     expect(await query.sample()).toMatchObject({ gpus: [], problem: { kind: 'hung' }, hangs: [{ from: 0 }] });
@@ -134,6 +134,34 @@ describe('nvidia-smi that hangs', () => {
     await clock.advance(1);
     await query.sample();
     expect(count()).toBe(2);
+  });
+
+  // What the kernel would not let die: only a frozen control group of the old kind makes such a process at will.
+  const freezer = '/sys/fs/cgroup/freezer';
+  const canFreeze = process.getuid?.() === 0 && existsSync(`${freezer}/cgroup.procs`);
+
+  test.skipIf(!canFreeze)('and cannot be killed is not followed by another while it lives', async () => {
+    using folder = temporaryFolder();
+    const group = `${freezer}/mgpu-test-${randomUUID()}`;
+    const calls = join(folder.path, 'calls');
+    const freeze = `echo $$ > ${group}/cgroup.procs; echo FROZEN > ${group}/freezer.state`;
+    const program = scriptedSmi(folder.path, `echo call >> '${calls}'; ${freeze}; exec sleep 600`);
+    const clock = fakeClock();
+    const query = new GpuHealthQuery({ clock, program, env: process.env, timeoutMs: 2_000 });
+    mkdirSync(group);
+    try {
+      expect(await query.sample()).toMatchObject({ problem: { kind: 'hung' } });
+      await clock.advance(3_600_000);
+      const text = 'an earlier nvidia-smi hangs in the kernel and cannot be killed';
+      expect(await query.sample()).toMatchObject({ problem: { kind: 'not-asked', text }, hangs: [{ from: 0 }] });
+      expect(readFileSync(calls, 'utf8')).toBe('call\n');
+    } finally {
+      writeFileSync(`${group}/freezer.state`, 'THAWED');
+      await eventually(() => readFileSync(`${group}/cgroup.procs`, 'utf8') === '', systemClock);
+      rmdirSync(group);
+    }
+    await eventuallyAsked(query, clock);
+    expect(readFileSync(calls, 'utf8')).toBe('call\ncall\n');
   });
 
   test('and answers again closes the time of its hang', async () => {
@@ -168,6 +196,11 @@ describe('nvidia-smi that hangs', () => {
     expect(await query.sample()).toMatchObject({ gpus: [{}] });
   });
 });
+
+/** That it is gone is told a little after it is gone. */
+async function eventuallyAsked(query: GpuHealthQuery, clock: ReturnType<typeof fakeClock>) {
+  while ((await query.sample())?.problem?.kind === 'not-asked') await clock.advance(1_000);
+}
 
 /** On a busy box even an answer may come too late for a short deadline. */
 async function eventuallyAnswers(query: GpuHealthQuery, clock: ReturnType<typeof fakeClock>) {
