@@ -3,7 +3,7 @@ import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { archivePath, archivesOf, timesPath } from './log-files.ts';
+import { archivePath, archivesOf, isNoLog, timesPath } from './log-files.ts';
 
 const chunkBytes = 1024 * 1024;
 const dayMs = 24 * 60 * 60 * 1_000;
@@ -85,7 +85,7 @@ async function sized(
       stat(path).then(
         ({ size, mtimeMs }) => [{ path, size, writtenAt: mtimeMs }],
         (error: NodeJS.ErrnoException) => {
-          if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+          if (isNoLog(error)) return [];
           throw error;
         },
       ),
