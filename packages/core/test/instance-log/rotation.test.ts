@@ -56,8 +56,8 @@ describe.skipIf(!canCollapse)('a log on a file system that can take out the head
     await follower(count);
     await keeper.close();
     await expectNumbers(at, count);
-    expect(archivesOf(at).length).toBeGreaterThan(kills / 2);
-    expect(filesOf(at).filter((name) => /\.(part|cut)$/.test(name))).toEqual([]);
+    expect(archivesOf(at)).not.toEqual([]);
+    expect(filesOf(at).filter((name) => /\.(part|cut|\d+)$/.test(name))).toEqual([]);
   });
 
   test.each([
