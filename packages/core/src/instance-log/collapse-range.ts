@@ -9,8 +9,8 @@ export const cutAlignment = 64 * 1024;
 
 const timeoutMs = 30_000;
 
-/** What the programs say of a file system that cannot, or when they are missing or know no such option. */
-const cannot = /not supported|invalid argument|unrecognized option|ENOENT/i;
+/** What is said where it cannot be done: by the programs, of them when they are missing, of links that a system has not. */
+const cannot = /not supported|invalid argument|unrecognized option|ENOENT|EPERM|ENOTSUP|EOPNOTSUPP|ENOSYS/i;
 
 /** By device: whether its file system can take out the head of a file. */
 const support = new Map<number, boolean>();
@@ -46,7 +46,13 @@ export async function canCollapse(file: string): Promise<boolean> {
 export async function collapseRange(file: string, length: number): Promise<string | undefined> {
   const folder = dirname(file);
   const name = `${file}.${randomUUID()}.cut`;
-  await link(file, name);
+  try {
+    await link(file, name);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (cannot.test(code)) return code;
+    throw error;
+  }
   try {
     const { ok, stderr, spawnError, timedOut } = await runCommand(
       'flock',

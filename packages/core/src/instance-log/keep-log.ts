@@ -272,7 +272,8 @@ class Keeper implements LogKeeper {
   async #trim(): Promise<void> {
     await trimArchives(this.#file, { ...this.#limits, now: this.#clock.now() });
     await trimMachine(this.#root, this.#limits.totalBytes);
-    await forgetTimesBefore(this.#file, await logStart(this.#file));
+    const start = await logStart(this.#file);
+    await this.#inTurn(() => forgetTimesBefore(this.#file, start));
   }
 
   /** Tells of trouble once, and once when it is over. */
