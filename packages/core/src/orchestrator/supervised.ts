@@ -250,7 +250,9 @@ export class Supervised implements SupervisedInstance {
   decide(): void {
     const failure = this.#undecided;
     this.#undecided = undefined;
-    if (failure && this.isWanted) this.#decideAbout(failure);
+    if (!failure || !this.isWanted || this.#holds.size > 0) return;
+    this.#decideAbout(failure);
+    this.#options.onChange(this.status);
   }
 
   /** Resolves when its state is on disk. */
@@ -276,10 +278,11 @@ export class Supervised implements SupervisedInstance {
   #onStatus(status: ServiceStatus): void {
     const { state, health, run } = status;
     const now = this.#options.clock.elapsed();
-    if (state === 'starting') {
-      // Whoever started it, a pending restart has nothing left to do.
+    if (state === 'starting' || state === 'failed') {
+      // Whoever started it, a pending restart has nothing left to do; and what it waited for before is no news after a run.
       this.#timer?.abort();
       this.#waiting = undefined;
+      this.#undecided = undefined;
     }
     // One that is adopted has the id of the run that it goes on with, and what is remembered of that.
     if (run !== undefined && run !== this.#run?.id) {

@@ -1,6 +1,14 @@
-import { layoutOf, type Orchestrator, type SupervisedInstance } from '@mgpu/core';
+import {
+  type InstanceStatus,
+  layoutOf,
+  neverRestart,
+  type Orchestrator,
+  type RestartPolicy,
+  type SupervisedInstance,
+} from '@mgpu/core';
+import { fakeClock, record } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
-import { failureOf, temporaryFolder } from '../support.ts';
+import { broken, eventually, failureOf, temporaryFolder } from '../support.ts';
 import { machine, statesOf, workshop } from './machine.ts';
 
 const inHand = (orchestrator: Orchestrator, id: string): SupervisedInstance => {
@@ -10,6 +18,7 @@ const inHand = (orchestrator: Orchestrator, id: string): SupervisedInstance => {
 };
 
 const held = { code: 'TEST_HELD', message: 'held', retryable: true };
+const later: RestartPolicy = { decide: () => ({ restart: true, delayMs: 1_000, reason: 'later' }) };
 const wishesOf = (orchestrator: Orchestrator) =>
   Object.fromEntries(orchestrator.status().map(({ id, desired }) => [id, desired]));
 
@@ -39,6 +48,45 @@ describe('what nobody wants', () => {
     await booted;
     expect(journal).toEqual(['start b', 'ready b']);
     expect(wishesOf(orchestrator)).toEqual({ a: 'down', b: 'up' });
+  });
+});
+
+describe('what has failed', () => {
+  test('says so, though it had been asked for once more while it ran', async () => {
+    const { define, runs } = workshop();
+    const orchestrator = machine([define('a')], { restartPolicy: neverRestart });
+    await orchestrator.start();
+    await orchestrator.startInstance('a');
+    runs.get('a')?.fail(broken());
+    await eventually(() => statesOf(orchestrator).a !== 'cleaning' && statesOf(orchestrator).a !== 'running');
+    expect(statesOf(orchestrator)).toEqual({ a: 'failed' });
+  });
+
+  test('is told to wait when a policy comes to office afterwards', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([define('a', { critical: false, onStart: () => Promise.reject(broken()) })], {
+      clock: fakeClock(),
+    });
+    using told = record<InstanceStatus>(orchestrator, 'instance');
+    await orchestrator.start();
+    orchestrator.view.supervisor.appoint(later);
+    expect(statesOf(orchestrator)).toEqual({ a: 'backoff' });
+    expect(told.events.at(-1)).toEqual(orchestrator.status()[0]);
+  });
+
+  test('is decided about no more once it has been started again', async () => {
+    const { define } = workshop();
+    let tries = 0;
+    const orchestrator = machine([
+      define('a', { critical: false, onStart: () => (++tries === 1 ? Promise.reject(broken()) : undefined) }),
+    ]);
+    await orchestrator.start();
+    inHand(orchestrator, 'a').retry();
+    await eventually(() => statesOf(orchestrator).a === 'running');
+    using failures = record(orchestrator, 'failure');
+    orchestrator.view.supervisor.appoint(later);
+    expect(failures.events).toEqual([]);
+    expect(orchestrator.status()).toMatchObject([{ state: 'running', attempt: 1 }]);
   });
 });
 
