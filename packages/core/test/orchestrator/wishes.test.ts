@@ -103,4 +103,19 @@ describe('what is on hold', () => {
     await orchestrator.start();
     expect(statesOf(orchestrator)).toEqual({ a: 'running' });
   });
+
+  test('fails no boot, nor does what waits for it', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([
+      define('engine'),
+      define('worker', { dependsOn: [{ on: 'engine', when: 'ready' }] }),
+      define('other'),
+    ]);
+    await inHand(orchestrator, 'engine').hold('gpu', held);
+    expect(await orchestrator.start()).toMatchObject({ outcome: 'degraded' });
+    expect(statesOf(orchestrator)).toEqual({ engine: 'blocked', worker: 'blocked', other: 'running' });
+    inHand(orchestrator, 'engine').release('gpu');
+    await eventually(() => statesOf(orchestrator).worker === 'running');
+    expect(journal.filter((each) => each.startsWith('start'))).toEqual(['start other', 'start engine', 'start worker']);
+  });
 });
