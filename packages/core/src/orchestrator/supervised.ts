@@ -140,6 +140,7 @@ export class Supervised implements SupervisedInstance {
     this.#waiting = waiting as Waiting | undefined;
     this.#heedWish();
     if (waiting?.until !== undefined && desired === 'up') this.#wakeAt(waiting.until);
+    this.#options.onChange(this.status);
     return true;
   }
 

@@ -90,6 +90,22 @@ describe('what has failed', () => {
   });
 });
 
+describe('what goes on from the daemon before', () => {
+  test('says what it waits for', async () => {
+    const { define } = workshop();
+    const part = define('a', { critical: false, onStart: () => Promise.reject(broken()) });
+    const options = { layout: layoutOf(temporaryFolder()), clock: fakeClock(), restartPolicy: later };
+    const former = machine([part], options);
+    await former.start();
+    await former.leave();
+    const orchestrator = machine([part], options);
+    using told = record<InstanceStatus>(orchestrator, 'instance');
+    await orchestrator.start();
+    expect(statesOf(orchestrator)).toEqual({ a: 'backoff' });
+    expect(told.events.at(-1)).toEqual(orchestrator.status()[0]);
+  });
+});
+
 describe('what is on hold', () => {
   test('may be released before the boot that goes on from the daemon before', async () => {
     const { define } = workshop();
