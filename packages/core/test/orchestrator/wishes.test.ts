@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import {
   type InstanceStatus,
   layoutOf,
@@ -21,6 +22,13 @@ const held = { code: 'TEST_HELD', message: 'held', retryable: true };
 const later: RestartPolicy = { decide: () => ({ restart: true, delayMs: 1_000, reason: 'later' }) };
 const wishesOf = (orchestrator: Orchestrator) =>
   Object.fromEntries(orchestrator.status().map(({ id, desired }) => [id, desired]));
+
+/** Of a root on which something can be kept. */
+function keptLayout() {
+  const layout = layoutOf(temporaryFolder());
+  mkdirSync(layout.run, { recursive: true });
+  return layout;
+}
 
 describe('what nobody wants', () => {
   test('is not started by its renewal', async () => {
@@ -94,7 +102,7 @@ describe('what goes on from the daemon before', () => {
   test('says what it waits for', async () => {
     const { define } = workshop();
     const part = define('a', { critical: false, onStart: () => Promise.reject(broken()) });
-    const options = { layout: layoutOf(temporaryFolder()), clock: fakeClock(), restartPolicy: later };
+    const options = { layout: keptLayout(), clock: fakeClock(), restartPolicy: later };
     const former = machine([part], options);
     await former.start();
     await former.leave();
@@ -109,7 +117,7 @@ describe('what goes on from the daemon before', () => {
 describe('what is on hold', () => {
   test('may be released before the boot that goes on from the daemon before', async () => {
     const { define } = workshop();
-    const layout = layoutOf(temporaryFolder());
+    const layout = keptLayout();
     const former = machine([define('a')], { layout });
     await former.start();
     await former.leave();
