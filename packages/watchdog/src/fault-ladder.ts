@@ -53,6 +53,11 @@ export class FaultLadder {
     for (const [key, verdict] of former) if (!present.has(key)) this.#over(verdict);
   }
 
+  /** Whom that group is about is gone, and how it stood with it. */
+  forget(group: string): void {
+    this.#lasting.delete(group);
+  }
+
   #act(verdict: Verdict): void {
     const { log, incidents } = this.#options;
     const { rule, subject, scope, severity, action, reason, hint, evidence } = verdict;

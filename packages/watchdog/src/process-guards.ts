@@ -54,7 +54,10 @@ export class ProcessGuards {
     this.#owners = new Map(samples.flatMap(({ instance, pids }) => pids.map((pid) => [pid, instance] as const)));
     for (const { instance, run, ceiling } of running) {
       const { id } = instance;
-      if (this.#runs.get(id) !== run) this.#trees.forget(id);
+      if (this.#runs.get(id) !== run) {
+        this.#trees.forget(id);
+        ladder.forget(`process ${id}`);
+      }
       this.#runs.set(id, run);
       const sample = samples.find((each) => each.instance === id);
       const history = sample ? this.#trees.add(id, sample) : [];
@@ -64,7 +67,7 @@ export class ProcessGuards {
       ladder.stands(`process ${id}`, [...rules.flatMap((rule) => rule(history)), ...flood]);
     }
     for (const { id } of instances)
-      if (!running.some(({ instance }) => instance.id === id)) ladder.stands(`process ${id}`, []);
+      if (!running.some(({ instance }) => instance.id === id)) ladder.forget(`process ${id}`);
   }
 
   /** A log that shrank was cut: what is there now was written since. */
