@@ -64,6 +64,7 @@ export {
 } from './orchestrator/boot-trace.ts';
 export { type MachineEvents, Orchestrator, type OrchestratorOptions } from './orchestrator/orchestrator.ts';
 export { type MachinePlan, type PlannedInstance, type PlannedPort, planMachine } from './orchestrator/plan.ts';
+export { type SettleOptions, settleRoot } from './orchestrator/settle-root.ts';
 export { allOfProbe } from './probe/all-of-probe.ts';
 export { type HttpExpectation, type HttpProbeOptions, httpProbe } from './probe/http-probe.ts';
 export { logLineProbe } from './probe/log-line-probe.ts';

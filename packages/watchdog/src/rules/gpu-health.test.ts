@@ -19,7 +19,6 @@ const card = (more: Partial<GpuHealth> = {}): GpuHealth => ({
   remapPending: undefined,
   remapFailed: undefined,
   slowdowns: [],
-  persistence: true,
   ...more,
 });
 const sample = (gpus: readonly GpuHealth[], more: Partial<GpuHealthSample> = {}): GpuHealthSample => ({

@@ -77,7 +77,11 @@ export class GpuHealthQuery {
     const ask = (...args: string[]) => this.#ask(file, args, signal);
     const failed = (problem: GpuProblem) => ({ at, gpus: [], apps: undefined, problem, hangs: this.#breaker.periods });
 
-    const columns = this.#columns ?? (await this.#learnColumns(ask));
+    const help = this.#columns ? undefined : await ask('--help-query-gpu');
+    if (help?.problem?.kind === 'hung') return failed(help.problem);
+    // A driver that could not be talked to may tell its columns another time.
+    if (help && !help.problem) this.#columns = healthColumns(help.text);
+    const columns = this.#columns ?? healthColumns('');
     const { text, problem } = await ask(`--query-gpu=${columns.map(({ name }) => name).join(',')}`, csv);
     const { gpus, odd } = parseHealth(text, columns);
     const worst = problem ?? (odd.length > 0 ? problemIn(odd.join('\n')) : undefined);
@@ -92,14 +96,6 @@ export class GpuHealthQuery {
       hangs: this.#breaker.periods,
       ...(any ? { problem: any } : {}),
     };
-  }
-
-  /** A driver that could not be talked to may tell its columns another time. */
-  async #learnColumns(ask: Ask): Promise<readonly HealthColumn[]> {
-    const { text, problem } = await ask('--help-query-gpu');
-    if (problem) return healthColumns('');
-    this.#columns = healthColumns(text);
-    return this.#columns;
   }
 
   async #remaps(ask: Ask): Promise<ReturnType<typeof parseRemaps> | undefined> {

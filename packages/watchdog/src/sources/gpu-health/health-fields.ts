@@ -11,7 +11,6 @@ const wanted = {
   hwSlowdown: ['clocks_event_reasons.hw_slowdown', 'clocks_throttle_reasons.hw_slowdown'],
   hwThermalSlowdown: ['clocks_event_reasons.hw_thermal_slowdown', 'clocks_throttle_reasons.hw_thermal_slowdown'],
   hwPowerBrake: ['clocks_event_reasons.hw_power_brake_slowdown', 'clocks_throttle_reasons.hw_power_brake_slowdown'],
-  persistence: ['persistence_mode'],
 } as const;
 
 export type HealthField = keyof typeof wanted;

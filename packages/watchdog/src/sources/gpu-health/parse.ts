@@ -15,7 +15,6 @@ export interface GpuHealth {
   readonly remapFailed: boolean | undefined;
   /** What slows its clocks now. */
   readonly slowdowns: readonly Slowdown[];
-  readonly persistence: boolean | undefined;
 }
 
 export type Slowdown = 'hardware' | 'heat' | 'power';
@@ -79,7 +78,6 @@ export function parseHealth(text: string, columns: readonly HealthColumn[]): { g
         ...(yesIn(cell('hwThermalSlowdown')) ? ['heat' as const] : []),
         ...(yesIn(cell('hwPowerBrake')) ? ['power' as const] : []),
       ],
-      persistence: yesIn(cell('persistence')),
     });
   }
   return { gpus, odd };
