@@ -43,7 +43,7 @@ export const FaultError = defineError<Observed & { rule: string; reason: string;
 export const RestartDisabledError = defineError<{ instance: string; file: string }>({
   code: 'WATCHDOG_RESTART_DISABLED',
   message: ({ instance, file }) => `${instance} is not restarted: ${file} is not there`,
-  hint: ({ file, instance }) => `\`touch ${file}\` restarts it, and so does \`mgpu start ${instance}\``,
+  hint: ({ file }) => `\`touch ${file}\` restarts it, and so does \`mgpu up\``,
 });
 
 export const GpuQuarantinedError = defineError<{ gpu: string; reason: string; cure: string; file: string }>({

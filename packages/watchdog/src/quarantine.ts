@@ -77,6 +77,7 @@ export class Quarantine implements Disposable {
   async put({ subject: gpu, reason, hint }: Verdict, { drain }: { drain: boolean }): Promise<void> {
     if (this.#held.has(gpu)) return;
     const { log, now, incidents } = this.#options;
+    if (this.#instancesOn(gpu).length === 0) return incidents.note(gpu, 'nothing of ours runs on it');
     const flag: Flag = { gpu, at: now(), bootId: bootId() ?? '', reason, hint };
     this.#held.set(gpu, flag);
     log.error(`${gpu} is put out of service: ${reason}`, { gpu, hint });

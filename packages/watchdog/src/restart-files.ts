@@ -39,7 +39,8 @@ export class RestartFiles implements Disposable {
       mkdirSync(folder, { recursive: true });
       if (!this.#isArmed(instance)) this.#allow(instance);
     });
-    this.#known.set(instance, { isAllowed: this.allows(instance), watcher: this.#watch(instance, folder) });
+    this.#known.set(instance, { isAllowed: true, watcher: this.#watch(instance, folder) });
+    this.look(instance);
   }
 
   /** Somebody asked for it anew: that allows restarts, and counting begins anew. */

@@ -183,8 +183,28 @@ export class Watch {
     else if (state === 'blocked' && reason === undefined) this.#onWish(id);
     else this.#files.take(id);
     if (state === 'stopping' || state === 'cleaning') this.#gpus.ending(instance);
+    this.#judgeEnd(status);
     this.#follow(instance, status);
     if (state === 'running' && status.health === 'ready') this.#onReady(id);
+  }
+
+  /** What survives SIGKILL is told: nothing is started over it. */
+  #judgeEnd({ id, state, reason }: InstanceStatus): void {
+    const group = `end of ${id}`;
+    if (state !== 'unkillable') {
+      this.#ladder.forget(group);
+      return;
+    }
+    const message = reason?.message ?? `${id} cannot be ended`;
+    const hint = 'it hangs in the kernel, often in a GPU driver: the machine needs a reboot';
+    const verdict = {
+      rule: 'unkillable',
+      scope: 'process',
+      subject: id,
+      severity: 'critical',
+      action: 'record',
+    } as const;
+    this.#ladder.stands(group, [{ ...verdict, reason: message, hint, evidence: [] }]);
   }
 
   /** Somebody asked for it, or the machine boots. */
