@@ -75,7 +75,7 @@ describe('a GPU fault in the kernel log', () => {
     const machine = await withKernelLog();
     const { statusOf, until, pidOf, layout, incidents } = machine;
     const other = pidOf(neighbour);
-    const [{ uuid }] = mockGpus(1) as [{ uuid: string }];
+    const uuid = mockGpus(1)[0]?.uuid ?? '';
     await untilHeld(machine);
     expect(statusOf(engine).reason).toMatchObject({
       code: 'WATCHDOG_GPU_QUARANTINED',
