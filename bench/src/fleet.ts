@@ -25,7 +25,8 @@ export interface Stamp {
 /** CLOCK_MONOTONIC in milliseconds, which the programs read, too. */
 export const now = () => Number(process.hrtime.bigint()) / 1e6;
 
-const python = await findProgram(['python3'], process.env);
+// The system's own before one in PATH, which may be a script that looks for another.
+const python = await findProgram(['/usr/bin/python3', 'python3'], process.env);
 if (python === undefined) throw new Error('the programs that are supervised need python3, which is not in PATH');
 const interpreter = [python, '-I', '-S'];
 const fixture = (name: string) => join(import.meta.dirname, '../fixtures', name);
