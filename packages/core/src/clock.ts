@@ -2,7 +2,7 @@
 export interface Clock {
   /** Wall clock, milliseconds since the epoch: for people and records, never for measuring. */
   now(): number;
-  /** Monotonic milliseconds: for measuring; unaffected by changes of the wall clock. */
+  /** Monotonic milliseconds since the host started: for measuring; unaffected by changes of the wall clock. */
   elapsed(): number;
   /** Resolves after `ms`; rejects with the signal's reason when aborted. */
   sleep(ms: number, options?: { signal?: AbortSignal | undefined }): Promise<void>;
@@ -10,7 +10,8 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  elapsed: () => performance.now(),
+  // Unlike `performance.now()` the same for all processes of the host: CLOCK_MONOTONIC.
+  elapsed: () => Number(process.hrtime.bigint()) / 1e6,
   sleep: (ms, { signal } = {}) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);

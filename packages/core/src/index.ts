@@ -64,8 +64,6 @@ export {
 } from './orchestrator/boot-trace.ts';
 export { type MachineEvents, Orchestrator, type OrchestratorOptions } from './orchestrator/orchestrator.ts';
 export { type MachinePlan, type PlannedInstance, type PlannedPort, planMachine } from './orchestrator/plan.ts';
-export { type Failure, neverRestart, type RestartDecision, type RestartPolicy } from './orchestrator/restart-policy.ts';
-export type { InstanceStatus } from './orchestrator/supervised.ts';
 export { allOfProbe } from './probe/all-of-probe.ts';
 export { type HttpExpectation, type HttpProbeOptions, httpProbe } from './probe/http-probe.ts';
 export { logLineProbe } from './probe/log-line-probe.ts';
@@ -102,6 +100,7 @@ export type {
   Health,
   HealthClaim,
   HealthReport,
+  InstanceStatus,
   LastExit,
   ServiceEvents,
   ServiceState,
@@ -109,3 +108,12 @@ export type {
   StartOptions,
   StopOptions,
 } from './service/types.ts';
+export { type Failure, neverRestart, type RestartDecision, type RestartPolicy } from './supervision/restart-policy.ts';
+export type { Backoff, Supervision } from './supervision/supervision.ts';
+export type {
+  Observation,
+  SupervisedInstance,
+  Supervisor,
+  SupervisorEvents,
+  WorkInHand,
+} from './supervision/supervisor.ts';

@@ -98,6 +98,11 @@ export class NginxService extends ProcessService<NginxConfig> {
     });
   }
 
+  /** What the daemon before us had it serve may not be what there is now. */
+  protected override async onAdopted(): Promise<void> {
+    await this.#live?.replace(this.#endpoints, undefined);
+  }
+
   protected override command(): ProcessSpec {
     const { folder, config } = this.#files;
     return {

@@ -50,7 +50,10 @@ export interface UsersFolder {
   readonly group: number | undefined;
 }
 
-/** Makes the folder, which members of the group may pass through but not read. It is empty, and goes with the run. */
+/**
+ * Makes the folder, which members of the group may pass through but not read. It is empty, but for what an adopted nginx
+ * still reads, and goes with the run.
+ */
 export async function prepareUsersFolder(
   run: Run,
   instance: string,
@@ -61,7 +64,7 @@ export async function prepareUsersFolder(
   await makePrivateFolder(instance, folder.path);
   run.defer(() => rm(folder.path, { recursive: true, force: true }));
   await openTo(group, folder.path, 0o710);
-  await keepUsers(folder, []);
+  if (!run.isAdopted) await keepUsers(folder, []);
   return folder;
 }
 

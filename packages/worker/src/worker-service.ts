@@ -49,14 +49,16 @@ export class WorkerService extends ProcessService<WorkerConfig> {
   protected override async onPrepare(run: Run): Promise<void> {
     run.defer(() => rm(this.#settingsFile, { force: true }));
     run.defer(() => removeStatus(this.statusFile));
-    await removeStatus(this.statusFile);
-    await writeFileAtomically(this.#settingsFile, `${JSON.stringify(this.#settings())}\n`);
+    // One that was adopted goes on writing it.
+    if (!run.isAdopted) await removeStatus(this.statusFile);
+    await writeFileAtomically(this.#settingsFile, this.#settings());
   }
 
   protected override command(): ProcessSpec {
     return {
       file: process.execPath,
       args: [hostFile, this.#settingsFile],
+      inputs: this.#settings(),
       env: { NODE_COMPILE_CACHE: this.context.env.NODE_COMPILE_CACHE ?? join(this.context.layout.state, 'node-cache') },
       graceMs: this.config.drainMs + closeMs,
     };
@@ -85,12 +87,12 @@ export class WorkerService extends ProcessService<WorkerConfig> {
     return status.state === 'starting' || (status.state === 'running' && ageMs < noticeMs);
   }
 
-  #settings(): HostSettings {
+  #settings(): string {
     const { config, context, id } = this;
     const { concurrency, attempts, retryDelayMs, drainMs, lockMs, keepJobs, prefix } = config;
     const redis = context.machine.endpoints({ kind: 'redis' })[0];
     if (!redis) throw new RedisMissingError({ instance: id });
-    return {
+    const settings: HostSettings = {
       v: 1,
       worker: id,
       // Boot and host name tell a machine from its clone, and containers of one host: what others hold is not ours to take.
@@ -108,6 +110,7 @@ export class WorkerService extends ProcessService<WorkerConfig> {
       lockMs,
       keepJobs,
     };
+    return `${JSON.stringify(settings)}\n`;
   }
 
   /** The engines of this GPU that are to be fed. */

@@ -4,6 +4,7 @@ import { layoutOf } from '../files/layout.ts';
 import type { ConnectorDefinition } from '../jobs/connector.ts';
 import type { BaseService } from '../service/base-service.ts';
 import type { ServiceContext } from '../service/context.ts';
+import type { Supervision } from '../supervision/supervision.ts';
 
 /** The configuration schema of a service: an object that says at least whether it is enabled. */
 export type ServiceSchema = z.ZodObject<{ enabled: z.ZodDefault<z.ZodBoolean> } & z.core.$ZodShape>;
@@ -62,6 +63,8 @@ export interface ServiceDefinition<S extends ServiceSchema = ServiceSchema> {
   readonly critical: boolean;
   readonly dependsOn?: readonly Dependency[];
   readonly connector?: ConnectorDefinition;
+  /** How its instances recover, where the watchdog's defaults do not fit. */
+  readonly supervision?: Supervision;
   /** Once per kind and boot, idempotent; its phase is `<phase> setup`. */
   install?(context: InstallContext, config: z.output<S>): Promise<void>;
   create(config: z.output<S>, context: ServiceContext): BaseService<object>;

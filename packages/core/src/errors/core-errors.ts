@@ -65,6 +65,13 @@ export const InstanceInUseError = defineError<{ instance: string; owner: number;
   hint: ({ owner }) => `stop it in process ${owner}, or use another root`,
 });
 
+export const InstanceHeldError = defineError<{ instance: string; reason: string }>({
+  code: 'CORE_INSTANCE_HELD',
+  retryable: true,
+  message: ({ instance, reason }) => `${instance} is not started: ${reason}`,
+  hint: 'it starts by itself when that is over; `mgpu why` with its name tells how it came to that',
+});
+
 export const ProcMissingError = defineError<{ instance: string; platform: string }>({
   code: 'CORE_PROC_MISSING',
   message: ({ instance, platform }) =>
@@ -160,6 +167,12 @@ export const ProcessSpawnError = defineError<{ instance: string; file: string; p
       : 'the system is short of something for the moment: try again',
 });
 
+/** Of an adopted process nobody can know. */
+function howItEnded(exitCode: number | null, signal: string | null): string {
+  if (signal) return ` by ${signal}`;
+  return exitCode === null ? '' : ` with exit code ${exitCode}`;
+}
+
 export const ProcessExitedError = defineError<{
   instance: string;
   exitCode: number | null;
@@ -171,7 +184,7 @@ export const ProcessExitedError = defineError<{
   retryable: true,
   message: ({ instance, exitCode, signal, lastLines }) =>
     [
-      `${instance}: the process ended ${signal ? `by ${signal}` : `with exit code ${exitCode}`}`,
+      `${instance}: the process ended${howItEnded(exitCode, signal)}`,
       lastLines.length > 0 ? `; its last words: ${lastWords(lastLines)}` : ' without a word',
     ].join(''),
   hint: ({ log }) => `its log is ${log}`,

@@ -22,10 +22,10 @@ export function instanceSocketPath(layout: Layout, id: string): string {
 
 /**
  * Makes room for the socket of a run: its folder is there and ours, what a dead run left is gone, and nothing of it stays
- * when the run ends. Returns its path. Throws `CORE_SOCKET_PATH` or `CORE_FOLDER_NOT_PRIVATE`.
+ * when the run ends; that of an adopted process is left to it. Returns its path. Throws `CORE_SOCKET_PATH` or `CORE_FOLDER_NOT_PRIVATE`.
  */
 export async function prepareSocket(
-  run: { defer(cleanup: () => unknown): void },
+  run: { readonly isAdopted: boolean; defer(cleanup: () => unknown): void },
   layout: Layout,
   id: string,
 ): Promise<string> {
@@ -35,7 +35,7 @@ export async function prepareSocket(
   await makePrivateFolder(id, folder);
   if (folder !== layout.run) run.defer(() => rm(folder, { recursive: true, force: true }));
   run.defer(() => rm(path, { force: true }));
-  await rm(path, { force: true });
+  if (!run.isAdopted) await rm(path, { force: true });
   return path;
 }
 

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
-import { StartAbortedError } from '../errors/core-errors.ts';
+import { InstanceHeldError, StartAbortedError } from '../errors/core-errors.ts';
 import { type ErrorReport, reportError } from '../errors/mgpu-error.ts';
 import { writeFileAtomically } from '../files/atomic.ts';
 
@@ -102,7 +102,8 @@ export class BootTrace {
     const end = (how: Pick<BootNode, 'outcome' | 'error'>) =>
       this.#end(phase, {
         id,
-        critical,
+        // Something that is kept from starting on purpose is no failure of the boot.
+        critical: critical && how.outcome !== 'skipped',
         startedMs,
         ms: round(this.#elapsed() - startedMs),
         ...how,
@@ -113,7 +114,7 @@ export class BootTrace {
       end({ outcome: 'ok' });
       return result;
     } catch (error) {
-      end({ outcome: error instanceof StartAbortedError ? 'cancelled' : 'failed', error: reportError(error) });
+      end({ outcome: outcomeOf(error), error: reportError(error) });
       throw error;
     }
   }
@@ -179,6 +180,11 @@ export class BootTrace {
     phase.nodes.push(node);
     if (!isOpen(phase)) this.#onPhase(view(phase));
   }
+}
+
+function outcomeOf(error: unknown): BootOutcome {
+  if (error instanceof StartAbortedError) return 'cancelled';
+  return error instanceof InstanceHeldError ? 'skipped' : 'failed';
 }
 
 const isOpen = ({ nodes, expected }: Phase) => nodes.length < expected;

@@ -1,6 +1,6 @@
 import { abortable } from '../clock.ts';
 import type { AnyServiceDefinition, InstallContext } from '../definition/define-service.ts';
-import { DependencyFailedError, StartAbortedError } from '../errors/core-errors.ts';
+import { DependencyFailedError, InstanceHeldError, StartAbortedError } from '../errors/core-errors.ts';
 import { type MgpuError, reviveError } from '../errors/mgpu-error.ts';
 import type { BaseService } from '../service/base-service.ts';
 import type { ServiceStatus } from '../service/types.ts';
@@ -111,16 +111,19 @@ class Boot {
       }
       // Somebody may have stopped it while it waited.
       if (!supervised.isWanted) throw new StartAbortedError({ instance: id });
+      const { obstacle } = supervised;
+      if (obstacle) throw new InstanceHeldError({ instance: id, reason: obstacle.message });
       return waitedFor;
     } catch (error) {
       const step = this.#startOf(instance, supervised);
       const isCalledOff = step.isCalledOff();
+      const isHeld = error instanceof InstanceHeldError;
       this.#options.trace.skip(step.phase, step.node, {
-        critical: step.critical,
+        critical: step.critical && !isHeld,
         outcome: isCalledOff ? 'cancelled' : 'skipped',
         error,
       });
-      supervised.block(isCalledOff ? undefined : error);
+      if (!isHeld) supervised.block(isCalledOff ? undefined : error);
       this.#failed(step, error);
       throw error;
     }
@@ -153,7 +156,8 @@ class Boot {
   #failed({ node, critical, isCalledOff }: Step, error: unknown): void {
     const { cancel, install } = this.#options;
     if (isCalledOff()) return;
-    if (critical && cancel) {
+    // Whoever keeps it from starting knows what is wrong; that is no failure of the boot.
+    if (critical && cancel && !(error instanceof InstanceHeldError)) {
       this.#failures.push({ node, error });
       cancel(new StartAbortedError({ instance: 'machine' }));
     } else install.log.warn(`${node} failed, the boot goes on`, { error });

@@ -6,6 +6,7 @@ import type { Logger } from '../logs/logger.ts';
 import type { BaseService } from '../service/base-service.ts';
 import { isAskedFor, type MachineView } from '../service/context.ts';
 import type { Endpoint, ServiceStatus } from '../service/types.ts';
+import type { Supervisor } from '../supervision/supervisor.ts';
 import type { MachinePlan, PlannedInstance } from './plan.ts';
 
 /** A planned instance with its service. */
@@ -22,6 +23,7 @@ export interface CreateOptions {
   readonly clock: Clock;
   readonly survive?: boolean;
   readonly statuses: () => readonly ServiceStatus[];
+  readonly supervisor: Supervisor;
 }
 
 /** Constructs every service of the plan and the view of the machine they share. Starts nothing. */
@@ -33,6 +35,7 @@ export function createInstances(
   const instances = new Map<string, Instance>();
   const view: MachineView = {
     machineId,
+    supervisor: options.supervisor,
     instances: options.statuses,
     endpoints: (filter = {}) =>
       [...instances.values()]

@@ -9,14 +9,16 @@ import type { Layout } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
 import type { MachineView } from '../service/context.ts';
-import type { StartOptions, StopOptions } from '../service/types.ts';
+import type { InstanceStatus, StartOptions, StopOptions } from '../service/types.ts';
+import type { RestartPolicy } from '../supervision/restart-policy.ts';
+import type { Supervisor, SupervisorEvents } from '../supervision/supervisor.ts';
 import { type BootFailure, bootMachine } from './boot.ts';
 import { type BootPhase, type BootReport, BootTrace } from './boot-trace.ts';
 import { createInstances } from './instances.ts';
 import { MachineStop } from './machine-stop.ts';
 import { type MachinePlan, planMachine } from './plan.ts';
-import { neverRestart, type RestartPolicy } from './restart-policy.ts';
-import { type InstanceStatus, Supervised } from './supervised.ts';
+import { settleRoot } from './settle-root.ts';
+import { Supervised } from './supervised.ts';
 
 export interface OrchestratorOptions {
   readonly definitions: readonly AnyServiceDefinition[];
@@ -32,7 +34,7 @@ export interface OrchestratorOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log?: Logger;
   readonly clock?: Clock;
-  /** Default: nothing is restarted. */
+  /** Decides until a watchdog is appointed. Default: failures wait for one. */
   readonly restartPolicy?: RestartPolicy;
   /** Whether processes outlive this one. Default true. */
   readonly survive?: boolean;
@@ -40,11 +42,9 @@ export interface OrchestratorOptions {
   readonly trace?: BootTrace;
 }
 
-export interface MachineEvents {
+export interface MachineEvents extends SupervisorEvents {
   /** A phase began or ended. */
   phase: BootPhase;
-  /** An instance's state, health, or what is wanted of it changed. */
-  instance: InstanceStatus;
   /** A boot ended, whichever way: of everything, or of what was missing. */
   boot: BootReport;
 }
@@ -68,6 +68,7 @@ export class Orchestrator implements AsyncDisposable {
   readonly #plan: MachinePlan;
   readonly #supervised: ReadonlyMap<string, Supervised>;
   readonly #events: Emitter<MachineEvents>;
+  #policy: RestartPolicy | undefined;
   #trace: BootTrace;
   #hasBooted = false;
   /** In the order of their coming; each waits for the one before. */
@@ -76,7 +77,8 @@ export class Orchestrator implements AsyncDisposable {
 
   /** Plans and constructs; starts nothing. Throws what `planMachine` throws. */
   constructor(options: OrchestratorOptions) {
-    const { log = silentLogger, clock = systemClock, restartPolicy = neverRestart } = options;
+    const { log = silentLogger, clock = systemClock } = options;
+    this.#policy = options.restartPolicy;
     this.#options = options;
     this.#log = log;
     this.#clock = clock;
@@ -84,7 +86,13 @@ export class Orchestrator implements AsyncDisposable {
     this.#events = new Emitter((event, error) => log.error(`a listener of the machine's ${event} failed`, { error }));
     this.#trace = options.trace ?? this.#newTrace();
     this.#plan = planMachine(options.definitions, options.config, { gpus: options.gpus, problem: options.gpuProblem });
-    const { view, instances } = createInstances(this.#plan, { ...options, log, clock, statuses: () => this.status() });
+    const { view, instances } = createInstances(this.#plan, {
+      ...options,
+      log,
+      clock,
+      statuses: () => this.status(),
+      supervisor: this.#supervisor(),
+    });
     this.view = view;
     this.#supervised = new Map(
       [...instances.values()].map((instance) => [
@@ -92,8 +100,11 @@ export class Orchestrator implements AsyncDisposable {
         new Supervised(instance, {
           clock,
           log,
-          restartPolicy,
+          runDir: options.layout.run,
+          dir: options.layout.instance(instance.id),
+          policy: () => this.#policy,
           onChange: (status) => this.#onChange(status),
+          onFailure: (failure, decision) => this.#events.emit('failure', { failure, decision }),
         }),
       ]),
     );
@@ -136,6 +147,12 @@ export class Orchestrator implements AsyncDisposable {
     return this.#stopAll(options);
   }
 
+  /** Stops nothing: everything is left to the next daemon, which goes on with it. This one is of no use any more. */
+  async leave(): Promise<void> {
+    this.#policy = undefined;
+    await this.#settled();
+  }
+
   async startInstance(id: string, options: StartOptions = {}): Promise<void> {
     const supervised = this.#want(id);
     await supervised.start(options);
@@ -153,6 +170,20 @@ export class Orchestrator implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  #supervisor(): Supervisor {
+    return {
+      instances: () => [...this.#supervised.values()],
+      on: (event, listener) => this.#events.on(event, listener as (payload: MachineEvents[typeof event]) => unknown),
+      appoint: (policy) => {
+        this.#policy = policy;
+        for (const each of this.#supervised.values()) each.decide();
+        return () => {
+          if (this.#policy === policy) this.#policy = undefined;
+        };
+      },
+    };
   }
 
   #newTrace(): BootTrace {
@@ -180,8 +211,12 @@ export class Orchestrator implements AsyncDisposable {
     if (signal?.aborted) abort();
     cancel.signal.throwIfAborted();
     signal?.addEventListener('abort', abort, { once: true });
+    const restored = await this.#takeOver(cancel.signal);
     const trace = this.#beginTrace();
-    const failures = await this.#bootPlan(this.#plan, { trace, cancel, isFailureFatal: true });
+    const instances = this.#plan.instances.filter(({ id }) => !restored.has(id) || this.#find(id).isWanted);
+    // What goes on from before must not fall with one that fails.
+    const isFailureFatal = restored.size === 0;
+    const failures = await this.#bootPlan({ ...this.#plan, instances }, { trace, cancel, isFailureFatal, restored });
     signal?.removeEventListener('abort', abort);
     await this.#stopping?.done.catch(() => {}); // whoever asked for it hears of it
     if (failures.length > 0 || signal?.aborted) {
@@ -193,6 +228,7 @@ export class Orchestrator implements AsyncDisposable {
     const [first] = failures;
     if (!first) {
       cancel.signal.throwIfAborted();
+      this.#renewOutdated();
       return report;
     }
     // One cause is enough: the rest was cancelled because of it.
@@ -221,9 +257,14 @@ export class Orchestrator implements AsyncDisposable {
 
   #bootPlan(
     plan: MachinePlan,
-    { trace, cancel, isFailureFatal }: { trace: BootTrace; cancel: AbortController; isFailureFatal: boolean },
+    {
+      trace,
+      cancel,
+      isFailureFatal,
+      restored,
+    }: { trace: BootTrace; cancel: AbortController; isFailureFatal: boolean; restored?: ReadonlySet<string> },
   ): Promise<readonly BootFailure[]> {
-    for (const { id } of plan.instances) this.#find(id).want('up');
+    for (const { id } of plan.instances) if (!restored?.has(id)) this.#find(id).want('up');
     const { layout, env, config } = this.#options;
     return bootMachine({
       plan,
@@ -233,6 +274,26 @@ export class Orchestrator implements AsyncDisposable {
       ...(isFailureFatal ? { cancel: (reason: MgpuError) => cancel.abort(reason) } : {}),
       install: { layout, env, log: this.#log, clock: this.#clock, machine: this.view, signal: cancel.signal },
     });
+  }
+
+  /** Goes on from where a daemon before us was killed: the instances that it had in hand. */
+  async #takeOver(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    if (this.#hasBooted) return new Set();
+    const { layout } = this.#options;
+    const planned = new Set(this.#supervised.keys());
+    await settleRoot({ layout, planned, clock: this.#clock, log: this.#log, signal });
+    const restored = await Promise.all(
+      [...this.#supervised.values()].map(async (each) => ((await each.restore()) ? [each.id] : [])),
+    );
+    return new Set(restored.flat());
+  }
+
+  /** Those that can be replaced without loss run by the settings in force as soon as their work in hand has ended. */
+  #renewOutdated(): void {
+    for (const each of this.#supervised.values()) {
+      if (!each.status.outdated || each.supervision.whenOutdated !== 'restart') continue;
+      each.restart().catch((error: unknown) => this.#log.warn(`${each.id} could not be renewed`, { error }));
+    }
   }
 
   /** The first boot goes on with the trace that was there before it. */
@@ -274,7 +335,7 @@ export class Orchestrator implements AsyncDisposable {
   }
 
   #stopAll(options: StopOptions): Promise<void> {
-    for (const each of this.#supervised.values()) each.want('down');
+    for (const each of this.#supervised.values()) each.letGo();
     if (this.#stopping) {
       if (options.force) this.#stopping.hurry();
       return this.#stopping.done;
@@ -286,6 +347,10 @@ export class Orchestrator implements AsyncDisposable {
       this.#stopping = undefined;
     };
     stopping.done.then(over, over);
-    return stopping.done;
+    return stopping.done.finally(() => this.#settled());
+  }
+
+  async #settled(): Promise<void> {
+    await Promise.all([...this.#supervised.values()].map((each) => each.settled()));
   }
 }

@@ -1,70 +1,104 @@
 import type { Clock } from '../clock.ts';
-import { DependencyFailedError, StartAbortedError } from '../errors/core-errors.ts';
-import { type ErrorReport, reportError } from '../errors/mgpu-error.ts';
+import { DependencyFailedError, InstanceHeldError, StartAbortedError } from '../errors/core-errors.ts';
+import { type ErrorReport, type MgpuError, reportError } from '../errors/mgpu-error.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 import type { Logger } from '../logs/logger.ts';
-import type { ServiceStatus, StartOptions, StopOptions } from '../service/types.ts';
+import type { ProbeOutcome, RunningProbe } from '../probe/probe.ts';
+import { ProcessService } from '../service/process-service.ts';
+import type { InstanceStatus, ServiceStatus, StartOptions, StopOptions } from '../service/types.ts';
+import type { Failure, RestartDecision, RestartPolicy } from '../supervision/restart-policy.ts';
+import type { Supervision } from '../supervision/supervision.ts';
+import type { Observation, SupervisedInstance } from '../supervision/supervisor.ts';
+import { InstanceStateFile } from './instance-state.ts';
 import type { Instance } from './instances.ts';
-import type { Failure, RestartDecision, RestartPolicy } from './restart-policy.ts';
-
-/** A service's status with what the orchestrator adds. */
-export interface InstanceStatus extends ServiceStatus {
-  readonly desired: 'up' | 'down';
-  /** Restarts since somebody last asked for it. */
-  readonly attempt: number;
-  /** ISO time of the next start, while in backoff. */
-  readonly until?: string;
-}
 
 export interface SupervisedOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly restartPolicy: RestartPolicy;
+  /** Folder of process records and states. */
+  readonly runDir: string;
+  readonly dir: string;
+  /** The policy in office; while there is none, failures wait for one. */
+  readonly policy: () => RestartPolicy | undefined;
   readonly onChange: (status: InstanceStatus) => void;
+  readonly onFailure: (failure: Failure, decision: RestartDecision) => void;
+}
+
+interface Waiting {
+  readonly state: 'blocked' | 'backoff' | 'failed';
+  readonly reason?: ErrorReport;
+  /** Monotonic milliseconds of the next start. */
+  readonly until?: number;
+}
+
+interface RunMemory {
+  readonly id: string;
+  /** Monotonic milliseconds. */
+  readonly startedAt: number;
+  readonly readyAt?: number;
 }
 
 const historyLength = 100;
 
 /** What is wanted of one instance, and carrying out the restart policy when it fails against that wish. */
-export class Supervised {
+export class Supervised implements SupervisedInstance {
   readonly instance: Instance;
   readonly #options: SupervisedOptions;
+  readonly #file: InstanceStateFile;
+  readonly #holds = new Map<string, ErrorReport>();
   #desired: 'up' | 'down' = 'down';
+  #hasLetGo = false;
   #attempt = 0;
   #failures: readonly Failure[] = [];
   /** The present run, or the last one. */
-  #run: string | undefined;
-  #startedAt = 0;
-  #readyAt: number | undefined;
-  #waiting:
-    | { readonly state: 'blocked' | 'backoff'; readonly reason?: ErrorReport; readonly until?: string }
-    | undefined;
+  #run: RunMemory | undefined;
+  #waiting: Waiting | undefined;
+  /** A failure that no policy has decided about yet. */
+  #undecided: Failure | undefined;
   #timer: AbortController | undefined;
-  /** Fires when it is no longer wanted up: calls off every start and restart under way. */
+  /** Fires when it is no longer to run: calls off every start and restart under way. */
   #wanted = new AbortController();
 
   constructor(instance: Instance, options: SupervisedOptions) {
     this.instance = instance;
     this.#options = options;
+    this.#file = new InstanceStateFile(options.runDir, instance.id, options.log);
     instance.service.on('status', (status) => this.#onStatus(status));
+  }
+
+  get id(): string {
+    return this.instance.id;
+  }
+
+  get kind(): string {
+    return this.instance.definition.kind;
+  }
+
+  get gpu(): Gpu | undefined {
+    return this.instance.gpu;
+  }
+
+  get dir(): string {
+    return this.#options.dir;
+  }
+
+  get logFile(): string | undefined {
+    const { service } = this.instance;
+    return service instanceof ProcessService ? service.logFile : undefined;
+  }
+
+  get supervision(): Supervision {
+    return this.instance.definition.supervision ?? {};
+  }
+
+  get liveness(): RunningProbe | undefined {
+    return this.instance.service.liveness;
   }
 
   get status(): InstanceStatus {
     const status = this.instance.service.status;
-    const waiting = status.state === 'stopped' || status.state === 'failed' ? this.#waiting : undefined;
+    const waiting = status.state === 'stopped' || status.state === 'failed' ? this.#shownWaiting() : undefined;
     return { ...status, ...waiting, desired: this.#desired, attempt: this.#attempt };
-  }
-
-  /** Somebody asks for it: counters begin anew, a pending restart is called off. */
-  want(desired: 'up' | 'down'): void {
-    this.#timer?.abort();
-    this.#timer = undefined;
-    this.#desired = desired;
-    if (desired === 'down') this.#wanted.abort();
-    else if (this.#wanted.signal.aborted) this.#wanted = new AbortController();
-    this.#attempt = 0;
-    this.#failures = [];
-    this.#waiting = desired === 'up' ? { state: 'blocked' } : undefined;
-    this.#options.onChange(this.status);
   }
 
   get isWanted(): boolean {
@@ -79,43 +113,170 @@ export class Supervised {
     );
   }
 
-  /** Starts it as long as it is wanted. A restart that cuts in is joined. */
+  /** Why it is not to be started though it is wanted: it is on hold, or waits for its next attempt. */
+  get obstacle(): ErrorReport | undefined {
+    const [hold] = this.#holds.values();
+    return hold ?? (this.#waiting?.state === 'blocked' ? undefined : this.#waiting?.reason);
+  }
+
+  /** Goes on as the daemon before left it; false when it left nothing. */
+  async restore(): Promise<boolean> {
+    const former = await this.#file.read();
+    if (!former) return false;
+    const { desired, attempt, failures, run, waiting } = former;
+    this.#desired = desired;
+    this.#attempt = attempt;
+    this.#failures = failures;
+    this.#run = run as RunMemory | undefined;
+    this.#waiting = waiting as Waiting | undefined;
+    if (waiting?.until !== undefined && desired === 'up') this.#wakeAt(waiting.until);
+    this.#options.onChange(this.status);
+    return true;
+  }
+
+  /** Somebody asks for it: counters begin anew, a pending restart is called off. */
+  want(desired: 'up' | 'down'): void {
+    this.#want(desired);
+    this.#keep();
+  }
+
+  /** The machine stops: nothing is wanted any more, and the next daemon begins anew. */
+  letGo(): void {
+    this.#want('down');
+    this.#hasLetGo = true;
+    this.#file.remove();
+  }
+
+  #want(desired: 'up' | 'down'): void {
+    this.#hasLetGo = false;
+    this.#timer?.abort();
+    this.#timer = undefined;
+    this.#desired = desired;
+    if (desired === 'down') this.#wanted.abort();
+    else if (this.#wanted.signal.aborted && this.#holds.size === 0) this.#wanted = new AbortController();
+    this.#attempt = 0;
+    this.#failures = [];
+    this.#undecided = undefined;
+    this.#waiting = desired === 'up' ? { state: 'blocked' } : undefined;
+    this.#options.onChange(this.status);
+  }
+
+  /** Starts it as long as it is wanted. A restart that cuts in is joined. Throws `CORE_INSTANCE_HELD`. */
   async start({ signal }: StartOptions = {}): Promise<void> {
     const { service } = this.instance;
     for (;;) {
+      this.#expectNoHold();
       try {
         return await service.start({ signal: this.#whileWanted(signal) });
       } catch (error) {
         const gaveWay = error instanceof StartAbortedError && service.status.state !== 'failed';
-        if (!gaveWay || !this.isWanted || signal?.aborted) throw error;
+        if (gaveWay && this.isWanted && !signal?.aborted) continue;
+        throw error;
       }
     }
   }
 
+  async stop(options: StopOptions = {}): Promise<void> {
+    await this.instance.service.stop(options);
+  }
+
   /** Stops it and starts it again if it still is wanted then. */
-  restart(options: StopOptions = {}): Promise<void> {
-    return this.instance.service.restart({ ...options, signal: this.#wanted.signal });
+  async restart(options: StopOptions = {}): Promise<void> {
+    this.#expectNoHold();
+    await this.instance.service.restart({ ...options, signal: this.#wanted.signal });
+  }
+
+  retry(): void {
+    if (!this.isWanted || this.#holds.size > 0) return;
+    const { state } = this.instance.service.status;
+    if (state === 'stopped' || state === 'failed') this.#restartNow();
+  }
+
+  fail(error: MgpuError): boolean {
+    return this.instance.service.fail(error);
+  }
+
+  askAlive(options: { timeoutMs: number; signal?: AbortSignal }): Promise<ProbeOutcome> {
+    return this.instance.service.askAlive(options);
+  }
+
+  observations(): readonly Observation[] {
+    return this.instance.service.observations();
+  }
+
+  relieve(options: { signal?: AbortSignal }): Promise<boolean> {
+    return this.instance.service.relieve(options);
+  }
+
+  async hold(name: string, reason: ErrorReport): Promise<void> {
+    this.#holds.set(name, reason);
+    this.#timer?.abort();
+    this.#wanted.abort();
+    this.#options.onChange(this.status);
+    await this.instance.service.stop();
+  }
+
+  release(name: string): void {
+    if (!this.#holds.delete(name) || this.#holds.size > 0) return;
+    this.#options.onChange(this.status);
+    if (!this.isWanted) return;
+    this.#wanted = new AbortController();
+    // Its end may still be under way: the start waits for that.
+    this.#startInBackground();
   }
 
   /** It cannot start because of something else. */
   block(error: unknown): void {
+    if (this.#waiting && this.#waiting.state !== 'blocked') return;
     this.#waiting = error === undefined ? undefined : { state: 'blocked', reason: reportError(error) };
     this.#options.onChange(this.status);
   }
 
+  /** A policy has come to office. */
+  decide(): void {
+    const failure = this.#undecided;
+    this.#undecided = undefined;
+    if (failure && this.isWanted) this.#decideAbout(failure);
+  }
+
+  /** Resolves when its state is on disk. */
+  settled(): Promise<void> {
+    return this.#file.settled();
+  }
+
+  #expectNoHold(): void {
+    const [reason] = this.#holds.values();
+    if (reason) throw new InstanceHeldError({ instance: this.id, reason: reason.message });
+  }
+
+  #shownWaiting(): Partial<InstanceStatus> | undefined {
+    const [hold] = this.#holds.values();
+    if (hold && this.isWanted) return { state: 'blocked', reason: hold };
+    if (!this.#waiting) return undefined;
+    const { clock } = this.#options;
+    const { until, ...shown } = this.#waiting;
+    if (until === undefined) return shown;
+    return { ...shown, until: new Date(clock.now() + until - clock.elapsed()).toISOString() };
+  }
+
   #onStatus(status: ServiceStatus): void {
-    const { state, health } = status;
+    const { state, health, run } = status;
     const now = this.#options.clock.elapsed();
     if (state === 'starting') {
       // Whoever started it, a pending restart has nothing left to do.
       this.#timer?.abort();
       this.#waiting = undefined;
-      this.#run = status.run;
-      this.#startedAt = now;
-      this.#readyAt = undefined;
     }
-    if (state === 'running' && health === 'ready') this.#readyAt ??= now;
-    if (state === 'failed' && this.isWanted) this.#onFailure(this.#failureOf(status, now));
+    // One that is adopted has the id of the run that it goes on with, and what is remembered of that.
+    if (run !== undefined && run !== this.#run?.id) {
+      this.#run = { id: run, startedAt: now };
+      this.#keep();
+    }
+    if (state === 'running' && health === 'ready' && this.#run && this.#run.readyAt === undefined) {
+      this.#run = { ...this.#run, readyAt: now };
+      this.#keep();
+    }
+    if (state === 'failed' && this.isWanted && this.#holds.size === 0) this.#decideAbout(this.#failureOf(status, now));
     this.#options.onChange(this.status);
   }
 
@@ -124,52 +285,101 @@ export class Supervised {
       reason && 'code' in reason
         ? reason
         : { code: 'CORE_UNEXPECTED', message: reason?.message ?? 'unknown', retryable: false };
+    const { startedAt = endedAt, readyAt } = this.#run ?? {};
     return {
       instance: id,
       kind,
       error,
-      startedAt: this.#startedAt,
+      startedAt,
       endedAt,
-      ...(this.#readyAt === undefined ? {} : { readyAt: this.#readyAt }),
+      ...(readyAt === undefined ? {} : { readyAt }),
       ...(gpu === undefined ? {} : { gpu }),
-      ...(lastExit?.run === this.#run ? { exit: lastExit } : {}),
+      ...(lastExit && lastExit.run === this.#run?.id ? { exit: lastExit } : {}),
     };
   }
 
-  #onFailure(failure: Failure): void {
-    const { restartPolicy, log } = this.#options;
+  #decideAbout(failure: Failure): void {
+    const { policy, log, onFailure } = this.#options;
+    const inOffice = policy();
+    if (!inOffice) {
+      this.#undecided = failure;
+      return;
+    }
     const history = this.#failures;
     this.#failures = [...history, failure].slice(-historyLength);
+    let decision: RestartDecision;
     try {
-      const decision = restartPolicy.decide(failure, history);
-      if (decision.restart) this.#restartIn(decision, failure.error);
+      decision = inOffice.decide(failure, history, this.supervision);
     } catch (error) {
       log.error(`${failure.instance}: the restart policy failed, it is not restarted`, { error });
+      this.#keep();
+      return;
     }
+    this.#carryOut(decision, failure.error);
+    this.#keep();
+    onFailure(failure, decision);
+  }
+
+  #carryOut({ restart, delayMs, reason, gaveUp = false }: RestartDecision, cause: ErrorReport): void {
+    if (!restart && !gaveUp) return;
+    const until = this.#options.clock.elapsed() + delayMs;
+    this.#waiting = {
+      state: gaveUp ? 'failed' : 'backoff',
+      ...(restart ? { until } : {}),
+      reason: { code: 'CORE_RESTART', message: `${cause.message}; ${reason}`, retryable: restart, cause },
+    };
+    if (restart) this.#wakeAt(until);
+  }
+
+  #wakeAt(until: number): void {
+    const { clock } = this.#options;
+    const timer = new AbortController();
+    this.#timer = timer;
+    const delayMs = until - clock.elapsed();
+    // A restart without delay must not wait for the next turn of the timers.
+    const waiting = delayMs > 0 ? clock.sleep(delayMs, { signal: timer.signal }) : Promise.resolve();
+    waiting.then(
+      () => {
+        if (!timer.signal.aborted) this.#restartNow();
+      },
+      () => {}, // called off
+    );
+  }
+
+  #restartNow(): void {
+    this.#attempt += 1;
+    this.#startInBackground();
+  }
+
+  #startInBackground(): void {
+    this.start().catch((error: unknown) => {
+      if (error instanceof InstanceHeldError) return; // whoever holds it says so
+      this.#options.log.warn(`${this.id}: the start failed`, { instance: this.id, attempt: this.#attempt, error });
+    });
   }
 
   #whileWanted(signal: AbortSignal | undefined): AbortSignal {
     return signal ? AbortSignal.any([signal, this.#wanted.signal]) : this.#wanted.signal;
   }
 
-  #restartIn({ delayMs, reason }: RestartDecision, cause: ErrorReport): void {
-    const { clock, log } = this.#options;
-    const timer = new AbortController();
-    this.#timer = timer;
-    this.#waiting = {
-      state: 'backoff',
-      until: new Date(clock.now() + delayMs).toISOString(),
-      reason: { code: 'CORE_RESTART', message: `${cause.message}; ${reason}`, retryable: true, cause },
-    };
-    clock.sleep(delayMs, { signal: timer.signal }).then(
-      async () => {
-        if (timer.signal.aborted) return;
-        this.#attempt += 1;
-        await this.start().catch((error: unknown) => {
-          log.warn(`${this.instance.id}: restart ${this.#attempt} failed`, { instance: this.instance.id, error });
-        });
-      },
-      () => {}, // called off
-    );
+  #keep(): void {
+    if (this.#hasLetGo) return;
+    const waiting = this.#waiting;
+    const isWorthKeeping = waiting?.reason !== undefined && waiting.state !== 'blocked';
+    this.#file.write({
+      desired: this.#desired,
+      attempt: this.#attempt,
+      failures: [...this.#failures],
+      ...(this.#run ? { run: this.#run } : {}),
+      ...(isWorthKeeping
+        ? {
+            waiting: {
+              state: waiting.state as 'backoff' | 'failed',
+              ...(waiting.until === undefined ? {} : { until: waiting.until }),
+              reason: waiting.reason as ErrorReport,
+            },
+          }
+        : {}),
+    });
   }
 }

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type VersionedFile, versionedFile } from '../files/versioned.ts';
+import type { ListenAddress } from './ports.ts';
 import type { ProcessSpec } from './spawn.ts';
 
 const identity = { pid: z.number().int().positive(), startTime: z.number().nonnegative() };
@@ -20,11 +21,28 @@ const recordSchema = z.discriminatedUnion('state', [
   /** Written before anything is prepared. */
   common.extend({ state: z.literal('intent') }),
   /** Written after the spawn. */
-  common.extend({ state: z.literal('spawned'), ...identity, exe: z.string().optional(), specHash: z.string() }),
+  common.extend({
+    state: z.literal('spawned'),
+    ...identity,
+    exe: z.string().optional(),
+    specHash: z.string(),
+    /** How it is to be stopped, by whoever does not know its settings. */
+    stopSignal: z.custom<NodeJS.Signals>((value) => typeof value === 'string'),
+    graceMs: z.number().nonnegative(),
+    ports: z.array(z.custom<ListenAddress>()),
+    /** Where its own output begins. */
+    logOffset: z.number().nonnegative(),
+    /** Monotonic milliseconds of this boot. */
+    startedAt: z.number(),
+    /** It was ready once. */
+    wasReady: z.boolean(),
+  }),
 ]);
 
 /** What is remembered of an instance's process across the death of whoever started it: `run/<instance>.json`. */
 export type ProcessRecord = z.infer<typeof recordSchema>;
+
+export type SpawnedRecord = Extract<ProcessRecord, { state: 'spawned' }>;
 
 export interface ProcessRecordFile extends VersionedFile<ProcessRecord> {
   remove(): Promise<void>;
@@ -37,10 +55,17 @@ export function processRecordFile(runDir: string, instance: string): ProcessReco
 
 /** Changes when the way the process is started changes; paths of our own installation do not count. */
 export function hashSpec(spec: ProcessSpec): string {
-  const { file, args = [], cwd = '', env = {}, stopSignal = '' } = spec;
+  const { file, args = [], cwd = '', env = {}, stopSignal = '', inputs = '' } = spec;
   const movable = (text: string) =>
     text.replaceAll(process.execPath, 'node').replace(/^.*\/(?:@mgpu|packages)\/([a-z-]+)\/dist\//s, 'mgpu:$1/');
   const added = Object.entries(env).map(([name, value]) => [name, value === undefined ? null : movable(value)]);
-  const text = JSON.stringify([movable(file), args.map(movable), cwd, added.sort(), stopSignal]);
+  const text = JSON.stringify([
+    movable(file),
+    args.map(movable),
+    cwd,
+    added.sort(),
+    stopSignal,
+    inputs.split('"').map(movable),
+  ]);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }

@@ -10,6 +10,9 @@ import {
 /** The environment variable that marks every process of a run and whatever it starts. */
 export const runMarker = 'MGPU_RUN';
 
+/** The environment variable that names the folder of the instance that a process belongs to. */
+export const instanceMarker = 'MGPU_INSTANCE';
+
 /** What is known of a run's leader, from our own spawn or from a record. */
 export interface TreeIdentity extends ProcessIdentity {
   readonly run: string;

@@ -3,7 +3,7 @@ import { type Options as ExecaOptions, execa } from 'execa';
 import { ProcessSpawnError } from '../errors/core-errors.ts';
 import type { ListenAddress } from './ports.ts';
 import { executableOf, readProcess } from './process-table.ts';
-import { runMarker } from './process-tree.ts';
+import { instanceMarker, runMarker } from './process-tree.ts';
 
 /** How an instance's process is started and stopped: a pure value. */
 export interface ProcessSpec {
@@ -19,17 +19,19 @@ export interface ProcessSpec {
   readonly graceMs?: number;
   /** Addresses it listens on: seen free before it starts and after it ended. */
   readonly ports?: readonly ListenAddress[];
+  /** What else it is started by, such as the content of a file it reads then: when that changes, a living one is outdated. */
+  readonly inputs?: string;
   /** True for a program that is meant to end: exit code 0 completes the run. Default false. */
   readonly completes?: boolean;
 }
 
-/** How a process ended. `code` is null when a signal ended it. */
+/** How a process ended. `code` is null when a signal ended it; both are when it was adopted: nobody can know. */
 export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A process we started, in a session of its own, its output going to a file without us. */
+/** A process that we, or a daemon before us, started in a session of its own, its output going to a file without us. */
 export interface SpawnedProcess {
   readonly pid: number;
   readonly startTime: number;
@@ -45,11 +47,23 @@ const transient = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC', 'ET
 /** Starts the process; `CORE_PROCESS_SPAWN` when the system refuses. */
 export async function spawnProcess(
   spec: ProcessSpec,
-  options: { instance: string; run: string; env: Readonly<Record<string, string | undefined>>; log: string },
+  options: {
+    readonly instance: string;
+    /** Its folder. */
+    readonly dir: string;
+    readonly run: string;
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly log: string;
+  },
 ): Promise<SpawnedProcess> {
-  const { instance, run, log } = options;
+  const { instance, dir, run, log } = options;
   const env: Record<string, string> = {};
-  for (const [name, value] of Object.entries({ ...options.env, ...spec.env, [runMarker]: run })) {
+  for (const [name, value] of Object.entries({
+    ...options.env,
+    ...spec.env,
+    [runMarker]: run,
+    [instanceMarker]: dir,
+  })) {
     if (value !== undefined) env[name] = value;
   }
   const failure = (problem: string, code: string, cause?: unknown) =>

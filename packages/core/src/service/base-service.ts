@@ -1,12 +1,14 @@
 import { abortable } from '../clock.ts';
 import { Emitter } from '../emitter.ts';
 import { StartAbortedError, StopIncompleteError } from '../errors/core-errors.ts';
-import { reportError, toMgpuError } from '../errors/mgpu-error.ts';
+import { type MgpuError, reportError, toMgpuError } from '../errors/mgpu-error.ts';
 import { type Gpu, gpuIndex } from '../gpu/gpu.ts';
 import { redact } from '../logs/redact.ts';
-import type { ProbeContext, Probes } from '../probe/probe.ts';
+import type { ProbeContext, ProbeOutcome, Probes, RunningProbe } from '../probe/probe.ts';
+import { tryProbe } from '../probe/try-probe.ts';
 import { waitUntilReady } from '../probe/wait-until-ready.ts';
 import { watchReadiness } from '../probe/watch-readiness.ts';
+import type { Observation } from '../supervision/supervisor.ts';
 import { askHealth } from './ask-health.ts';
 import type { ServiceContext } from './context.ts';
 import { type Run, type RunEnd, RunScope } from './run.ts';
@@ -154,6 +156,36 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     return checked(answer ? worstOf(answer, run.said) : this.#health);
   }
 
+  /** The liveness probe of the present run; undefined without one, or while it does not run. */
+  get liveness(): RunningProbe | undefined {
+    return this.#state === 'running' ? this.#run?.probes.liveness : undefined;
+  }
+
+  /** One try of the liveness probe; `unknown` without one. */
+  async askAlive({ timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal }): Promise<ProbeOutcome> {
+    const { liveness } = this;
+    if (!liveness) return { outcome: 'unknown', reason: `${this.id} has no liveness probe, or does not run` };
+    return await tryProbe(liveness.probe, { timeoutMs, signal, clock: this.context.clock, log: this.logOfRun() });
+  }
+
+  /** Ends the present run as failed with this error; false when there is none, or it ends already. */
+  fail(error: MgpuError): boolean {
+    const run = this.#run;
+    if (!run || run.end) return false;
+    run.fail(error);
+    return true;
+  }
+
+  /** What it knows of other instances. Default: nothing. */
+  observations(): readonly Observation[] {
+    return [];
+  }
+
+  /** Frees what memory it can while it runs; false when it knows no way. Default: it knows none. */
+  async relieve(_options: { signal?: AbortSignal } = {}): Promise<boolean> {
+    return false;
+  }
+
   /** Returns the function that unsubscribes. A listener that throws harms nobody. */
   on<K extends keyof E & string>(event: K, listener: (payload: E[K]) => unknown): () => void {
     return this.#events.on(event, listener);
@@ -165,6 +197,9 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
 
   /** Acquires what the run needs. Each acquisition registers its release on the next line. */
   protected abstract onStart(run: Run): Promise<void>;
+
+  /** It is ready for the first time. */
+  protected onRunning?(run: Run): void;
 
   /** How to tell that it is ready, stays ready, and is alive. */
   protected probes?(): Probes;
@@ -238,16 +273,17 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     run.probes = this.probes?.() ?? {};
     const { startup, readiness } = run.probes;
     const options = { clock: this.context.clock, signal: run.signal, log: this.logOfRun() };
-    if (startup && !run.end) await waitUntilReady(startup, { instance: this.id, ...options });
+    if (startup && !run.end && !run.wasReady) await waitUntilReady(startup, { instance: this.id, ...options });
     if (run.end) return;
     // Started is not ready where the two are asked differently: nobody is told more than is known.
     const answer = readiness && (await askHealth({ readiness }, options));
     if (answer && answer.health !== 'unknown') run.probed = answer;
-    else if (startup || !readiness) run.probed = { health: 'ready' };
+    else if ((startup && !run.wasReady) || !readiness) run.probed = { health: 'ready' };
   }
 
   #becomeRunning(run: RunScope): void {
     this.#become('running');
+    this.onRunning?.(run);
     const { readiness } = run.probes;
     if (!readiness || run.end) return;
     void watchReadiness(readiness, {

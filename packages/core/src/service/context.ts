@@ -6,6 +6,7 @@ import { type Layout, layoutOf } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
+import { noSupervisor, type Supervisor } from '../supervision/supervisor.ts';
 import type { Endpoint, ServiceStatus } from './types.ts';
 
 /** What an instance may know of the rest of the machine. */
@@ -16,6 +17,8 @@ export interface MachineView {
   /** The connectors of the engines on this GPU, with the endpoint each talks to. */
   connectors(gpu: number): readonly ConnectorBinding[];
   instances(): readonly ServiceStatus[];
+  /** For the watchdog: how instances are watched and moved. */
+  readonly supervisor: Supervisor;
 }
 
 /** Whether an endpoint is among those that a filter asks for; one that is of no GPU serves all. */
@@ -41,7 +44,13 @@ export interface ServiceContext {
   readonly temporaryRoot: boolean;
 }
 
-const nobody: MachineView = { machineId: 'standalone', endpoints: () => [], connectors: () => [], instances: () => [] };
+const nobody: MachineView = {
+  machineId: 'standalone',
+  endpoints: () => [],
+  connectors: () => [],
+  instances: () => [],
+  supervisor: noSupervisor,
+};
 
 export interface StandaloneOptions {
   readonly kind: string;

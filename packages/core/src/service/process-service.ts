@@ -5,8 +5,15 @@ import { lastLines } from '../files/last-lines.ts';
 import { type Gpu, gpuEnvironment } from '../gpu/gpu.ts';
 import { identifyGpu } from '../gpu/identify-gpu.ts';
 import type { ProbeContext } from '../probe/probe.ts';
+import { adoptProcess, isOrphaned } from '../process/adopt.ts';
 import { expectPortsFree } from '../process/ports.ts';
-import { hashSpec, type ProcessRecord, type ProcessRecordFile, processRecordFile } from '../process/process-record.ts';
+import {
+  hashSpec,
+  type ProcessRecord,
+  type ProcessRecordFile,
+  processRecordFile,
+  type SpawnedRecord,
+} from '../process/process-record.ts';
 import { bootId, readProcess, signalProcess } from '../process/process-table.ts';
 import { leaderless, type TreeIdentity } from '../process/process-tree.ts';
 import { type ProcessSpec, type SpawnedProcess, spawnProcess } from '../process/spawn.ts';
@@ -22,18 +29,28 @@ const portReleaseMs = 5_000;
 /** Milliseconds for what follows the grace: SIGTERM, SIGKILL and the ports, each with a limit of its own. */
 const forceMs = 30_000;
 
+/** How a process is ended, from its spec or from its record. */
+type StopFacts = Pick<SpawnedRecord, 'stopSignal' | 'graceMs' | 'ports'>;
+
 type ProcessClaim = Pick<ProcessRecord, 'instance' | 'run' | 'bootId' | 'owner'>;
 
 /**
  * A service that is a process: started in a session of its own, its output appended to
- * `<root>/<instance>/logs/output.log` by itself, remembered in a record, and ended with its whole tree. Nothing starts
- * over a leftover of its former run: that is swept first, and the ports are seen free.
+ * `<root>/<instance>/logs/output.log` by itself, remembered in a record, and ended with its whole tree.
+ *
+ * Where processes outlive us (`context.survive`), a start finds the one of a former daemon by its record and goes on with
+ * it: same process, same run. Otherwise nothing starts over a leftover of its former run: that is swept first, and the
+ * ports are seen free.
  */
 export abstract class ProcessService<C extends object, E extends ServiceEvents = ServiceEvents> extends BaseService<
   C,
   E
 > {
   #process: SpawnedProcess | undefined;
+  #record: { readonly file: ProcessRecordFile; readonly content: SpawnedRecord } | undefined;
+  #recording: Promise<void> = Promise.resolve();
+  #isAdopted = false;
+  #isOutdated = false;
   #gpu: Gpu | undefined;
 
   get pid(): number | undefined {
@@ -46,7 +63,12 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
 
   override get status(): ServiceStatus {
     const { pid } = this;
-    return { ...super.status, ...(pid === undefined ? {} : { pid }) };
+    return {
+      ...super.status,
+      ...(pid === undefined ? {} : { pid }),
+      ...(this.#isAdopted ? { adopted: true as const } : {}),
+      ...(this.#isOutdated ? { outdated: true as const } : {}),
+    };
   }
 
   /** The file that gets everything the process prints. */
@@ -62,8 +84,14 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
   /** How to start it; a pure value. */
   protected abstract command(): ProcessSpec;
 
-  /** Prepares files before the process starts. Idempotent. */
+  /**
+   * Prepares files before the process starts. Idempotent; with `run.isAdopted` the process runs already, and what it uses
+   * is to be left as it is.
+   */
   protected onPrepare?(run: Run): Promise<void>;
+
+  /** Brings an adopted process up to date as far as it can be while it runs. */
+  protected onAdopted?(run: Run): Promise<void>;
 
   protected override logOfRun(): ProbeContext['log'] {
     return this.#process && { file: this.logFile, from: this.#process.logOffset };
@@ -71,43 +99,115 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
 
   protected override async onStart(run: Run): Promise<void> {
     const { context, id } = this;
-    const { clock } = context;
     await this.#prepareFolders(run);
     this.#gpu = await identifyGpu(context.gpu, { signal: run.signal, env: context.env });
     run.defer(() => {
       this.#gpu = undefined;
     });
-    const claim = this.#claimOf(run);
     const record = processRecordFile(context.layout.run, id);
+    const orphan = context.survive ? await this.#findOrphan(record) : undefined;
+    if (orphan) await this.#adopt(run, record, orphan);
+    else await this.#startNew(run, record);
+  }
+
+  protected override onRunning(): void {
+    const record = this.#record;
+    if (!record || record.content.wasReady) return;
+    this.#recording = record.file.write({ ...record.content, wasReady: true }).catch((error: unknown) => {
+      this.context.log.warn(`${this.id}: its record could not be brought up to date`, { error });
+    });
+  }
+
+  async #startNew(run: Run, record: ProcessRecordFile): Promise<void> {
+    const { context, id } = this;
+    const { clock } = context;
+    const claim = this.#claimOf(run);
     // Before anything is prepared: a leftover may still write what the new run is going to read.
     const hasSwept = await this.#takeInstance(run, record, claim);
-    run.defer(() => record.remove());
+    run.defer(() => this.#forget(record));
     await this.onPrepare?.(run);
     run.signal.throwIfAborted();
 
     const spec = this.command();
-    const { ports = [], graceMs = defaultGraceMs } = spec;
+    const { ports = [], graceMs = defaultGraceMs, stopSignal = 'SIGTERM' } = spec;
     await expectPortsFree(id, ports, { clock, ms: hasSwept ? portReleaseMs : 0, signal: run.signal });
     const env = { ...context.env, ...(this.#gpu ? gpuEnvironment(this.#gpu) : {}) };
-    const child = await spawnProcess(spec, { instance: id, run: run.id, env, log: this.logFile });
+    const dir = context.layout.instance(id);
+    const child = await spawnProcess(spec, { instance: id, dir, run: run.id, env, log: this.logFile });
+    const stop: StopFacts = { stopSignal, graceMs, ports: [...ports] };
+    this.#hold(run, child, stop);
+    this.#watchExit(run, child, spec.completes === true);
+    const { pid, startTime, exe, logOffset } = child;
+    const content: SpawnedRecord = {
+      ...claim,
+      ...stop,
+      state: 'spawned',
+      pid,
+      startTime,
+      logOffset,
+      startedAt: clock.elapsed(),
+      wasReady: false,
+      ...(exe ? { exe } : {}),
+      specHash: hashSpec(spec),
+      writtenAt: this.#now(),
+    };
+    await record.write(content);
+    this.#remember(run, record, content);
+    // One that is meant to end has not started anything of use before it did.
+    if (spec.completes) await ended(run.signal);
+  }
+
+  /** The process of a daemon that is dead, where it lives. */
+  async #findOrphan(file: ProcessRecordFile): Promise<SpawnedRecord | undefined> {
+    const record = await file.read();
+    return record?.state === 'spawned' && isOrphaned(record) ? record : undefined;
+  }
+
+  async #adopt(run: Run, file: ProcessRecordFile, orphan: SpawnedRecord): Promise<void> {
+    const { clock, log } = this.context;
+    run.adopt({ id: orphan.run, startedAt: orphan.startedAt, wasReady: orphan.wasReady });
+    const content: SpawnedRecord = { ...orphan, ...this.#claimOf(run), writtenAt: this.#now() };
+    await file.write(content);
+    run.defer(() => this.#forget(file));
+    const child = adoptProcess(orphan, { clock, ending: run.signal });
+    this.#isAdopted = true;
+    run.defer(() => {
+      this.#isAdopted = false;
+    });
+    this.#hold(run, child, orphan);
+    this.#remember(run, file, content);
+    await this.onPrepare?.(run);
+    run.signal.throwIfAborted();
+    const spec = this.command();
+    this.#isOutdated = hashSpec(spec) !== orphan.specHash;
+    run.defer(() => {
+      this.#isOutdated = false;
+    });
+    log.info(`${this.id}: goes on with process ${child.pid}`, { run: run.id, outdated: this.#isOutdated });
+    this.#watchExit(run, child, spec.completes === true);
+    await this.onAdopted?.(run);
+    if (spec.completes) await ended(run.signal);
+  }
+
+  #remember(run: Run, file: ProcessRecordFile, content: SpawnedRecord): void {
+    this.#record = { file, content };
+    run.defer(() => {
+      this.#record = undefined;
+    });
+  }
+
+  async #forget(file: ProcessRecordFile): Promise<void> {
+    await this.#recording;
+    await file.remove();
+  }
+
+  /** From here on the process is ended with the run. */
+  #hold(run: Run, child: SpawnedProcess, stop: StopFacts): void {
     this.#process = child;
     run.defer(() => {
       this.#process = undefined;
     });
-    run.defer(() => this.#stopTree(run, spec, child), { timeoutMs: graceMs + forceMs });
-    this.#watchExit(run, spec, child);
-    const { pid, startTime, exe } = child;
-    await record.write({
-      ...claim,
-      state: 'spawned',
-      pid,
-      startTime,
-      ...(exe ? { exe } : {}),
-      specHash: hashSpec(spec),
-      writtenAt: this.#now(),
-    });
-    // One that is meant to end has not started anything of use before it did.
-    if (spec.completes) await ended(run.signal);
+    run.defer(() => this.#stopTree(run, child, stop), { timeoutMs: stop.graceMs + forceMs });
   }
 
   async #prepareFolders(run: Run): Promise<void> {
@@ -160,11 +260,11 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     return new Date(this.context.clock.now()).toISOString();
   }
 
-  #watchExit(run: Run, spec: ProcessSpec, child: SpawnedProcess): void {
+  #watchExit(run: Run, child: SpawnedProcess, completes: boolean): void {
     void child.exited.then(async (exit) => {
       run.reportExit(exit);
       if (run.signal.aborted) return;
-      if (spec.completes && exit.code === 0) return run.complete();
+      if (completes && exit.code === 0) return run.complete();
       // A log that cannot be read must not hide that the process is dead.
       const lines = await lastLines(this.logFile, { from: child.logOffset }).catch(() => []);
       const { code, signal } = exit;
@@ -174,10 +274,9 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     });
   }
 
-  async #stopTree(run: Run, spec: ProcessSpec, child: SpawnedProcess): Promise<void> {
+  async #stopTree(run: Run, child: SpawnedProcess, { stopSignal, graceMs, ports }: StopFacts): Promise<void> {
     const { id: instance } = this;
     const { clock, log } = this.context;
-    const { stopSignal = 'SIGTERM', graceMs = defaultGraceMs, ports = [] } = spec;
     const { force } = run;
     await stopTree(this.#treeOf(run), { instance, clock, log, stopSignal, graceMs, leaderWasOurs: true, force });
     await child.exited;

@@ -26,10 +26,14 @@ export interface DeferOptions {
 export interface Run {
   /** UUID; every process of the run carries it in `MGPU_RUN`. */
   readonly id: string;
+  /** The run of a former daemon goes on: its process is there, and what belongs to it must be left as it is. */
+  readonly isAdopted: boolean;
   /** Fires when the run is to end: stopped, cancelled or failed. */
   readonly signal: AbortSignal;
   /** Fires when whoever stops it lost patience. */
   readonly force: AbortSignal;
+  /** Makes this the continuation of that run. */
+  adopt(former: { id: string; startedAt: number; wasReady: boolean }): void;
   /** Registers the release of what was just acquired. Last in, first out; at once when the run has ended already. */
   defer(cleanup: Cleanup, options?: DeferOptions): void;
   /** The run died: everything is released, the state becomes failed. */
@@ -61,9 +65,10 @@ const forcedMs = 15_000;
 
 /** The scope of a run: what it acquired and how it is released. Only the first end counts. */
 export class RunScope implements Run {
-  readonly id = randomUUID();
-  /** Monotonic milliseconds. */
-  readonly startedAt: number;
+  #id: string = randomUUID();
+  #startedAt: number;
+  #isAdopted = false;
+  #wasReady = false;
   /** Asked for once, so that a probe can remember what it saw of this run. */
   probes: Probes = {};
   readonly #clock: Clock;
@@ -79,8 +84,34 @@ export class RunScope implements Run {
 
   constructor(clock: Clock, hooks: RunHooks) {
     this.#clock = clock;
-    this.startedAt = clock.elapsed();
+    this.#startedAt = clock.elapsed();
     this.#hooks = hooks;
+  }
+
+  get id(): string {
+    return this.#id;
+  }
+
+  /** Monotonic milliseconds. */
+  get startedAt(): number {
+    return this.#startedAt;
+  }
+
+  get isAdopted(): boolean {
+    return this.#isAdopted;
+  }
+
+  /** It is adopted, and had been ready before: it need not prove that again. */
+  get wasReady(): boolean {
+    return this.#wasReady;
+  }
+
+  /** Goes on with a run that was begun by somebody who is dead. */
+  adopt({ id, startedAt, wasReady }: { id: string; startedAt: number; wasReady: boolean }): void {
+    this.#id = id;
+    this.#startedAt = startedAt;
+    this.#isAdopted = true;
+    this.#wasReady = wasReady;
   }
 
   get signal(): AbortSignal {

@@ -40,7 +40,7 @@ export interface HealthReport extends HealthClaim {
   readonly checkedAt: string;
 }
 
-/** How the last run's process ended. */
+/** How the last run's process ended. An adopted one leaves neither code nor signal behind. */
 export interface LastExit extends ProcessExit {
   /** ISO time. */
   readonly at: string;
@@ -64,7 +64,20 @@ export interface ServiceStatus {
   readonly pid?: number;
   readonly port?: number;
   readonly endpoint?: string;
+  /** Set while its process is one that a former daemon started. */
+  readonly adopted?: true;
+  /** Set while its process runs by other settings than those in force. */
+  readonly outdated?: true;
   readonly lastExit?: LastExit;
+}
+
+/** A service's status with what the orchestrator adds. */
+export interface InstanceStatus extends ServiceStatus {
+  readonly desired: 'up' | 'down';
+  /** Restarts since somebody last asked for it. */
+  readonly attempt: number;
+  /** ISO time of the next start, while in backoff or given up. */
+  readonly until?: string;
 }
 
 export interface StopOptions {

@@ -5,6 +5,7 @@ import type { ConnectorBinding } from '../jobs/connector.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
 import { instanceId, isAskedFor, type ServiceContext } from '../service/context.ts';
 import type { Endpoint } from '../service/types.ts';
+import { noSupervisor, type Supervisor } from '../supervision/supervisor.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export interface TestContextOptions {
@@ -16,6 +17,7 @@ export interface TestContextOptions {
   /** What the rest of the machine offers. */
   readonly endpoints?: readonly Endpoint[];
   readonly connectors?: readonly ConnectorBinding[];
+  readonly supervisor?: Supervisor;
   /** Several contexts of one machine share a root; without it each has its own, removed with it. */
   readonly root?: string;
 }
@@ -30,6 +32,7 @@ export function testContext(options: TestContextOptions): ServiceContext & Dispo
     env = process.env,
     endpoints = [],
     connectors = [],
+    supervisor = noSupervisor,
   } = options;
   const folder = options.root === undefined ? temporaryFolder() : { path: options.root, [Symbol.dispose]() {} };
   return {
@@ -44,6 +47,7 @@ export function testContext(options: TestContextOptions): ServiceContext & Dispo
     temporaryRoot: false,
     machine: {
       machineId: 'test',
+      supervisor,
       instances: () => [],
       connectors: () => connectors,
       endpoints: (filter = {}) => endpoints.filter((each) => isAskedFor(each, filter)),

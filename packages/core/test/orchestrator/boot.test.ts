@@ -97,6 +97,7 @@ describe('a boot', () => {
       { clock },
     );
     const boot = orchestrator.start();
+    await eventually(() => clock.sleepers > 0, 'the first step');
     await clock.advance(1_000);
     const report = await boot;
     const ok = { outcome: 'ok' };

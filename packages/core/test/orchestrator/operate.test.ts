@@ -337,8 +337,8 @@ describe('a failure after the boot', () => {
     const error = { code: 'TEST_BROKEN', message: 'crash', retryable: false };
     const first = { instance: 'a', kind: 'a', error, startedAt: 10, readyAt: 10, endedAt: 110 };
     expect(asked).toEqual([
-      [first, []],
-      [{ ...first, startedAt: 115, readyAt: 115, endedAt: 135 }, [first]],
+      [first, [], {}],
+      [{ ...first, startedAt: 115, readyAt: 115, endedAt: 135 }, [first], {}],
     ]);
   });
 

@@ -1,27 +1,9 @@
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { createInterface } from 'node:readline';
-import { text } from 'node:stream/consumers';
 import { standaloneContext } from '@mgpu/core';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { eventually, failureOf, fixture, isAlive, killAtEnd, Program, temporaryFolder, whenUp } from '../support.ts';
-
-/** A program of somebody else that starts a service, and what it says about it. */
-async function host(...args: string[]) {
-  const { file, args: script } = fixture('host.mjs', ...args);
-  const child = spawn(file, script, { stdio: ['ignore', 'pipe', 'pipe'] });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }));
-  });
-  const line = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout }).once('line', resolve);
-    text(child.stderr).then((said) => reject(new Error(`the host ended: ${said}`)), reject);
-  });
-  const { pid, log, root } = JSON.parse(line) as { pid: number; log: string; root: string };
-  return { child, exited, pid: pid ? killAtEnd(pid) : 0, log, root };
-}
+import { eventually, failureOf, fixture, isAlive, Program, temporaryFolder, whenUp } from '../support.ts';
+import { host } from './host.ts';
 
 describe('a service that survives', () => {
   test('goes on writing its log after the program that started it was killed', async () => {
@@ -38,16 +20,6 @@ describe('a service that survives', () => {
     const { exited, pid } = await host(temporaryFolder(), 'survive', 'exit');
     await exited;
     expect(isAlive(pid)).toBe(true);
-  });
-
-  test('is ended by the next life of its instance before that starts', async () => {
-    const root = temporaryFolder();
-    const first = await host(root, 'survive', 'exit');
-    await first.exited;
-    const second = await host(root, 'survive', 'stop');
-    expect(isAlive(first.pid)).toBe(false);
-    expect(await second.exited).toEqual({ code: 0, signal: null });
-    expect(isAlive(second.pid)).toBe(false);
   });
 });
 

@@ -37,17 +37,22 @@ function bystander(env: Record<string, string> = {}): number {
   return pid;
 }
 
+/** A service that adopts nothing: nobody holds the root for it. */
+const alone: typeof program = (config, options) => program(config, { ...options, survive: false });
+
 function writeRecord(context: ServiceContext, record: Record<string, unknown>): void {
   mkdirSync(context.layout.run, { recursive: true });
   // Whoever started it is gone: somebody else has the number by now.
   const owner = { pid: process.pid, startTime: 0 };
-  const base = { v: 1, state: 'spawned', instance: 'program', run, bootId, owner, specHash: '0', writtenAt: 'then' };
+  const stop = { stopSignal: 'SIGTERM', graceMs: 1_000, ports: [] };
+  const began = { logOffset: 0, startedAt: 0, wasReady: true, specHash: '0', writtenAt: 'then' };
+  const base = { v: 1, state: 'spawned', instance: 'program', run, bootId, owner, ...stop, ...began };
   writeFileSync(join(context.layout.run, 'program.json'), JSON.stringify({ ...base, ...record }));
 }
 
 describe('a start over what a former run left', () => {
   test('ends the recorded process first', async () => {
-    const { service, context } = program({ spec: fixture('stays.mjs'), probes: whenUp });
+    const { service, context } = alone({ spec: fixture('stays.mjs'), probes: whenUp });
     const pid = bystander();
     writeRecord(context, { pid, startTime: factsOf(pid).startTime });
     await service.start();
@@ -56,7 +61,7 @@ describe('a start over what a former run left', () => {
   });
 
   test('finds by its marker what a record without a pid cannot name', async () => {
-    const { service, context } = program({ spec: fixture('stays.mjs'), probes: whenUp });
+    const { service, context } = alone({ spec: fixture('stays.mjs'), probes: whenUp });
     const pid = bystander({ MGPU_RUN: run });
     writeRecord(context, { state: 'intent' });
     await service.start();
@@ -70,7 +75,7 @@ describe('a start over what a former run left', () => {
     ['but not what runs the same program in an environment of its own', { OTHER: '1' }, process.execPath, true],
   ])('ends a child of a leader that is gone, %s', async (_, env, exe, survives) => {
     const pidFile = join(temporaryFolder(), 'pid');
-    const { service, context } = program({ spec: fixture('stays.mjs'), probes: whenUp }, { clock: hurriedClock(10) });
+    const { service, context } = alone({ spec: fixture('stays.mjs'), probes: whenUp }, { clock: hurriedClock(10) });
     const { file, args } = fixture('forks-a-child.mjs', pidFile);
     const leader = spawn(file, args, { detached: true, stdio: 'ignore', env });
     const child = killAtEnd(await readPid(pidFile));
@@ -83,7 +88,7 @@ describe('a start over what a former run left', () => {
   });
 
   test('never signals a process that only has the recorded number', async () => {
-    const { service, context } = program({ spec: fixture('stays.mjs'), probes: whenUp });
+    const { service, context } = alone({ spec: fixture('stays.mjs'), probes: whenUp });
     const pid = bystander();
     writeRecord(context, { pid, startTime: factsOf(pid).startTime - 1, exe: process.execPath });
     await service.start();
@@ -92,7 +97,7 @@ describe('a start over what a former run left', () => {
   });
 
   test('never signals a process of another boot', async () => {
-    const { service, context } = program({ spec: fixture('stays.mjs'), probes: whenUp });
+    const { service, context } = alone({ spec: fixture('stays.mjs'), probes: whenUp });
     const pid = bystander({ MGPU_RUN: run });
     writeRecord(context, { pid, startTime: factsOf(pid).startTime, bootId: 'another' });
     await service.start();
@@ -100,7 +105,7 @@ describe('a start over what a former run left', () => {
   });
 
   test('refuses a record of a newer version and signals nothing', async () => {
-    const { service, context } = program({ spec: fixture('stays.mjs'), probes: whenUp });
+    const { service, context } = alone({ spec: fixture('stays.mjs'), probes: whenUp });
     const pid = bystander({ MGPU_RUN: run });
     writeRecord(context, { v: 2, pid, startTime: factsOf(pid).startTime });
     await expect(service.start()).rejects.toMatchObject({
@@ -113,7 +118,7 @@ describe('a start over what a former run left', () => {
   });
 
   test('refuses a record that is no record', async () => {
-    const { service, context } = program({ spec: fixture('stays.mjs') });
+    const { service, context } = alone({ spec: fixture('stays.mjs') });
     writeRecord(context, { state: 'dreaming' });
     await expect(service.start()).rejects.toMatchObject({ code: 'CORE_FILE_INVALID' });
   });
@@ -122,7 +127,7 @@ describe('a start over what a former run left', () => {
     const pidFile = join(temporaryFolder(), 'pid');
     const sweeping = Promise.withResolvers<void>();
     const log = { ...silentLogger, warn: () => sweeping.resolve() };
-    const { context } = program({ spec: fixture('stays.mjs') }, { log });
+    const { context } = alone({ spec: fixture('stays.mjs') }, { log });
     let prepared = 0;
     class Preparing extends Program {
       protected override async onPrepare(): Promise<void> {
@@ -197,7 +202,7 @@ describe('a port that is not free', () => {
   test('is taken back from a former run of the same instance', async () => {
     using ports = await leasePorts(1);
     const pidFile = join(temporaryFolder(), 'pid');
-    const { service, context } = program(
+    const { service, context } = alone(
       { spec: { ...fixture('listens-late.mjs', ports.first, 0), ports: [{ port: ports.first }] } },
       { clock: hurriedClock(10) },
     );

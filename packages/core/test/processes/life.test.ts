@@ -36,6 +36,7 @@ describe('a started process', () => {
     const { service, context } = program({ spec: fixture('stays.mjs'), probes: whenUp });
     await service.start();
     const { pid = 0 } = service;
+    await eventually(() => readRecord(context)?.wasReady === true, 'the record of its readiness');
     expect(readRecord(context)).toEqual({
       v: 1,
       state: 'spawned',
@@ -47,6 +48,12 @@ describe('a started process', () => {
       startTime: factsOf(pid).startTime,
       exe: process.execPath,
       specHash: expect.stringMatching(/^[0-9a-f]{16}$/),
+      stopSignal: 'SIGTERM',
+      graceMs: 10_000,
+      ports: [],
+      logOffset: 0,
+      startedAt: expect.any(Number),
+      wasReady: true,
       writtenAt: expect.stringMatching(/^\d{4}-.*Z$/),
     });
   });

@@ -1,7 +1,11 @@
 import type { ErrorReport } from '../errors/mgpu-error.ts';
 import type { LastExit } from '../service/types.ts';
+import type { Supervision } from './supervision.ts';
 
-/** An end of an instance that nobody asked for. Times are monotonic milliseconds (`Clock.elapsed`), for measuring. */
+/**
+ * An end of an instance that nobody asked for. Times are monotonic milliseconds (`Clock.elapsed`), comparable for as long
+ * as the host is up: a daemon reads those of the one before it.
+ */
 export interface Failure {
   readonly instance: string;
   readonly kind: string;
@@ -21,12 +25,17 @@ export interface RestartDecision {
   readonly delayMs: number;
   /** One clause for status and log. */
   readonly reason: string;
+  /** It has failed too often: shown as failed, not as waiting, even when it is tried again after a long while. */
+  readonly gaveUp?: boolean;
 }
 
 /** Decides when an instance is started again; the orchestrator only carries it out. One that throws restarts nothing. */
 export interface RestartPolicy {
-  /** `history`: the instance's failures since somebody last asked for it, oldest first, at most 100. */
-  decide(failure: Failure, history: readonly Failure[]): RestartDecision;
+  /**
+   * `history`: the instance's failures since somebody last asked for it, oldest first, at most 100. `supervision`: what its
+   * definition says of its recovery.
+   */
+  decide(failure: Failure, history: readonly Failure[], supervision: Supervision): RestartDecision;
 }
 
 export const neverRestart: RestartPolicy = {

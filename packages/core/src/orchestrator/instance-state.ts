@@ -1,0 +1,76 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { ErrorReport } from '../errors/mgpu-error.ts';
+import { versionedFile } from '../files/versioned.ts';
+import type { Logger } from '../logs/logger.ts';
+import { bootId } from '../process/process-table.ts';
+import type { Failure } from '../supervision/restart-policy.ts';
+
+const schema = z.object({
+  /** Times are monotonic milliseconds of this boot. */
+  bootId: z.string(),
+  desired: z.enum(['up', 'down']),
+  attempt: z.number().int().nonnegative(),
+  failures: z.array(z.custom<Failure>()),
+  /** Its present run, so that one that is adopted goes on counting from where it was. */
+  run: z.object({ id: z.string(), startedAt: z.number(), readyAt: z.number().optional() }).optional(),
+  /** The next start is not before `until`; without it somebody has to ask for it. */
+  waiting: z
+    .object({ state: z.enum(['backoff', 'failed']), until: z.number().optional(), reason: z.custom<ErrorReport>() })
+    .optional(),
+});
+
+/** What is remembered of an instance's supervision across the death of the daemon: `run/<instance>.state.json`. */
+export type InstanceState = Omit<z.infer<typeof schema>, 'bootId'>;
+
+/** Keeps the state of one instance on disk; of several writes that wait, only the last is done. */
+export class InstanceStateFile {
+  readonly #path: string;
+  readonly #instance: string;
+  readonly #log: Logger;
+  #next: InstanceState | 'nothing' | undefined;
+  #work: Promise<void> | undefined;
+
+  constructor(runDir: string, instance: string, log: Logger) {
+    this.#path = join(runDir, `${instance}.state.json`);
+    this.#instance = instance;
+    this.#log = log;
+  }
+
+  /** Undefined without one, and for one of another boot. Throws `CORE_FILE_VERSION` or `CORE_FILE_INVALID`. */
+  async read(): Promise<InstanceState | undefined> {
+    const state = await versionedFile(this.#path, 1, schema).read();
+    return state?.bootId === bootId() ? state : undefined;
+  }
+
+  write(state: InstanceState): void {
+    this.#next = state;
+    this.#work ??= this.#writeAll();
+  }
+
+  /** Nothing is to be remembered. */
+  remove(): void {
+    this.#next = 'nothing';
+    this.#work ??= this.#writeAll();
+  }
+
+  /** Resolves when what was written or removed last is so on disk. */
+  async settled(): Promise<void> {
+    await this.#work;
+  }
+
+  async #writeAll(): Promise<void> {
+    for (let state = this.#next; state; state = this.#next) {
+      this.#next = undefined;
+      try {
+        if (state === 'nothing') await rm(this.#path, { force: true });
+        else await versionedFile(this.#path, 1, schema).write({ bootId: bootId() ?? '', ...state });
+      } catch (error) {
+        // A full disk must not keep an instance from recovering; what it costs is the memory across a crash of ours.
+        this.#log.warn(`${this.#instance}: its state could not be kept`, { error });
+      }
+    }
+    this.#work = undefined;
+  }
+}

@@ -1,0 +1,66 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../clock.ts';
+import type { Layout } from '../files/layout.ts';
+import type { Logger } from '../logs/logger.ts';
+import { processRecordFile } from '../process/process-record.ts';
+import { environmentOf, listProcesses } from '../process/process-table.ts';
+import { instanceMarker, leaderless, runMarker } from '../process/process-tree.ts';
+import { stopTree } from '../process/stop-tree.ts';
+import { sweepLeftover } from '../process/sweep-leftover.ts';
+import { InstanceStateFile } from './instance-state.ts';
+
+export interface SettleOptions {
+  readonly layout: Layout;
+  /** Instances that are going to exist: what is theirs is left to them. */
+  readonly planned: ReadonlySet<string>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Ends what daemons before us left on this root and nobody is going to take over: processes of instances that are not
+ * planned any more, and processes that carry an instance's marker but are of no recorded run.
+ */
+export async function settleRoot({ layout, planned, clock, log, signal }: SettleOptions): Promise<void> {
+  const names = await readdir(layout.run).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const recorded = names.flatMap((name) => /^([^.]+)\.json$/.exec(name)?.[1] ?? []);
+  const runs = new Set<string>();
+  await Promise.all(
+    recorded.map(async (instance) => {
+      const file = processRecordFile(layout.run, instance);
+      if (planned.has(instance)) {
+        const record = await file.read();
+        if (record) runs.add(record.run);
+        return;
+      }
+      await sweepLeftover(file, { instance, clock, log, hurry: signal });
+      const state = new InstanceStateFile(layout.run, instance, log);
+      state.remove();
+      await state.settled();
+    }),
+  );
+  for (const [run, instance] of straysOf(layout)) {
+    if (runs.has(run)) continue;
+    log.warn(`${instance}: ending a process that no record knows`, { instance, run });
+    await stopTree(leaderless(run), { instance, clock, log, stopSignal: 'SIGTERM', graceMs: 0, force: signal });
+  }
+}
+
+/** Runs of this root that have living processes, with the instance of each. */
+function straysOf(layout: Layout): ReadonlyMap<string, string> {
+  const begin = `${instanceMarker}=${join(layout.root, '/')}`;
+  const found = new Map<string, string>();
+  for (const { pid } of listProcesses()) {
+    if (pid === process.pid) continue;
+    const environment = environmentOf(pid);
+    const instance = environment.find((each) => each.startsWith(begin))?.slice(begin.length);
+    const run = environment.find((each) => each.startsWith(`${runMarker}=`))?.slice(runMarker.length + 1);
+    if (instance && run) found.set(run, instance);
+  }
+  return found;
+}
