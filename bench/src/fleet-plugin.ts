@@ -50,6 +50,8 @@ const fleet = (kind: string) =>
     scope: 'gpu',
     phase: 'Fleet',
     critical: true,
+    // Killed over and over by us, it is no service that keeps failing.
+    supervision: { stableAfterMs: 1_000 },
     schema,
     create: (config, context) => new FleetService(config, context),
     ports: ({ programs }, gpus) =>

@@ -1,11 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Fleet, Program } from '../fleet.ts';
-
-export interface ServiceFolder {
-  readonly program: Program;
-  readonly path: string;
-}
+import type { Fleet } from '../fleet.ts';
 
 /** One folder per program with a `run` script: what runit and s6 read. Its path goes as it is into a shell line. */
 export async function writeServices(
