@@ -1,0 +1,53 @@
+import { reportError } from '@mgpu/core';
+import { type CommandContext, type ExitCode, exitCodes } from './commands/command.ts';
+import { UsageError } from './errors.ts';
+import { createOutput } from './print/output.ts';
+
+/** A command line as it was understood, and the signals of whoever sent it. */
+export interface Invocation extends Omit<CommandContext, 'output'> {
+  readonly json: boolean;
+}
+
+export type MachineCommand = (context: CommandContext) => Promise<ExitCode>;
+
+/** What an error's code means for the shell; everything else is 1. */
+const byError: Readonly<Record<string, ExitCode>> = {
+  CONTROL_NOT_RUNNING: exitCodes.notRunning,
+  CORE_CONFIG_INVALID: exitCodes.usage,
+  CORE_CONFIG_NOT_FOUND: exitCodes.usage,
+  CORE_DEFINITION_INVALID: exitCodes.usage,
+  CORE_DEPENDENCY_CYCLE: exitCodes.usage,
+  CORE_GPU_OUT_OF_RANGE: exitCodes.usage,
+  CORE_PLUGIN: exitCodes.usage,
+  CORE_PORT_DUPLICATE: exitCodes.usage,
+  MACHINE_ROOT_UNKNOWN: exitCodes.usage,
+  MACHINE_USAGE: exitCodes.usage,
+};
+
+const exitCodeOf = (error: unknown): ExitCode => byError[reportError(error).code] ?? exitCodes.failed;
+
+/** How a boot that was called off ends, in this process or in a daemon of ours. */
+const endsByWish = new Set(['CORE_START_ABORTED', 'CONTROL_DAEMON_DIED']);
+
+/** Runs a command and ends the process with its exit code. */
+export async function finish(command: MachineCommand, { json, ...context }: Invocation): Promise<void> {
+  const output = createOutput(json);
+  let code: ExitCode;
+  try {
+    code = await command({ output, ...context });
+  } catch (error) {
+    if (!isWish(error, context.interrupted)) output.error(error);
+    code = exitCodeOf(error);
+  }
+  process.stdout.write('', () => process.exit(code));
+}
+
+/** Whoever interrupts a command knows why it ended. */
+function isWish(error: unknown, interrupted: AbortSignal): boolean {
+  return interrupted.aborted && (error === interrupted.reason || endsByWish.has(reportError(error).code));
+}
+
+/** Says what is wrong with a command line. */
+export function refuse(problem: string, json: boolean): void {
+  createOutput(json).error(new UsageError({ problem }));
+}
