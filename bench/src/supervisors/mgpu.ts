@@ -1,11 +1,11 @@
-import { writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { layoutOf } from '@mgpu/core';
 import { definitions } from '@mgpu/machine';
 import type { Fleet, Program } from '../fleet.ts';
-import { bytesIn, call, type Deployment, type Supervisor } from './supervisor.ts';
+import { call, type Deployment, type Supervisor } from './supervisor.ts';
 
 export interface Liveness {
   readonly intervalMs: number;
@@ -22,6 +22,8 @@ const manifest = createRequire(import.meta.url).resolve('@mgpu/machine/package.j
 const command = join(manifest, '../bin/mgpu.js');
 const plugin = pathToFileURL(join(import.meta.dirname, '../fleet-plugin.ts')).href;
 const mostGpus = 64;
+/** Whoever kills for the sake of measuring does it more often than a machine should have to restart. */
+const watchdogBlock = { enabled: true, restartsPerMinute: 100_000 };
 
 /** Without it nothing is restarted. */
 export const hasWatchdog = definitions.some(({ kind }) => kind === 'watchdog');
@@ -61,7 +63,7 @@ async function configure({ folder, programs }: Fleet, { liveness }: MgpuOptions)
     programs: share.map(({ command, port }) => ({ command, ...(port === undefined ? {} : { port }) })),
     ...(liveness === undefined ? {} : { liveness }),
   });
-  const others = definitions.map(({ kind }) => [kind, { enabled: kind === 'watchdog' }]);
+  const others = definitions.map(({ kind }) => [kind, kind === 'watchdog' ? watchdogBlock : { enabled: false }]);
   const config = {
     machine: { id: 'bench', gpu: { mode: 'mock', count: gpus } },
     plugins: [plugin],
@@ -76,4 +78,7 @@ async function configure({ folder, programs }: Fleet, { liveness }: MgpuOptions)
   return { config: file, root: join(folder, 'root') };
 }
 
-const capturedBy = (root: string, instance: string) => bytesIn(join(layoutOf(root).instance(instance), 'logs'));
+/** The one place that knows how output is read. */
+async function capturedBy(root: string, instance: string): Promise<number> {
+  return (await stat(join(layoutOf(root).instance(instance), 'logs', 'output.log'))).size;
+}
