@@ -1,8 +1,8 @@
-import { stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { layoutOf } from '@mgpu/core';
+import { layoutOf, readLog } from '@mgpu/core';
 import { definitions } from '@mgpu/machine';
 import type { Fleet, Program } from '../fleet.ts';
 import { call, type Deployment, type Supervisor } from './supervisor.ts';
@@ -78,7 +78,10 @@ async function configure({ folder, programs }: Fleet, { liveness }: MgpuOptions)
   return { config: file, root: join(folder, 'root') };
 }
 
-/** The one place that knows how output is read. */
+/** Where the last line ends that the reader gives. */
 async function capturedBy(root: string, instance: string): Promise<number> {
-  return (await stat(join(layoutOf(root).instance(instance), 'logs', 'output.log'))).size;
+  const file = join(layoutOf(root).instance(instance), 'logs', 'output.log');
+  let end = 0;
+  for await (const line of readLog(file, { last: 1 })) end = line.end;
+  return end;
 }

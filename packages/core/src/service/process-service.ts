@@ -4,6 +4,7 @@ import { ProcessExitedError, ProcMissingError, UnkillableError } from '../errors
 import { lastLines } from '../files/last-lines.ts';
 import { type Gpu, gpuEnvironment } from '../gpu/gpu.ts';
 import { identifyGpu } from '../gpu/identify-gpu.ts';
+import { keepLog } from '../instance-log/keep-log.ts';
 import type { ProbeContext } from '../probe/probe.ts';
 import { adoptProcess, isOrphaned } from '../process/adopt.ts';
 import { expectPortsFree } from '../process/ports.ts';
@@ -131,6 +132,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     const spec = this.command();
     const { ports = [], graceMs = defaultGraceMs, stopSignal = 'SIGTERM' } = spec;
     await expectPortsFree(id, ports, { clock, ms: hasSwept ? portReleaseMs : 0, signal: run.signal });
+    await this.#keepLog(run);
     const env = { ...context.env, ...(this.#gpu ? gpuEnvironment(this.#gpu) : {}) };
     const dir = context.layout.instance(id);
     const child = await spawnProcess(spec, { instance: id, dir, run: run.id, env, log: this.logFile });
@@ -169,6 +171,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     const content: SpawnedRecord = { ...orphan, ...this.#claimOf(run), writtenAt: this.#now() };
     await file.write(content);
     run.defer(() => this.#forget(file));
+    await this.#keepLog(run, { isWritten: true });
     const child = adoptProcess(orphan, { clock, ending: run.signal });
     this.#isAdopted = true;
     run.defer(() => {
@@ -187,6 +190,19 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     this.#watchExit(run, child, spec.completes === true);
     await this.onAdopted?.(run);
     if (spec.completes) await ended(run.signal);
+  }
+
+  async #keepLog(run: Run, { isWritten = false } = {}): Promise<void> {
+    const { layout, clock, log, logLimits: limits } = this.context;
+    const keeper = await keepLog({
+      file: this.logFile,
+      root: layout.root,
+      isWritten,
+      clock,
+      log,
+      ...(limits ? { limits } : {}),
+    });
+    run.defer(() => keeper.close());
   }
 
   #remember(run: Run, file: ProcessRecordFile, content: SpawnedRecord): void {

@@ -1,0 +1,1 @@
+export type { Action, Scope, Severity, Verdict } from './rules/verdict.ts';
