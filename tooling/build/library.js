@@ -36,21 +36,3 @@ export const program = (entry, options = {}) =>
     },
     ...options,
   });
-
-/**
- * Leaves out of a bundle every dependency that nothing is used of, also one that does not say that it can be. For programs
- * that import no module for what its import does.
- *
- * @type {NonNullable<import('tsup').Options['esbuildPlugins']>[number]}
- */
-export const leaveOutUnused = {
-  name: 'leave-out-unused',
-  setup(build) {
-    build.initialOptions.logOverride = { 'ignored-bare-import': 'silent' };
-    build.onResolve({ filter: /^[^.#]/ }, async ({ path, kind, pluginData, importer, resolveDir }) => {
-      if (kind !== 'import-statement' || pluginData === leaveOutUnused) return undefined;
-      const found = await build.resolve(path, { kind, importer, resolveDir, pluginData: leaveOutUnused });
-      return { ...found, sideEffects: false };
-    });
-  },
-};

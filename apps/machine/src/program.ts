@@ -56,8 +56,8 @@ program
   .description('stop everything')
   .option('--force', 'kill at once instead of waiting for graceful ends')
   .action(async ({ force = false }: { force?: boolean }) => {
-    const { down, finish } = await import('#ask');
-    await finish((context) => down(context, { force }), invocation());
+    const { down } = await import('./commands/down.ts');
+    await finish((context) => down(context, { force }));
   });
 
 program
