@@ -1,5 +1,5 @@
 import { reportError } from '@mgpu/core';
-import { type CommandContext, type ExitCode, exitCodes } from './commands/command.ts';
+import type { CommandContext, ExitCode } from './commands/command.ts';
 import { exitCodeOf } from './commands/exit-codes.ts';
 import { UsageError } from './errors.ts';
 import { createOutput } from './print/output.ts';
