@@ -104,6 +104,22 @@ describe('a GPU fault in the kernel log', () => {
     await until('feeder_gpu0', isReady);
   });
 
+  test('that its application made restarts that one', async () => {
+    const { says, until, pidOf, statusOf, incidents } = await withKernelLog();
+    const [pid, other] = [pidOf(engine), pidOf(neighbour)];
+    const line = '[12.5] NVRM: Xid (PCI:0000:01:00): 31, Ch 00000008, MMU Fault';
+    await expect
+      .poll(() => {
+        // Its reader needs a moment to begin; of the same line one counts.
+        if (statusOf('feeder_gpu0').health === 'ready' && pidOf(engine) === pid) says(line);
+        return pidOf(engine);
+      })
+      .not.toBe(pid);
+    await until(engine, isReady);
+    expect(pidOf(neighbour)).toBe(other);
+    await expect.poll(() => incidents(engine)).toMatchObject([{ cause: { code: 'WATCHDOG_FAULT' } }]);
+  });
+
   test('survives the daemon, and a reboot clears it', async () => {
     const first = await withKernelLog();
     const { root } = first.layout;
