@@ -1,1 +1,4 @@
-export type { Action, Scope, Severity, Verdict } from './rules/verdict.ts';
+export { type WatchdogConfig, watchdogSchema } from './config.ts';
+export { type Incident, readIncidents } from './incidents.ts';
+export { watchdog } from './watchdog.ts';
+export { type WatchdogOptions, WatchdogService } from './watchdog-service.ts';

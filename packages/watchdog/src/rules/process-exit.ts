@@ -68,7 +68,7 @@ export const processExit: Rule<ExitSample> = (history) => {
   if (signal !== undefined && crashes[signal] !== undefined)
     return verdict(crashes[signal], 'look into its log; after an update, try the version before');
   if (signal === 'SIGTERM' || signal === 'SIGINT')
-    return verdict('was told to end, and not by us', 'find out who stops it; `mgpu stop` is the way', {
+    return verdict('was told to end, and not by us', 'find out who stops it; `mgpu down` is the way', {
       severity: 'warning',
     });
   if (code === 126 || code === 127)
