@@ -85,7 +85,20 @@ export function mortalClock(clock: Clock): Clock & { readonly sleepers: number; 
 
 export async function pause(how: Pause): Promise<void> {
   if (how === 'a microtask') await Promise.resolve();
-  if (how === 'what follows') for (let n = 0; n < 3; n++) await new Promise((resolve) => setImmediate(resolve));
+  if (how === 'what follows') await atRest();
+}
+
+/**
+ * Lets everything happen that neither waits for the clock nor for somebody to say something: what is read and written
+ * on disk, too, whose pace would make every try of a schedule another one.
+ */
+export async function atRest(): Promise<void> {
+  const isDiskBusy = () => process.getActiveResourcesInfo().some((each) => /^(FSReq|CloseReq)/.test(each));
+  let quietTurns = 0;
+  while (quietTurns < 2) {
+    await new Promise((resolve) => setImmediate(resolve));
+    quietTurns = isDiskBusy() ? 0 : quietTurns + 1;
+  }
 }
 
 /**
