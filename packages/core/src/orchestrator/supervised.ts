@@ -47,8 +47,8 @@ export class Supervised implements SupervisedInstance {
   readonly #file: InstanceStateFile;
   readonly #holds = new Map<string, ErrorReport>();
   #desired: 'up' | 'down' = 'down';
-  /** How often somebody said what is desired. */
-  #wishes = 0;
+  /** Somebody said what is desired: what a daemon before us kept is of no interest any more. */
+  #isAsked = false;
   #hasLetGo = false;
   #attempt = 0;
   #failures: readonly Failure[] = [];
@@ -123,14 +123,13 @@ export class Supervised implements SupervisedInstance {
   }
 
   /**
-   * Goes on as the daemon before left it, once that is settled, or as somebody has said since; false when there is
+   * Goes on as the daemon before left it, once that is settled, or as somebody has asked this one; false when there is
    * neither.
    */
   async restore(settled: Promise<unknown>): Promise<boolean> {
-    const wishes = this.#wishes;
     await settled;
     const former = await this.#file.read();
-    if (wishes !== this.#wishes) return true;
+    if (this.#isAsked) return !this.#hasLetGo;
     if (!former) return false;
     const { desired, attempt, failures, run, waiting } = former;
     this.#desired = desired;
@@ -158,7 +157,7 @@ export class Supervised implements SupervisedInstance {
   }
 
   #want(desired: 'up' | 'down'): void {
-    this.#wishes += 1;
+    this.#isAsked = true;
     this.#hasLetGo = false;
     this.#timer?.abort();
     this.#timer = undefined;

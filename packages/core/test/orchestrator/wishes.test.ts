@@ -114,6 +114,22 @@ describe('what goes on from the daemon before', () => {
   });
 });
 
+describe('what was started before the boot', () => {
+  test('is restarted once when it fails', async () => {
+    const { define, journal, runs } = workshop();
+    const clock = fakeClock();
+    const orchestrator = machine([define('a')], { layout: keptLayout(), clock, restartPolicy: later });
+    await orchestrator.startInstance('a');
+    runs.get('a')?.fail(broken());
+    await eventually(() => statesOf(orchestrator).a === 'backoff');
+    await orchestrator.start();
+    await clock.advance(1_000);
+    await eventually(() => statesOf(orchestrator).a === 'running');
+    expect(orchestrator.status()).toMatchObject([{ attempt: 1 }]);
+    expect(journal).toEqual(['start a', 'ready a', 'end a', 'start a', 'ready a']);
+  });
+});
+
 describe('what is on hold', () => {
   test('may be released before the boot that goes on from the daemon before', async () => {
     const { define } = workshop();
