@@ -49,6 +49,7 @@ const step = fc.record({
           'restart one',
           'renew one',
           'retry one',
+          'give up one',
           'fail one',
           'crash one',
           'complete one',
@@ -97,7 +98,6 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
   };
 
   const replace = async (how: 'leave' | 'kill', isBooted: boolean) => {
-    await atRest();
     const former = daemon;
     let { root } = former;
     former.clock.die();
@@ -111,6 +111,7 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
         if (until !== undefined) expect(kept.waiting?.state, id).toBe(state);
       }
     }
+    await atRest();
     // What is on disk at this very moment; whatever the former one still writes is of no daemon any more.
     deaths += 1;
     root = join(folder.path, String(deaths));
@@ -192,6 +193,9 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
       case 'retry one':
         daemon.nudge(id);
         daemon.instance(id).retry();
+        return;
+      case 'give up one':
+        daemon.instance(id).giveUp({ code: 'TEST_TOO_OFTEN', message: 'too often', retryable: false });
         return;
       case 'fail one':
         daemon.instance(id).fail(broken('the watchdog says so'));
