@@ -77,7 +77,7 @@ interface Schedule {
 const schedule: fc.Arbitrary<Schedule> = fc.record({
   parts: partsArbitrary,
   policy: fc.constantFrom('backs off', 'gives up', 'nobody'),
-  steps: fc.array(step, { maxLength: 30 }),
+  steps: fc.array(step, { maxLength: 30, size: 'max' }),
 });
 
 async function play({ parts, policy, steps }: Schedule): Promise<void> {
@@ -177,7 +177,7 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
         return;
       case 'stop one':
       case 'stop one at once':
-        daemon.meddledWith.add(id);
+        daemon.fallen.push(id);
         void commands.watch('stop one', () =>
           orchestrator.stopInstance(id, { force: event.do === 'stop one at once' }),
         );
@@ -207,8 +207,8 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
         run?.complete();
         return;
       case 'hold': {
-        const { holds, meddledWith } = daemon;
-        meddledWith.add(id);
+        const { holds, everHeld } = daemon;
+        everHeld.add(id);
         holds.set(id, new Set([...(holds.get(id) ?? []), event.name]));
         void commands.watch('hold', () =>
           daemon.instance(id).hold(event.name, { code: 'TEST_HELD', message: 'held', retryable: true }),
@@ -216,7 +216,6 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
         return;
       }
       case 'release':
-        daemon.nudge(id);
         daemon.holds.get(id)?.delete(event.name);
         daemon.instance(id).release(event.name);
         return;

@@ -103,17 +103,19 @@ export async function atRest(): Promise<void> {
 
 /**
  * Tries random schedules: as many as `MGPU_SCHEDULES` says, or a few. What fails is told as the shortest schedule that
- * still does, with the seed of them all: `MGPU_SEED` tries the same ones again.
+ * still does, with the seed of them all and the path to it: `MGPU_SEED` tries the same ones again, with `MGPU_PATH` from
+ * that one on.
  */
 export async function tryAll<T>(
   schedules: fc.Arbitrary<T>,
   few: number,
   play: (schedule: T) => Promise<void>,
 ): Promise<void> {
-  const { MGPU_SCHEDULES, MGPU_SEED } = process.env;
+  const { MGPU_SCHEDULES, MGPU_SEED, MGPU_PATH } = process.env;
   await fc.assert(fc.asyncProperty(schedules, play), {
     numRuns: MGPU_SCHEDULES ? Number(MGPU_SCHEDULES) : few,
     ...(MGPU_SEED ? { seed: Number(MGPU_SEED) } : {}),
+    ...(MGPU_PATH ? { path: MGPU_PATH } : {}),
   });
 }
 
