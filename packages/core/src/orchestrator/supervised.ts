@@ -1,5 +1,10 @@
 import type { Clock } from '../clock.ts';
-import { DependencyFailedError, InstanceHeldError, StartAbortedError } from '../errors/core-errors.ts';
+import {
+  DependencyFailedError,
+  InstanceHeldError,
+  StartAbortedError,
+  StopIncompleteError,
+} from '../errors/core-errors.ts';
 import { type ErrorReport, type MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Logger } from '../logs/logger.ts';
@@ -183,7 +188,9 @@ export class Supervised implements SupervisedInstance {
       try {
         return await service.start({ signal: this.#whileWanted(signal) });
       } catch (error) {
-        const gaveWay = error instanceof StartAbortedError && service.status.state !== 'failed';
+        // What the end it gave way to could not release is in the log, and no reason to stay down.
+        const isCutShort = error instanceof StartAbortedError || error instanceof StopIncompleteError;
+        const gaveWay = isCutShort && service.status.state !== 'failed';
         if (gaveWay && this.isWanted && !signal?.aborted) continue;
         throw error;
       }

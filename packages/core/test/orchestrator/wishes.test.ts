@@ -5,6 +5,7 @@ import {
   neverRestart,
   type Orchestrator,
   type RestartPolicy,
+  type Run,
   type SupervisedInstance,
 } from '@mgpu/core';
 import { fakeClock, record } from '@mgpu/core/testing';
@@ -127,6 +128,40 @@ describe('what was started before the boot', () => {
     await eventually(() => statesOf(orchestrator).a === 'running');
     expect(orchestrator.status()).toMatchObject([{ attempt: 1 }]);
     expect(journal).toEqual(['start a', 'ready a', 'end a', 'start a', 'ready a']);
+  });
+});
+
+describe('what does not end cleanly', () => {
+  const unclean = (journal: string[]) => ({
+    onStart: async (run: Run) => {
+      run.defer(() => Promise.reject(broken()));
+      const isFirst = journal.filter((each) => each.startsWith('start')).length === 1;
+      if (isFirst) await ended(run.signal);
+    },
+  });
+  const ended = (signal: AbortSignal) =>
+    new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+
+  test('fails no boot when it gives way to its renewal', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([define('a', unclean(journal))]);
+    const booted = orchestrator.start();
+    await eventually(() => statesOf(orchestrator).a === 'starting');
+    await orchestrator.restart('a');
+    expect(await booted).toMatchObject({ outcome: 'ok' });
+    expect(statesOf(orchestrator)).toEqual({ a: 'running' });
+  });
+
+  test('fails no boot when it gives way to a hold', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([define('a', unclean(journal))]);
+    const booted = orchestrator.start();
+    await eventually(() => statesOf(orchestrator).a === 'starting');
+    expect(await failureOf(inHand(orchestrator, 'a').hold('gpu', held))).toMatchObject({
+      code: 'CORE_STOP_INCOMPLETE',
+    });
+    expect(await booted).toMatchObject({ outcome: 'degraded' });
+    expect(statesOf(orchestrator)).toEqual({ a: 'blocked' });
   });
 });
 
