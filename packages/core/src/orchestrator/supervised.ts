@@ -272,6 +272,11 @@ export class Supervised implements SupervisedInstance {
     this.#options.onChange(this.status);
   }
 
+  /** Whether its state is on disk. */
+  get isSettled(): boolean {
+    return this.#file.isSettled;
+  }
+
   /** Resolves when its state is on disk. */
   settled(): Promise<void> {
     return this.#file.settled();
