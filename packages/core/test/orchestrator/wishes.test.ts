@@ -179,6 +179,27 @@ describe('what is on hold', () => {
     expect(statesOf(orchestrator)).toEqual({ a: 'running' });
   });
 
+  test('fails no boot when it had just completed', async () => {
+    const { define } = workshop();
+    const isReleased = Promise.withResolvers<void>();
+    const orchestrator = machine([
+      define('migration', {
+        onStart: (run) => {
+          run.defer(() => isReleased.promise);
+          run.complete();
+        },
+      }),
+      define('worker', { dependsOn: [{ on: 'migration', when: 'completed' }] }),
+    ]);
+    const booted = orchestrator.start();
+    await eventually(() => statesOf(orchestrator).migration === 'cleaning');
+    const isHeld = inHand(orchestrator, 'migration').hold('disk', held);
+    isReleased.resolve();
+    await isHeld;
+    expect(await booted).toMatchObject({ outcome: 'degraded' });
+    expect(statesOf(orchestrator)).toEqual({ migration: 'blocked', worker: 'blocked' });
+  });
+
   test('fails no boot, nor does what waits for it', async () => {
     const { define, journal } = workshop();
     const orchestrator = machine([
