@@ -388,6 +388,8 @@ export class Supervised implements SupervisedInstance {
   #restartNow(): void {
     this.#attempt += 1;
     this.#startInBackground();
+    // One that joins a start which waits for the former end is told of by nobody else.
+    if (this.status.state !== 'starting') this.#options.onChange(this.status);
   }
 
   #startInBackground(): void {

@@ -99,6 +99,23 @@ describe('what has failed', () => {
   });
 });
 
+describe('what is restarted while somebody starts it', () => {
+  test('says at any time which attempt that is', async () => {
+    const { define, runs } = workshop();
+    const atOnce: RestartPolicy = { decide: () => ({ restart: true, delayMs: 0, reason: 'at once' }) };
+    const orchestrator = machine([define('a')], { clock: fakeClock(), restartPolicy: atOnce });
+    await orchestrator.start();
+    using told = record<InstanceStatus>(orchestrator, 'instance');
+    runs.get('a')?.fail(broken());
+    const started = orchestrator.startInstance('a');
+    for (let turns = 0; turns < 100; turns++) {
+      await Promise.resolve();
+      expect(told.events.at(-1)).toEqual(orchestrator.status()[0]);
+    }
+    await started;
+  });
+});
+
 describe('what goes on from the daemon before', () => {
   test('says what it waits for', async () => {
     const { define } = workshop();
