@@ -303,6 +303,6 @@ describe('a machine', () => {
   test('never gets into an illegal state, whatever happens in whatever order', { timeout: patienceMs }, async () => {
     // Jitter apart, a seed is to repeat everything.
     using _ = vi.spyOn(Math, 'random').mockReturnValue(0.5);
-    await tryAll(schedule, 60, play);
+    await tryAll(schedule, 30, play);
   });
 });
