@@ -2,7 +2,6 @@ import { abortable } from '../clock.ts';
 import type { AnyServiceDefinition, InstallContext } from '../definition/define-service.ts';
 import { DependencyFailedError, InstanceHeldError, StartAbortedError } from '../errors/core-errors.ts';
 import { type MgpuError, reviveError } from '../errors/mgpu-error.ts';
-import type { BaseService } from '../service/base-service.ts';
 import type { ServiceStatus } from '../service/types.ts';
 import type { BootTrace } from './boot-trace.ts';
 import { topological } from './graph.ts';
@@ -103,16 +102,16 @@ class Boot {
       for (const { id: dependency, when } of dependsOn) {
         try {
           await reach((when === 'started' ? this.#turns : this.#starts).get(dependency));
-          const service = this.#options.supervised.get(dependency)?.instance.service;
-          if (when === 'completed' && service) await completion(service, this.#signal);
+          const foundation = this.#options.supervised.get(dependency);
+          if (when === 'completed' && foundation) await completion(foundation, this.#signal);
         } catch (cause) {
           throw this.#signal.aborted ? cause : new DependencyFailedError({ node: id, dependency }, { cause });
         }
       }
       // Somebody may have stopped it while it waited.
       if (!supervised.isWanted) throw new StartAbortedError({ instance: id });
-      const { obstacle } = supervised;
-      if (obstacle) throw new InstanceHeldError({ instance: id, reason: obstacle.message });
+      const held = heldError(supervised);
+      if (held) throw held;
       return waitedFor;
     } catch (error) {
       const step = this.#startOf(instance, supervised);
@@ -179,6 +178,9 @@ class Milestone {
   }
 }
 
+const heldError = ({ id, obstacle }: Supervised): MgpuError | undefined =>
+  obstacle && new InstanceHeldError({ instance: id, reason: obstacle.message });
+
 /** It is kept from starting on purpose, or something is that it waits for. */
 const isOnHold = (error: unknown): boolean =>
   error instanceof InstanceHeldError || (error instanceof DependencyFailedError && isOnHold(error.cause));
@@ -186,12 +188,17 @@ const isOnHold = (error: unknown): boolean =>
 const setupOf = ({ phase }: AnyServiceDefinition) => `${phase} setup`;
 
 /** Resolves when a service that is meant to end has done so; rejects when it came to another end. */
-async function completion(service: BaseService<object>, signal: AbortSignal): Promise<void> {
+async function completion(supervised: Supervised, signal: AbortSignal): Promise<void> {
+  const { service } = supervised.instance;
   const ended = Promise.withResolvers<void>();
   const look = ({ id, state, reason }: ServiceStatus) => {
     if (state === 'completed') ended.resolve();
     if (state === 'failed' || state === 'stopped' || state === 'unkillable')
-      ended.reject(reason && 'code' in reason ? reviveError(reason) : new StartAbortedError({ instance: id }));
+      ended.reject(
+        reason && 'code' in reason
+          ? reviveError(reason)
+          : (heldError(supervised) ?? new StartAbortedError({ instance: id })),
+      );
   };
   const off = service.on('status', look);
   try {

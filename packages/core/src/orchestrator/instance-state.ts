@@ -57,6 +57,11 @@ export class InstanceStateFile {
     this.#work ??= this.#writeAll();
   }
 
+  /** Whether what was written or removed last is so on disk. */
+  get isSettled(): boolean {
+    return this.#work === undefined;
+  }
+
   /** Resolves when what was written or removed last is so on disk. */
   async settled(): Promise<void> {
     await this.#work;

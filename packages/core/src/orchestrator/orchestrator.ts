@@ -354,6 +354,8 @@ export class Orchestrator implements AsyncDisposable {
   }
 
   async #settled(): Promise<void> {
-    await Promise.all([...this.#supervised.values()].map((each) => each.settled()));
+    const all = [...this.#supervised.values()];
+    // One may change again while the others are written.
+    while (all.some((each) => !each.isSettled)) await Promise.all(all.map((each) => each.settled()));
   }
 }

@@ -1,5 +1,10 @@
 import type { Clock } from '../clock.ts';
-import { DependencyFailedError, InstanceHeldError, StartAbortedError } from '../errors/core-errors.ts';
+import {
+  DependencyFailedError,
+  InstanceHeldError,
+  StartAbortedError,
+  StopIncompleteError,
+} from '../errors/core-errors.ts';
 import { type ErrorReport, type MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Logger } from '../logs/logger.ts';
@@ -47,8 +52,8 @@ export class Supervised implements SupervisedInstance {
   readonly #file: InstanceStateFile;
   readonly #holds = new Map<string, ErrorReport>();
   #desired: 'up' | 'down' = 'down';
-  /** How often somebody said what is desired. */
-  #wishes = 0;
+  /** Somebody said what is desired: what a daemon before us kept is of no interest any more. */
+  #isAsked = false;
   #hasLetGo = false;
   #attempt = 0;
   #failures: readonly Failure[] = [];
@@ -124,14 +129,13 @@ export class Supervised implements SupervisedInstance {
   }
 
   /**
-   * Goes on as the daemon before left it, once that is settled, or as somebody has said since; false when there is
+   * Goes on as the daemon before left it, once that is settled, or as somebody has asked this one; false when there is
    * neither.
    */
   async restore(settled: Promise<unknown>): Promise<boolean> {
-    const wishes = this.#wishes;
     await settled;
     const former = await this.#file.read();
-    if (wishes !== this.#wishes) return true;
+    if (this.#isAsked) return !this.#hasLetGo;
     if (!former) return false;
     const { desired, attempt, failures, run, waiting } = former;
     this.#desired = desired;
@@ -159,7 +163,7 @@ export class Supervised implements SupervisedInstance {
   }
 
   #want(desired: 'up' | 'down'): void {
-    this.#wishes += 1;
+    this.#isAsked = true;
     this.#hasLetGo = false;
     this.#timer?.abort();
     this.#timer = undefined;
@@ -185,7 +189,9 @@ export class Supervised implements SupervisedInstance {
       try {
         return await service.start({ signal: this.#whileWanted(signal) });
       } catch (error) {
-        const gaveWay = error instanceof StartAbortedError && service.status.state !== 'failed';
+        // What the end it gave way to could not release is in the log, and no reason to stay down.
+        const isCutShort = error instanceof StartAbortedError || error instanceof StopIncompleteError;
+        const gaveWay = isCutShort && service.status.state !== 'failed';
         if (gaveWay && this.isWanted && !signal?.aborted) continue;
         throw error;
       }
@@ -265,6 +271,11 @@ export class Supervised implements SupervisedInstance {
     if (!failure || !this.isWanted || this.#holds.size > 0) return;
     this.#decideAbout(failure);
     this.#options.onChange(this.status);
+  }
+
+  /** Whether its state is on disk. */
+  get isSettled(): boolean {
+    return this.#file.isSettled;
   }
 
   /** Resolves when its state is on disk. */
@@ -378,6 +389,8 @@ export class Supervised implements SupervisedInstance {
   #restartNow(): void {
     this.#attempt += 1;
     this.#startInBackground();
+    // One that joins a start which waits for the former end is told of by nobody else.
+    if (this.status.state !== 'starting') this.#options.onChange(this.status);
   }
 
   #startInBackground(): void {

@@ -13,12 +13,16 @@ export interface FakeClock extends Clock {
   readonly sleepers: number;
 }
 
+export interface FakeClockOptions {
+  /** Lets what was woken go on, before time does. Default: one turn of the event loop. */
+  readonly settle?: () => Promise<void>;
+}
+
 /** Starts at 2026-01-01T00:00:00Z. */
-export function fakeClock(): FakeClock {
+export function fakeClock({ settle = nextTurn }: FakeClockOptions = {}): FakeClock {
   const epoch = Date.UTC(2026, 0, 1);
   let elapsed = 0;
   let sleeping: Sleeper[] = [];
-  const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
   return {
     now: () => epoch + elapsed,
     elapsed: () => elapsed,
@@ -56,3 +60,5 @@ export function fakeClock(): FakeClock {
     },
   };
 }
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));

@@ -5,6 +5,7 @@ import {
   neverRestart,
   type Orchestrator,
   type RestartPolicy,
+  type Run,
   type SupervisedInstance,
 } from '@mgpu/core';
 import { fakeClock, record } from '@mgpu/core/testing';
@@ -98,6 +99,23 @@ describe('what has failed', () => {
   });
 });
 
+describe('what is restarted while somebody starts it', () => {
+  test('says at any time which attempt that is', async () => {
+    const { define, runs } = workshop();
+    const atOnce: RestartPolicy = { decide: () => ({ restart: true, delayMs: 0, reason: 'at once' }) };
+    const orchestrator = machine([define('a')], { clock: fakeClock(), restartPolicy: atOnce });
+    await orchestrator.start();
+    using told = record<InstanceStatus>(orchestrator, 'instance');
+    runs.get('a')?.fail(broken());
+    const started = orchestrator.startInstance('a');
+    for (let turns = 0; turns < 100; turns++) {
+      await Promise.resolve();
+      expect(told.events.at(-1)).toEqual(orchestrator.status()[0]);
+    }
+    await started;
+  });
+});
+
 describe('what goes on from the daemon before', () => {
   test('says what it waits for', async () => {
     const { define } = workshop();
@@ -114,6 +132,56 @@ describe('what goes on from the daemon before', () => {
   });
 });
 
+describe('what was started before the boot', () => {
+  test('is restarted once when it fails', async () => {
+    const { define, journal, runs } = workshop();
+    const clock = fakeClock();
+    const orchestrator = machine([define('a')], { layout: keptLayout(), clock, restartPolicy: later });
+    await orchestrator.startInstance('a');
+    runs.get('a')?.fail(broken());
+    await eventually(() => statesOf(orchestrator).a === 'backoff');
+    await orchestrator.start();
+    await clock.advance(1_000);
+    await eventually(() => statesOf(orchestrator).a === 'running');
+    expect(orchestrator.status()).toMatchObject([{ attempt: 1 }]);
+    expect(journal).toEqual(['start a', 'ready a', 'end a', 'start a', 'ready a']);
+  });
+});
+
+describe('what does not end cleanly', () => {
+  const unclean = (journal: string[]) => ({
+    onStart: async (run: Run) => {
+      run.defer(() => Promise.reject(broken()));
+      const isFirst = journal.filter((each) => each.startsWith('start')).length === 1;
+      if (isFirst) await ended(run.signal);
+    },
+  });
+  const ended = (signal: AbortSignal) =>
+    new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+
+  test('fails no boot when it gives way to its renewal', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([define('a', unclean(journal))]);
+    const booted = orchestrator.start();
+    await eventually(() => statesOf(orchestrator).a === 'starting');
+    await orchestrator.restart('a');
+    expect(await booted).toMatchObject({ outcome: 'ok' });
+    expect(statesOf(orchestrator)).toEqual({ a: 'running' });
+  });
+
+  test('fails no boot when it gives way to a hold', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([define('a', unclean(journal))]);
+    const booted = orchestrator.start();
+    await eventually(() => statesOf(orchestrator).a === 'starting');
+    expect(await failureOf(inHand(orchestrator, 'a').hold('gpu', held))).toMatchObject({
+      code: 'CORE_STOP_INCOMPLETE',
+    });
+    expect(await booted).toMatchObject({ outcome: 'degraded' });
+    expect(statesOf(orchestrator)).toEqual({ a: 'blocked' });
+  });
+});
+
 describe('what is on hold', () => {
   test('may be released before the boot that goes on from the daemon before', async () => {
     const { define } = workshop();
@@ -126,6 +194,27 @@ describe('what is on hold', () => {
     inHand(orchestrator, 'a').release('gpu');
     await orchestrator.start();
     expect(statesOf(orchestrator)).toEqual({ a: 'running' });
+  });
+
+  test('fails no boot when it had just completed', async () => {
+    const { define } = workshop();
+    const isReleased = Promise.withResolvers<void>();
+    const orchestrator = machine([
+      define('migration', {
+        onStart: (run) => {
+          run.defer(() => isReleased.promise);
+          run.complete();
+        },
+      }),
+      define('worker', { dependsOn: [{ on: 'migration', when: 'completed' }] }),
+    ]);
+    const booted = orchestrator.start();
+    await eventually(() => statesOf(orchestrator).migration === 'cleaning');
+    const isHeld = inHand(orchestrator, 'migration').hold('disk', held);
+    isReleased.resolve();
+    await isHeld;
+    expect(await booted).toMatchObject({ outcome: 'degraded' });
+    expect(statesOf(orchestrator)).toEqual({ migration: 'blocked', worker: 'blocked' });
   });
 
   test('fails no boot, nor does what waits for it', async () => {

@@ -80,10 +80,10 @@ export class Daemon {
   readonly holds = new Map<string, Set<string>>();
   /** Whose next start somebody brought forward. */
   readonly #nudged = new Set<string>();
-  /** Instances in the order of their failures, and those that somebody held or stopped. */
-  readonly failed: string[] = [];
-  readonly meddledWith = new Set<string>();
-  /** How many failures there had been when each boot began. */
+  /** Instances that failed or that somebody stopped, in this order. */
+  readonly fallen: string[] = [];
+  readonly everHeld = new Set<string>();
+  /** How many had fallen when each boot began. */
   readonly #boots = new WeakMap<Promise<unknown>, number>();
   readonly root: string;
   readonly #problem: (text: string) => void;
@@ -179,14 +179,14 @@ export class Daemon {
   /** Boots, and looks whether it fails for a reason. */
   async boot(options: { signal?: AbortSignal }): Promise<unknown> {
     const booted = this.orchestrator.start(options); // callers share one
-    const before = this.#boots.get(booted) ?? this.failed.length;
+    const before = this.#boots.get(booted) ?? this.fallen.length;
     this.#boots.set(booted, before);
     try {
       return await booted;
     } catch (error) {
       if (error instanceof coreErrors.BootFailedError) {
-        const failed = new Set(this.failed.slice(before));
-        for (const node of error.details.failed as string[]) this.#expectReason(node.replace(':start', ''), failed);
+        const fallen = new Set(this.fallen.slice(before));
+        for (const node of error.details.failed as string[]) this.#expectReason(node.replace(':start', ''), fallen);
       }
       throw error;
     }
@@ -251,7 +251,7 @@ export class Daemon {
   }
 
   #hear(status: InstanceStatus): void {
-    const { id, state, attempt, until } = status;
+    const { id, state, attempt, until, reason } = status;
     const tracker = this.trackers.get(id);
     if (!tracker) return;
     const { last } = tracker;
@@ -267,15 +267,18 @@ export class Daemon {
       this.#problem(`${id} is started before its time`);
     }
     if (state === 'starting') this.#nudged.delete(id);
-    if (state === 'failed' || state === 'backoff' || state === 'unkillable') this.failed.push(id);
+    // Of a run that ends as failed nothing is shown afterwards when it is put on hold meanwhile.
+    const isFailing = state === 'cleaning' && reason !== undefined;
+    if (isFailing || state === 'failed' || state === 'backoff' || state === 'unkillable') this.fallen.push(id);
   }
 
-  /** What failed a boot has failed itself, or something that it needs has; being kept from starting is no reason. */
-  #expectReason(id: string, failed: ReadonlySet<string>): void {
+  /** What failed a boot has fallen itself, or something that it needs has; being kept from starting is no reason. */
+  #expectReason(id: string, fallen: ReadonlySet<string>): void {
     const needed = [id, ...this.foundationsOf(id)];
-    if (needed.some((each) => failed.has(each))) return;
+    if (needed.some((each) => fallen.has(each))) return;
     if (needed.some((each) => this.holds.get(each)?.size)) this.#problem(`the boot failed because ${id} is on hold`);
-    else if (!needed.some((each) => this.meddledWith.has(each))) this.#problem(`the boot failed, ${id} did not`);
+    else if (!needed.some((each) => this.everHeld.has(each)))
+      this.#problem(`the boot failed, ${id} and what it needs did not`);
   }
 
   #expectFailure(failure: Failure, history: readonly Failure[]): void {

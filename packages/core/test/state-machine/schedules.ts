@@ -85,22 +85,37 @@ export function mortalClock(clock: Clock): Clock & { readonly sleepers: number; 
 
 export async function pause(how: Pause): Promise<void> {
   if (how === 'a microtask') await Promise.resolve();
-  if (how === 'what follows') for (let n = 0; n < 3; n++) await new Promise((resolve) => setImmediate(resolve));
+  if (how === 'what follows') await atRest();
+}
+
+/**
+ * Lets everything happen that neither waits for the clock nor for somebody to say something: what is read and written
+ * on disk, too, whose pace would make every try of a schedule another one.
+ */
+export async function atRest(): Promise<void> {
+  const isDiskBusy = () => process.getActiveResourcesInfo().some((each) => /^(FSReq|CloseReq)/.test(each));
+  let quietTurns = 0;
+  while (quietTurns < 2) {
+    await new Promise((resolve) => setImmediate(resolve));
+    quietTurns = isDiskBusy() ? 0 : quietTurns + 1;
+  }
 }
 
 /**
  * Tries random schedules: as many as `MGPU_SCHEDULES` says, or a few. What fails is told as the shortest schedule that
- * still does, with the seed of them all: `MGPU_SEED` tries the same ones again.
+ * still does, with the seed of them all and the path to it: `MGPU_SEED` tries the same ones again, with `MGPU_PATH` from
+ * that one on.
  */
 export async function tryAll<T>(
   schedules: fc.Arbitrary<T>,
   few: number,
   play: (schedule: T) => Promise<void>,
 ): Promise<void> {
-  const { MGPU_SCHEDULES, MGPU_SEED } = process.env;
+  const { MGPU_SCHEDULES, MGPU_SEED, MGPU_PATH } = process.env;
   await fc.assert(fc.asyncProperty(schedules, play), {
     numRuns: MGPU_SCHEDULES ? Number(MGPU_SCHEDULES) : few,
     ...(MGPU_SEED ? { seed: Number(MGPU_SEED) } : {}),
+    ...(MGPU_PATH ? { path: MGPU_PATH } : {}),
   });
 }
 

@@ -174,6 +174,10 @@ describe('a service', () => {
   test('never gets into an illegal state, whatever happens in whatever order', { timeout: patienceMs }, async () => {
     // Jitter apart, a seed is to repeat everything.
     using _ = vi.spyOn(Math, 'random').mockReturnValue(0.5);
-    await tryAll(fc.record({ asked: askedArbitrary, steps: fc.array(step, { maxLength: 30 }) }), 200, play);
+    await tryAll(
+      fc.record({ asked: askedArbitrary, steps: fc.array(step, { maxLength: 30, size: 'max' }) }),
+      200,
+      play,
+    );
   });
 });
