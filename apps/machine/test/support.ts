@@ -43,7 +43,11 @@ type Services = Record<string, Record<string, unknown>>;
 export const oneSimulatedGpu = { gpu: { mode: 'mock', count: 1 } };
 
 /** Ports of its own, an empty home, nothing of this environment but the path. */
-export async function openBox(services: (port: number) => Services = () => ({}), machine: object = {}): Promise<Box> {
+export async function openBox(
+  services: (port: number) => Services = () => ({}),
+  machine: object = {},
+  plugins: readonly string[] = [],
+): Promise<Box> {
   const dir = mkdtempSync(join(tmpdir(), 'mgpu-box-'));
   const root = join(dir, 'root');
   const ports = await leasePorts();
@@ -81,7 +85,7 @@ export async function openBox(services: (port: number) => Services = () => ({}),
       { ...basics[kind], ...own[kind] },
     ]),
   );
-  await box.writeConfig({ machine: { root, ...machine }, services: merged });
+  await box.writeConfig({ machine: { root, ...machine }, services: merged, plugins });
   return box;
 }
 
