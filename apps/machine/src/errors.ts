@@ -24,6 +24,12 @@ export const RootUnusableError = defineError<{ root: string; problem: string }>(
   hint: 'set machine.root, ROOT or --root to a folder you may write to',
 });
 
+export const RootVanishedError = defineError<{ root: string }>({
+  code: 'MACHINE_ROOT_VANISHED',
+  message: ({ root }) => `the root ${root} was removed or replaced under the running machine: everything is stopped`,
+  hint: 'see that its volume is mounted, then start the machine again',
+});
+
 export const StoppingError = defineError<{ root: string }>({
   code: 'MACHINE_STOPPING',
   retryable: true,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import {
   ControlService,
   JobsUnavailableError,
@@ -8,6 +8,7 @@ import {
   type MachineStatus,
 } from '@mgpu/control';
 import {
+  abortable,
   type BootReport,
   BootTrace,
   Emitter,
@@ -26,9 +27,12 @@ import {
   systemClock,
 } from '@mgpu/core';
 import { JobClient } from '@mgpu/worker';
-import { RootUnusableError, StoppingError } from './errors.ts';
+import { RootUnusableError, RootVanishedError, StoppingError } from './errors.ts';
 import type { Settings } from './settings.ts';
 import { version } from './version.ts';
+
+/** Milliseconds between two looks at whether the root is still there. */
+const rootCheckMs = 5_000;
 
 export interface MachineOptions {
   readonly log?: Logger;
@@ -49,6 +53,7 @@ export class Machine implements MachineControl, AsyncDisposable {
   readonly #booted = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   readonly #halt = new AbortController();
+  readonly #left = new AbortController();
   #state: MachineStatus['state'] = 'booting';
   #machineId = '';
   #gpus: readonly Gpu[] = [];
@@ -70,9 +75,10 @@ export class Machine implements MachineControl, AsyncDisposable {
     const context = standaloneContext({ kind: 'control', root: settings.layout.root, log });
     this.#control = new ControlService({ socketPath: settings.socketPath }, this, context);
     this.#booted.promise.catch(() => {}); // boot() itself rejects
+    this.#ended.promise.catch(() => {}); // told to whoever waits for it
   }
 
-  /** Resolves when `down` has stopped everything. */
+  /** Resolves when `down` has stopped everything, or `leave` let go of it. Rejects with `MACHINE_ROOT_VANISHED`. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
@@ -130,6 +136,12 @@ export class Machine implements MachineControl, AsyncDisposable {
     return this.#down;
   }
 
+  /** Lets go of the root and stops nothing: the next daemon goes on with everything. */
+  leave(): Promise<void> {
+    this.#down ??= this.#leave();
+    return this.#down;
+  }
+
   jobs(): JobQueue {
     const { redis: queue, worker } = this.#settings.config.services;
     // Nobody would ever take a job: the queue is ours alone.
@@ -154,6 +166,25 @@ export class Machine implements MachineControl, AsyncDisposable {
     }
   }
 
+  /** Without its root nothing can be kept, found or stopped by anybody else: better no machine than one out of reach. */
+  async #watchRoot(): Promise<void> {
+    const { root, run } = this.#settings.layout;
+    const { ino } = await stat(run);
+    for (;;) {
+      await systemClock.sleep(rootCheckMs, { signal: this.#halt.signal });
+      const now = await stat(run).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined;
+        throw error;
+      });
+      if (now?.ino === ino) continue;
+      const error = new RootVanishedError({ root });
+      this.#log.error(error.message, { error });
+      this.#ended.reject(error);
+      await this.down({ force: false });
+      return;
+    }
+  }
+
   async #takeRoot(): Promise<void> {
     const { layout } = this.#settings;
     try {
@@ -163,6 +194,9 @@ export class Machine implements MachineControl, AsyncDisposable {
       throw new RootUnusableError({ root: layout.root, problem: reportError(cause).message }, { cause });
     }
     await this.#control.start();
+    this.#watchRoot().catch((error: unknown) => {
+      if (!this.#halt.signal.aborted) this.#log.warn('the root is not watched any more', { error });
+    });
   }
 
   async #bootInstances(): Promise<BootReport> {
@@ -170,7 +204,8 @@ export class Machine implements MachineControl, AsyncDisposable {
       this.#orchestrator = await this.#trace.step('environment', 'environment', () => this.#plan());
       // Somebody may have lost interest while there was nothing to stop yet.
       if (this.#down) throw new StartAbortedError({ instance: 'machine' });
-      return await this.#orchestrator.start();
+      // Whoever leaves everything as it is does not wait for the rest of the boot.
+      return await abortable(this.#orchestrator.start(), this.#left.signal);
     } finally {
       await this.#trace.save(this.#settings.layout.state).catch((error: unknown) => {
         this.#log.warn('the boot trace could not be kept', { error });
@@ -218,6 +253,19 @@ export class Machine implements MachineControl, AsyncDisposable {
       this.#publish({ event: 'instance', data });
     });
     return orchestrator;
+  }
+
+  async #leave(): Promise<void> {
+    this.#state = 'stopping';
+    const reason = new StartAbortedError({ instance: 'machine' });
+    this.#left.abort(reason);
+    this.#halt.abort(reason);
+    try {
+      await this.#orchestrator?.leave();
+    } finally {
+      await this.#jobs?.close();
+      this.#ended.resolve();
+    }
   }
 
   async #stopAll(force: boolean): Promise<void> {

@@ -1,5 +1,5 @@
 import { reportError } from '@mgpu/core';
-import { Command, type CommanderError, InvalidArgumentError } from 'commander';
+import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { CommandContext } from './commands/command.ts';
 import { type ExitCode, exitCodeOf, exitCodes } from './commands/exit-codes.ts';
 import { UsageError } from './errors.ts';
@@ -43,9 +43,15 @@ program
   .description('boot the machine and stay until Ctrl-C, or with --detach return when it has booted')
   .option('--mock <n>', 'that many simulated GPUs with simulated engines', positive)
   .option('--detach', 'leave the daemon in the background')
-  .action(async (options: { mock?: number; detach?: boolean }) => {
+  .addOption(
+    new Option('--on-term <what>', 'on SIGTERM or Ctrl-C stop everything, or keep it running for the next daemon')
+      .choices(['down', 'keep'])
+      .default('down'),
+  )
+  .action(async (options: { mock?: number; detach?: boolean; onTerm: 'down' | 'keep' }) => {
     const { up } = await import('./commands/up.ts');
-    await finish((context) => up(context, { detach: options.detach ?? false }), options);
+    const { detach = false, onTerm } = options;
+    await finish((context) => up(context, { detach, onTerm }), options);
   });
 
 program

@@ -52,6 +52,10 @@ export {
   type GpuPreference,
 } from './gpu/gpu-monitor.ts';
 export type { GpuSample } from './gpu/nvidia-smi.ts';
+export { type KeepLogOptions, keepLog, type LogKeeper } from './instance-log/keep-log.ts';
+export { type LogLimits, logLimits } from './instance-log/log-limits.ts';
+export { logEnd } from './instance-log/log-source.ts';
+export { type LogLine, LogReader, type ReadLogOptions, readLog, readLogBatches } from './instance-log/read-log.ts';
 export type { ConnectorDefinition } from './jobs/connector.ts';
 export * from './jobs/index.ts';
 export { createDaemonLog, type DaemonLog, type DaemonLogOptions } from './logs/winston.ts';
@@ -64,6 +68,7 @@ export {
 } from './orchestrator/boot-trace.ts';
 export { type MachineEvents, Orchestrator, type OrchestratorOptions } from './orchestrator/orchestrator.ts';
 export { type MachinePlan, type PlannedInstance, type PlannedPort, planMachine } from './orchestrator/plan.ts';
+export { type SettleOptions, settleRoot } from './orchestrator/settle-root.ts';
 export { allOfProbe } from './probe/all-of-probe.ts';
 export { type HttpExpectation, type HttpProbeOptions, httpProbe } from './probe/http-probe.ts';
 export { logLineProbe } from './probe/log-line-probe.ts';

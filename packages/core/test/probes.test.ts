@@ -193,7 +193,7 @@ describe('a log line probe', () => {
 
   test('does not look before the beginning of the run', async () => {
     const it = log('ready\n');
-    expect(await ask(logLineProbe(/ready/), { ...it, from: 6 })).toEqual(notYet);
+    expect(await ask(logLineProbe(/ready/), { ...it, from: 6 })).toEqual(probeFail('no output yet'));
     it.append('ready\n');
     expect(await ask(logLineProbe(/ready/), { ...it, from: 6 })).toEqual(probeOk);
   });
@@ -202,7 +202,7 @@ describe('a log line probe', () => {
     const probe = logLineProbe(/ready/);
     const it = log('ready\n');
     expect(await ask(probe, it)).toEqual(probeOk);
-    expect(await ask(probe, { ...it, from: 6 })).toEqual(notYet);
+    expect(await ask(probe, { ...it, from: 6 })).toEqual(probeFail('no output yet'));
   });
 
   test('stays at yes for the run', async () => {

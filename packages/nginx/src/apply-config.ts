@@ -1,5 +1,5 @@
-import { readFile, rename, stat } from 'node:fs/promises';
-import { deadline, lastLines, writeFileAtomically } from '@mgpu/core';
+import { readFile, rename } from 'node:fs/promises';
+import { deadline, lastLines, logEnd, writeFileAtomically } from '@mgpu/core';
 import { ReloadFailedError } from './errors.ts';
 import type { NginxFiles } from './files.ts';
 import type { LiveRun } from './live-config.ts';
@@ -22,7 +22,7 @@ export interface ApplyOptions {
 export async function applyConfig(options: ApplyOptions): Promise<void> {
   const { instance, files, run } = options;
   const former = await readFile(files.config, 'utf8');
-  const { size } = await stat(run.logFile);
+  const { offset: from } = await logEnd(run.logFile);
   await rename(files.next, files.config);
   try {
     run.hangUp();
@@ -32,7 +32,7 @@ export async function applyConfig(options: ApplyOptions): Promise<void> {
     run.signal.throwIfAborted();
     // It may have taken the new one after all, only too late.
     run.hangUp();
-    const said = await lastLines(run.logFile, { from: size, count: 3 });
+    const said = await lastLines(run.logFile, { from, count: 3 });
     throw new ReloadFailedError({ instance, waitedMs: patienceMs, lastLines: said }, { cause });
   }
 }

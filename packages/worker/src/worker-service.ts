@@ -17,6 +17,7 @@ import { RedisMissingError } from './errors.ts';
 import { type HostSettings, toConnectorSettings } from './settings.ts';
 import { removeStatus, statusFile } from './status-file.ts';
 import { aliveProbe, readyProbe, startedProbe } from './status-probe.ts';
+import { version } from './version.ts';
 import type { WorkerConfig } from './worker-config.ts';
 
 const startDeadlineMs = 60_000;
@@ -58,7 +59,8 @@ export class WorkerService extends ProcessService<WorkerConfig> {
     return {
       file: process.execPath,
       args: [hostFile, this.#settingsFile],
-      inputs: this.#settings(),
+      // Another version of the host is another program, wherever it is installed.
+      inputs: `${version}\n${this.#settings()}`,
       env: { NODE_COMPILE_CACHE: this.context.env.NODE_COMPILE_CACHE ?? join(this.context.layout.state, 'node-cache') },
       graceMs: this.config.drainMs + closeMs,
     };

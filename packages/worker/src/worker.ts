@@ -30,5 +30,6 @@ export const worker = defineService({
     { on: 'redis', when: 'started' },
     { on: 'connector', when: 'started' },
   ],
+  supervision: { whenOutdated: 'restart' },
   create: (config, context) => new WorkerService(config, context),
 });

@@ -10,15 +10,20 @@ import { BootView } from '../print/boot-view.ts';
 import { statusText } from '../print/status-view.ts';
 import type { Settings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
+import type { UpOptions } from './up.ts';
 
 /** Starts a daemon of its own session and follows its boot to the end; a living one is asked to start what is missing. */
-export async function detach(context: CommandContext, settings: Settings): Promise<ExitCode> {
+export async function detach(
+  context: CommandContext,
+  settings: Settings,
+  onTerm: UpOptions['onTerm'],
+): Promise<ExitCode> {
   await using client = new ControlClient({ socketPath: settings.socketPath });
   for (;;) {
     const joined = await unless(DaemonNotRunningError, () => join(context, settings, client));
     if (joined !== undefined) return joined;
     // Somebody else may launch one at the same moment: then that one is joined.
-    const launched = await unless(DaemonRunningError, () => launch(context, settings, client));
+    const launched = await unless(DaemonRunningError, () => launch(context, settings, onTerm, client));
     if (launched !== undefined) return launched;
   }
 }
@@ -56,12 +61,14 @@ function isWhole({ instances }: MachineStatus, { definitions }: Settings): boole
 async function launch(
   { output, settings: { root, config, mock }, interrupted, impatient }: CommandContext,
   { layout, env }: Settings,
+  onTerm: UpOptions['onTerm'],
   client: ControlClient,
 ): Promise<ExitCode> {
   const options = Object.entries({ root, config, mock }).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, String(value)],
   );
-  const daemon = launchDaemon({ command: [process.execPath, process.argv[1] ?? '', 'up', ...options], layout, env });
+  const command = [process.execPath, process.argv[1] ?? '', 'up', '--on-term', onTerm, ...options] as const;
+  const daemon = launchDaemon({ command, layout, env });
   interrupted.addEventListener('abort', daemon.stop, { once: true });
   impatient.addEventListener('abort', daemon.stop, { once: true });
   if (interrupted.aborted) daemon.stop();

@@ -8,13 +8,19 @@ import { loadSettings, type Settings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 import { detach } from './detach.ts';
 
+export interface UpOptions {
+  readonly detach: boolean;
+  /** What SIGTERM and Ctrl-C mean to the daemon: stop everything, or leave it running for the next daemon. */
+  readonly onTerm: 'down' | 'keep';
+}
+
 /** Boots the machine and stays until it is stopped, or with `detach` returns when the boot has finished. */
-export async function up(context: CommandContext, options: { detach: boolean }): Promise<ExitCode> {
+export async function up(context: CommandContext, { detach: inBackground, onTerm }: UpOptions): Promise<ExitCode> {
   const tell = launcherOf(process);
   try {
     const settings = await loadSettings(context.settings);
     for (const notice of settings.notices) context.output.notice(notice);
-    return await (options.detach ? detach(context, settings) : runDaemon(context, settings, tell));
+    return await (inBackground ? detach(context, settings, onTerm) : runDaemon(context, settings, onTerm, tell));
   } catch (error) {
     await tell?.({ event: 'failed', error: reportError(error) });
     throw error;
@@ -24,6 +30,7 @@ export async function up(context: CommandContext, options: { detach: boolean }):
 async function runDaemon(
   { output, interrupted, impatient }: CommandContext,
   settings: Settings,
+  onTerm: UpOptions['onTerm'],
   tell?: (news: DaemonNews) => Promise<void>,
 ): Promise<ExitCode> {
   const { level, maxSizeMiB, maxDays } = settings.config.logging;
@@ -34,6 +41,10 @@ async function runDaemon(
   machine.subscribe((event) => view.show(event));
   const tellNoMore = machine.subscribe((event) => void tell?.(event));
   const stop = () => {
+    if (onTerm === 'keep') {
+      void machine.leave().catch(() => {}); // as below
+      return;
+    }
     if (!impatient.aborted) {
       const stopping = new StopView(output, machine.status().instances);
       machine.subscribe((event) => stopping.show(event));
@@ -50,7 +61,7 @@ async function runDaemon(
     output.line(`\n${statusText(machine.status())}`);
     await machine.ended;
     await machine.down({ force: false });
-    output.line('stopped');
+    output.line(onTerm === 'keep' && interrupted.aborted ? 'left running' : 'stopped');
     return exitCodes.done;
   } finally {
     await machine[Symbol.asyncDispose]();

@@ -214,6 +214,13 @@ export const FileInvalidError = defineError<{ path: string; problem: string }>({
   hint: 'move the file away; it is written anew',
 });
 
+export const LogCutError = defineError<{ file: string; problem: string }>({
+  code: 'CORE_LOG_CUT',
+  retryable: true,
+  message: ({ file, problem }) => `the beginning of ${file} could not be taken out after it was archived: ${problem}`,
+  hint: 'nothing is lost, but the file grows; check that the disk is healthy and has room',
+});
+
 export const SocketPathError = defineError<{ instance: string; path: string; bytes: number; limit: number }>({
   code: 'CORE_SOCKET_PATH',
   message: ({ instance, path, bytes, limit }) =>

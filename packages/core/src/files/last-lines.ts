@@ -1,31 +1,21 @@
-import { open } from 'node:fs/promises';
 import { stripVTControlCharacters } from 'node:util';
+import { logEnd } from '../instance-log/log-source.ts';
+import { readLog } from '../instance-log/read-log.ts';
 
 const maxBytes = 64 * 1024;
 const maxLineLength = 1_000;
 
 /**
- * The last lines of a file from `from` on, without colours, of each at most 1,000 characters; carriage returns keep the
- * last state of a line.
+ * The last lines of a log from the logical offset `from` on, without colours and empty ones, of each at most 1,000
+ * characters; carriage returns keep the last state of a line. None when there is no such file.
  */
 export async function lastLines(path: string, { from = 0, count = 50 } = {}): Promise<string[]> {
-  const file = await open(path, 'r').catch(() => undefined);
-  if (!file) return []; // nothing was ever written
-  try {
-    const { size } = await file.stat();
-    const start = Math.max(from, size - maxBytes);
-    const { buffer, bytesRead } = await file.read({
-      position: start,
-      length: Math.max(0, size - start),
-      buffer: Buffer.alloc(Math.max(1, size - start)),
-    });
-    return stripVTControlCharacters(buffer.toString('utf8', 0, bytesRead))
-      .split('\n')
-      .map((line) => line.split('\r').filter(Boolean).at(-1)?.trimEnd() ?? '')
-      .filter((line) => line !== '')
-      .slice(-count)
-      .map((line) => (line.length > maxLineLength ? `${line.slice(0, maxLineLength)}…` : line));
-  } finally {
-    await file.close();
-  }
+  const { offset: end } = await logEnd(path);
+  const texts: string[] = [];
+  for await (const { text } of readLog(path, { from: Math.max(from, end - maxBytes), to: end })) texts.push(text);
+  return texts
+    .map((text) => stripVTControlCharacters(text).trimEnd())
+    .filter((text) => text !== '')
+    .slice(-count)
+    .map((text) => (text.length > maxLineLength ? `${text.slice(0, maxLineLength)}…` : text));
 }

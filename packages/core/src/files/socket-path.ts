@@ -25,7 +25,7 @@ export function instanceSocketPath(layout: Layout, id: string): string {
  * when the run ends; that of an adopted process is left to it. Returns its path. Throws `CORE_SOCKET_PATH` or `CORE_FOLDER_NOT_PRIVATE`.
  */
 export async function prepareSocket(
-  run: { readonly isAdopted: boolean; defer(cleanup: () => unknown): void },
+  run: { readonly isAdopted?: boolean; defer(cleanup: () => unknown): void },
   layout: Layout,
   id: string,
 ): Promise<string> {

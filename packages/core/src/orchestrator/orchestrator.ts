@@ -207,11 +207,11 @@ export class Orchestrator implements AsyncDisposable {
   async #start(cancel: AbortController, signal?: AbortSignal, former?: Promise<unknown>): Promise<BootReport> {
     await former?.catch(() => {}); // told to whoever asked for that boot
     await this.#stopping?.done.catch(() => {}); // likewise
+    const restored = await this.#takeOver(cancel.signal);
     const abort = () => cancel.abort(new StartAbortedError({ instance: 'machine' }));
     if (signal?.aborted) abort();
     cancel.signal.throwIfAborted();
     signal?.addEventListener('abort', abort, { once: true });
-    const restored = await this.#takeOver(cancel.signal);
     const trace = this.#beginTrace();
     const instances = this.#plan.instances.filter(({ id }) => !restored.has(id) || this.#find(id).isWanted);
     // What goes on from before must not fall with one that fails.

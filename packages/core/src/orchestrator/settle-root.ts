@@ -16,20 +16,32 @@ export interface SettleOptions {
   readonly planned: ReadonlySet<string>;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Fires when nobody wants to wait: then they are killed. */
   readonly signal: AbortSignal;
+  /** Gives them the time that they would have had from their daemon. Default: 2 s each. */
+  readonly graceful?: boolean;
 }
 
 /**
  * Ends what daemons before us left on this root and nobody is going to take over: processes of instances that are not
- * planned any more, and processes that carry an instance's marker but are of no recorded run.
+ * planned any more, and processes that carry an instance's marker but are of no recorded run. Returns the instances of
+ * what was there. Throws `CORE_INSTANCE_IN_USE` when the owner of one of them lives.
  */
-export async function settleRoot({ layout, planned, clock, log, signal }: SettleOptions): Promise<void> {
+export async function settleRoot({
+  layout,
+  planned,
+  clock,
+  log,
+  signal,
+  graceful = false,
+}: SettleOptions): Promise<readonly string[]> {
   const names = await readdir(layout.run).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
   const recorded = names.flatMap((name) => /^([^.]+)\.json$/.exec(name)?.[1] ?? []);
   const runs = new Set<string>();
+  const ended = new Set<string>();
   await Promise.all(
     recorded.map(async (instance) => {
       const file = processRecordFile(layout.run, instance);
@@ -38,7 +50,7 @@ export async function settleRoot({ layout, planned, clock, log, signal }: Settle
         if (record) runs.add(record.run);
         return;
       }
-      await sweepLeftover(file, { instance, clock, log, hurry: signal });
+      if (await sweepLeftover(file, { instance, clock, log, hurry: signal, graceful })) ended.add(instance);
       const state = new InstanceStateFile(layout.run, instance, log);
       state.remove();
       await state.settled();
@@ -48,7 +60,9 @@ export async function settleRoot({ layout, planned, clock, log, signal }: Settle
     if (runs.has(run)) continue;
     log.warn(`${instance}: ending a process that no record knows`, { instance, run });
     await stopTree(leaderless(run), { instance, clock, log, stopSignal: 'SIGTERM', graceMs: 0, force: signal });
+    ended.add(instance);
   }
+  return [...ended];
 }
 
 /** Runs of this root that have living processes, with the instance of each. */

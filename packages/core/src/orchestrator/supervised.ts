@@ -130,7 +130,6 @@ export class Supervised implements SupervisedInstance {
     this.#run = run as RunMemory | undefined;
     this.#waiting = waiting as Waiting | undefined;
     if (waiting?.until !== undefined && desired === 'up') this.#wakeAt(waiting.until);
-    this.#options.onChange(this.status);
     return true;
   }
 

@@ -13,7 +13,7 @@ export type ProbeOutcome =
 export interface ProbeContext {
   /** Fires when the try has used up its time, or nobody wants the answer any more. */
   readonly signal: AbortSignal;
-  /** Where the instance's output of this run begins; undefined for services without a process. */
+  /** Where the instance's output of this run begins, a logical offset; undefined for services without a process. */
   readonly log?: { readonly file: string; readonly from: number } | undefined;
 }
 

@@ -1,6 +1,8 @@
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { type Options as ExecaOptions, execa } from 'execa';
 import { ProcessSpawnError } from '../errors/core-errors.ts';
+import { MgpuError } from '../errors/mgpu-error.ts';
+import { logEnd } from '../instance-log/log-source.ts';
 import type { ListenAddress } from './ports.ts';
 import { executableOf, readProcess } from './process-table.ts';
 import { instanceMarker, runMarker } from './process-tree.ts';
@@ -36,7 +38,7 @@ export interface SpawnedProcess {
   readonly pid: number;
   readonly startTime: number;
   readonly exe: string | undefined;
-  /** Size of the log when it was started: its own output begins there. */
+  /** Where the log ended when it was started, a logical offset: its own output begins there. */
   readonly logOffset: number;
   readonly exited: Promise<ProcessExit>;
 }
@@ -70,7 +72,11 @@ export async function spawnProcess(
     new ProcessSpawnError({ instance, file: spec.file, problem, permanent: !transient.has(code) }, { cause });
   const output = openLog(log, failure);
   try {
-    const logOffset = statSync(log).size;
+    const { offset: logOffset } = await logEnd(log).catch((error: NodeJS.ErrnoException) => {
+      throw error instanceof MgpuError
+        ? error
+        : failure(`its log cannot be read: ${error.message}`, error.code ?? '', error);
+    });
     const settings: ExecaOptions = {
       detached: true,
       cleanup: false,

@@ -12,7 +12,11 @@ export interface SweepOptions {
   readonly log: Logger;
   /** Kills what is left at once: nothing may be left behind by whoever loses interest. */
   readonly hurry: AbortSignal;
+  /** Gives it the time that it would have had from whoever started it. Default: 2 s. */
+  readonly graceful?: boolean;
 }
+
+const briefly = { stopSignal: 'SIGTERM', graceMs: 2_000 } as const;
 
 /**
  * Ends what a former run of this instance left behind, found by its record; true when there was something to end. A
@@ -22,7 +26,7 @@ export interface SweepOptions {
  */
 export async function sweepLeftover(
   file: ProcessRecordFile,
-  { instance, clock, log, hurry }: SweepOptions,
+  { instance, clock, log, hurry, graceful = false }: SweepOptions,
 ): Promise<boolean> {
   const record = await file.read();
   if (!record) return false;
@@ -37,7 +41,8 @@ export async function sweepLeftover(
     const found = findTree(identity);
     if (found.length > 0) {
       log.warn(`${instance}: ending what its former run left behind`, { instance, pids: found.map(({ pid }) => pid) });
-      await stopTree(identity, { instance, clock, log, stopSignal: 'SIGTERM', graceMs: 2_000, force: hurry });
+      const { stopSignal, graceMs } = graceful && record.state === 'spawned' ? record : briefly;
+      await stopTree(identity, { instance, clock, log, stopSignal, graceMs, force: hurry });
       hasSwept = true;
     }
   }

@@ -282,7 +282,7 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   }
 
   #becomeRunning(run: RunScope): void {
-    this.#become('running');
+    this.#become('running', undefined, run.isAdopted ? run.startedAt : undefined);
     this.onRunning?.(run);
     const { readiness } = run.probes;
     if (!readiness || run.end) return;
@@ -363,11 +363,13 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     gone.abort();
   }
 
-  #become(state: ServiceState, reason?: ServiceStatus['reason']): void {
+  /** `from`: since when, in monotonic milliseconds, where that is not now. */
+  #become(state: ServiceState, reason?: ServiceStatus['reason'], from?: number): void {
+    const { clock } = this.context;
     this.#state = state;
     this.#reason = reason;
     this.#health = this.#healthOf(this.#run);
-    this.#since = this.context.clock.now();
+    this.#since = clock.now() - (from === undefined ? 0 : clock.elapsed() - from);
     this.#publish('status', this.status);
   }
 

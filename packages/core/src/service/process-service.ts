@@ -4,6 +4,7 @@ import { ProcessExitedError, ProcMissingError, UnkillableError } from '../errors
 import { lastLines } from '../files/last-lines.ts';
 import { type Gpu, gpuEnvironment } from '../gpu/gpu.ts';
 import { identifyGpu } from '../gpu/identify-gpu.ts';
+import { keepLog } from '../instance-log/keep-log.ts';
 import type { ProbeContext } from '../probe/probe.ts';
 import { adoptProcess, isOrphaned } from '../process/adopt.ts';
 import { expectPortsFree } from '../process/ports.ts';
@@ -131,6 +132,8 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     const spec = this.command();
     const { ports = [], graceMs = defaultGraceMs, stopSignal = 'SIGTERM' } = spec;
     await expectPortsFree(id, ports, { clock, ms: hasSwept ? portReleaseMs : 0, signal: run.signal });
+    const keeper = await keepLog({ file: this.logFile, root: context.layout.root, clock, log: context.log });
+    run.defer(() => keeper.close());
     const env = { ...context.env, ...(this.#gpu ? gpuEnvironment(this.#gpu) : {}) };
     const dir = context.layout.instance(id);
     const child = await spawnProcess(spec, { instance: id, dir, run: run.id, env, log: this.logFile });

@@ -3,6 +3,7 @@ import { getActiveResourcesInfo } from 'node:process';
 import { setImmediate as tick } from 'node:timers/promises';
 import { systemClock } from '../clock.ts';
 import type { AnyServiceDefinition } from '../definition/define-service.ts';
+import { processRecordFile } from '../process/process-record.ts';
 import { environmentOf, listProcesses } from '../process/process-table.ts';
 import { runMarker } from '../process/process-tree.ts';
 import type { BaseService } from '../service/base-service.ts';
@@ -26,7 +27,8 @@ export interface ConformanceOptions {
 
 /**
  * The promises of DESIGN's service contract as test cases: constructing opens nothing; start resolves when ready and is
- * shared; status never lies; stop is idempotent, shared, cancels a start, and leaves no process, record or timer.
+ * shared; status never lies; stop is idempotent, shared, cancels a start, and leaves no process, record or timer; a
+ * process outlives its daemon and is the next one's.
  */
 export function serviceConformance({ definition, config, context, test }: ConformanceOptions): void {
   const settings: unknown = definition.schema.parse(config);
@@ -105,6 +107,28 @@ export function serviceConformance({ definition, config, context, test }: Confor
       const first = service.status.run;
       await service.restart();
       expect(service.status.run !== first || service.status.state === 'completed', 'a restart is a new run');
+    }),
+  );
+
+  test(
+    `${definition.kind}: goes on with its process when the daemon died`,
+    inContext(async (service, held) => {
+      await service.start();
+      const { state, pid, run } = service.status;
+      const file = processRecordFile(held.layout.run, held.id);
+      const former = await file.read();
+      if (!held.survive || state !== 'running' || former === undefined) return;
+      await file.write({ ...former, owner: { pid: process.pid, startTime: 0 } });
+      const next = definition.create(settings, held);
+      try {
+        await next.start();
+        const { adopted, outdated, ...now } = next.status;
+        expect(now.pid === pid && now.run === run && adopted === true, 'the next service has the same process and run');
+        expect(outdated === undefined, 'with the same settings it is not outdated');
+      } finally {
+        await next.stop({ force: true });
+      }
+      expectNothingLeft(held, run);
     }),
   );
 

@@ -1,0 +1,103 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { MachineStatus } from '@mgpu/control';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { type Box, isAlive, openBox } from './support.ts';
+
+const statusOf = async (box: Box) => (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+
+const pidsOf = ({ instances }: MachineStatus) => Object.fromEntries(instances.map(({ id, pid }) => [id, pid]));
+
+async function killDaemon(box: Box): Promise<MachineStatus> {
+  const status = await statusOf(box);
+  process.kill(status.daemon.pid, 'SIGKILL');
+  await expect.poll(() => isAlive(status.daemon.pid)).toBe(false);
+  return status;
+}
+
+test('everything goes on when the daemon is killed, and is the next one’s', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '2', '--detach']);
+  const before = await killDaemon(box);
+  expect(Object.values(pidsOf(before)).every(isAlive)).toBe(true);
+  const up = await box.mgpu(['up', '--mock', '2', '--detach']);
+  expect(up).toMatchObject({ code: 0, stderr: '' });
+  const after = await statusOf(box);
+  expect(pidsOf(after)).toEqual(pidsOf(before));
+  for (const instance of after.instances) {
+    expect(instance).toMatchObject({ state: 'running', health: 'ready', adopted: true, attempt: 0 });
+    expect(instance.outdated).toBeUndefined();
+  }
+  // Asked again, it changes nothing.
+  expect((await box.mgpu(['up', '--mock', '2', '--detach'])).code).toBe(0);
+  expect(pidsOf(await statusOf(box))).toEqual(pidsOf(before));
+  expect((await box.mgpu(['down'])).code).toBe(0);
+  expect(Object.values(pidsOf(before)).some(isAlive)).toBe(false);
+  // The daemon answers before it closes its socket.
+  await expect.poll(() => readdirSync(join(box.root, 'run'))).toEqual([]);
+});
+
+test('what is no longer configured is ended by the next daemon', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '2', '--detach']);
+  const pids = pidsOf(await killDaemon(box));
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  expect(pidsOf(await statusOf(box))).toMatchObject({ comfyui_gpu0: pids.comfyui_gpu0, redis: pids.redis });
+  expect(isAlive(pids.comfyui_gpu1)).toBe(false);
+  expect(isAlive(pids.worker_gpu1)).toBe(false);
+  expect(existsSync(join(box.root, 'run', 'worker_gpu1.json'))).toBe(false);
+});
+
+test('a worker that other settings have made outdated is replaced, an engine is only marked', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  const pids = pidsOf(await killDaemon(box));
+  const config = parse(readFileSync(join(box.dir, 'mgpu.config.yaml'), 'utf8'));
+  config.services.worker = { ...config.services.worker, concurrency: 2 };
+  config.services.comfyui = { ...config.services.comfyui, args: ['--disable-metadata'] };
+  await box.writeConfig(config);
+  expect((await box.mgpu(['up', '--mock', '1', '--detach'])).code).toBe(0);
+  const instanceOf = async (id: string) => (await statusOf(box)).instances.find((each) => each.id === id);
+  expect(await instanceOf('comfyui_gpu0')).toMatchObject({ pid: pids.comfyui_gpu0, outdated: true });
+  await expect.poll(() => isAlive(pids.worker_gpu0), { timeout: 10_000 }).toBe(false);
+  await expect.poll(async () => (await instanceOf('worker_gpu0'))?.state, { timeout: 10_000 }).toBe('running');
+  expect((await instanceOf('worker_gpu0'))?.outdated).toBeUndefined();
+});
+
+test('down ends what a daemon that was killed has left', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  const pids = pidsOf(await killDaemon(box));
+  const down = await box.mgpu(['down']);
+  expect(down.code).toBe(0);
+  expect(down.stdout).toMatch(/no daemon was running; ended what one had left: .*comfyui_gpu0/);
+  expect(Object.values(pids).some(isAlive)).toBe(false);
+  expect(existsSync(join(box.root, 'run'))).toBe(false);
+  expect((await box.mgpu(['down'])).code).toBe(3);
+});
+
+test('with --on-term keep SIGTERM ends the daemon alone', async () => {
+  await using box = await openBox();
+  await box.mgpu(['up', '--mock', '1', '--detach', '--on-term', 'keep']);
+  const before = await statusOf(box);
+  process.kill(before.daemon.pid, 'SIGTERM');
+  await expect.poll(() => isAlive(before.daemon.pid)).toBe(false);
+  expect(Object.values(pidsOf(before)).every(isAlive)).toBe(true);
+  expect((await box.mgpu(['status'])).code).toBe(3);
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  expect(pidsOf(await statusOf(box))).toEqual(pidsOf(before));
+});
+
+test('a daemon whose root vanishes says so and leaves nothing running', { timeout: 60_000 }, async () => {
+  await using box = await openBox();
+  const up = box.start(['up', '--mock', '1']);
+  await up.printed(/comfyui_gpu0 +ready/);
+  const pids = pidsOf(await statusOf(box));
+  await rename(box.root, `${box.root}.gone`);
+  const { code, stderr } = await up.ended;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/the root .* was removed or replaced under the running machine/);
+  expect(Object.values(pids).some(isAlive)).toBe(false);
+});

@@ -1,0 +1,95 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import { archivePath, archivesOf, timesPath } from './log-files.ts';
+
+const chunkBytes = 1024 * 1024;
+const dayMs = 24 * 60 * 60 * 1_000;
+
+/**
+ * Copies the head of a log into an archive, from its beginning at the logical offset `base`, whole or not at all; returns
+ * the logical offset behind what was copied.
+ */
+export async function archiveHead(
+  file: string,
+  { base, length, signal }: { base: number; length: number; signal: AbortSignal },
+): Promise<number> {
+  const draft = `${file}.${base}.part`;
+  const source = createReadStream(file, { end: length - 1, highWaterMark: chunkBytes });
+  try {
+    await pipeline(
+      source,
+      createGzip({ level: 1, chunkSize: chunkBytes }),
+      createWriteStream(draft, { mode: 0o640, flush: true }),
+      { signal },
+    );
+    const to = base + source.bytesRead;
+    await rename(draft, archivePath(file, base, to));
+    return to;
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+/** Removes the oldest archive of a log; false when it has none. */
+export async function removeOldestArchive(file: string): Promise<boolean> {
+  const [oldest] = await archivesOf(file);
+  if (!oldest) return false;
+  await rm(oldest.path, { force: true });
+  return true;
+}
+
+/** Removes the archives of a log that are too many, too large or too old. */
+export async function trimArchives(
+  file: string,
+  {
+    keepArchives,
+    keepBytes,
+    keepDays,
+    now,
+  }: { keepArchives: number; keepBytes: number; keepDays: number; now: number },
+): Promise<void> {
+  let count = 0;
+  let bytes = 0;
+  for (const { path, size, writtenAt } of await sized((await archivesOf(file)).toReversed())) {
+    count += 1;
+    bytes += size;
+    const isKept = count <= keepArchives && bytes <= keepBytes && now - writtenAt <= keepDays * dayMs;
+    if (!isKept) await rm(path, { force: true });
+  }
+}
+
+/** Removes the oldest archives of a machine until all its logs, `<root>/<instance>/logs/output.log`, fit into `totalBytes`. */
+export async function trimMachine(root: string, totalBytes: number): Promise<void> {
+  const instances = (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+  const files = instances.map(({ name }) => join(root, name, 'logs', 'output.log'));
+  const living = await sized(files.flatMap((file) => [{ path: file }, { path: timesPath(file) }]));
+  const archives = await sized((await Promise.all(files.map(archivesOf))).flat());
+  let bytes = [...living, ...archives].reduce((sum, { size }) => sum + size, 0);
+  for (const { path, size } of archives.toSorted((a, b) => a.writtenAt - b.writtenAt)) {
+    if (bytes <= totalBytes) return;
+    await rm(path, { force: true });
+    bytes -= size;
+  }
+}
+
+/** With their sizes on disk and times, without those that are gone. */
+async function sized(
+  files: readonly { readonly path: string }[],
+): Promise<{ path: string; size: number; writtenAt: number }[]> {
+  const found = await Promise.all(
+    files.map(({ path }) =>
+      stat(path).then(
+        ({ size, mtimeMs }) => [{ path, size, writtenAt: mtimeMs }],
+        (error: NodeJS.ErrnoException) => {
+          if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+          throw error;
+        },
+      ),
+    ),
+  );
+  return found.flat();
+}

@@ -1,0 +1,284 @@
+import { stat } from 'node:fs';
+import type { Clock } from '../clock.ts';
+import { MgpuError, reportError } from '../errors/mgpu-error.ts';
+import type { Logger } from '../logs/logger.ts';
+import { archiveHead, removeOldestArchive, trimArchives, trimMachine } from './archive.ts';
+import { canCollapse, cutAlignment } from './collapse-range.ts';
+import { cutHead, recoverCut } from './cut.ts';
+import { type Journal, journalOf } from './journal.ts';
+import { type LogLimits, logLimits } from './log-limits.ts';
+import { logEnd, logStart } from './log-source.ts';
+import { appendTimes, forgetTimesBefore, type LogTime, LogTimes } from './log-times.ts';
+import { Rounds } from './rounds.ts';
+
+export interface KeepLogOptions {
+  /** What the instance's processes append to. Its folder exists. */
+  readonly file: string;
+  /** The machine's root, whose logs share `totalBytes`. */
+  readonly root: string;
+  /** Whether a process may be writing already, as when it is adopted. Default false. */
+  readonly isWritten?: boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Default `logLimits`. */
+  readonly limits?: Partial<LogLimits>;
+}
+
+/** Keeps a log until it is closed. */
+export interface LogKeeper {
+  /** Notes what was written last. Finishes a cut under way, drops a copy. Never rejects. */
+  close(): Promise<void>;
+}
+
+/** Milliseconds before something that went wrong is tried again. */
+const retryMs = 10_000;
+const dayMs = 24 * 60 * 60 * 1_000;
+const full = new Set(['ENOSPC', 'EDQUOT']);
+
+/**
+ * Keeps the log of an instance, which its processes write by themselves: notes about every second how far it has come,
+ * archives its head when it is large or a day old, and removes archives that are too many. Readers find every line once,
+ * whenever the keeper is killed.
+ *
+ * Where the file system cannot take the head out of a file that is written, that is done only before the run; above the
+ * hard cap the file is emptied during it, and what is written at that moment is lost: recorded, and told to readers.
+ *
+ * Nothing that goes wrong later reaches the service: it is logged once, and tried again. Throws `CORE_FILE_VERSION` or
+ * `CORE_FILE_INVALID` for a journal that cannot be used.
+ */
+export async function keepLog(options: KeepLogOptions): Promise<LogKeeper> {
+  const keeper = new Keeper(options);
+  await keeper.open();
+  return keeper;
+}
+
+/** What is to be taken out of a file. */
+interface Plan {
+  readonly by: 'collapse' | 'truncate';
+  readonly length: number;
+}
+
+class Keeper implements LogKeeper {
+  readonly #file: string;
+  readonly #root: string;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #limits: LogLimits;
+  readonly #rounds: Rounds;
+  readonly #closed = new AbortController();
+  readonly #troubles = new Set<string>();
+  #isWritten: boolean;
+  #journal: Journal = { base: 0, gaps: [] };
+  /** The last entry of the index. */
+  #noted: LogTime = { offset: 0, time: 0 };
+  /** When the log still ended there. */
+  #lookedAt = 0;
+  #isLoaded = false;
+  #isLooking = false;
+  /** The day, since the epoch, that the file's beginning is of. */
+  #day = 0;
+  #by: Plan['by'] | undefined;
+  #isDue = false;
+  #retryAt = 0;
+  #rotation: Promise<void> | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor({ file, root, isWritten = false, clock, log, limits }: KeepLogOptions) {
+    this.#file = file;
+    this.#root = root;
+    this.#isWritten = isWritten;
+    this.#clock = clock;
+    this.#log = log;
+    const { maxBytes = logLimits.maxBytes } = limits ?? {};
+    this.#limits = { ...logLimits, hardCap: 4 * maxBytes, ...limits };
+    this.#rounds = Rounds.of(clock);
+  }
+
+  async open(): Promise<void> {
+    await journalOf(this.#file)
+      .read()
+      .catch((error) => {
+        if (error instanceof MgpuError) throw error; // anything else is tried again
+      });
+    await this.#try('note the times', () => this.#load());
+    await this.#try('rotate', async () => {
+      this.#journal = await recoverCut(this.#file, this.#clock.now());
+      // Where it can only be cut in silence, this is the moment.
+      const isDue = !this.#isWritten && this.#isRotationDue(await sizeOf(this.#file));
+      if (isDue && (await this.#how()) === 'truncate') await this.#rotate();
+    });
+    this.#isWritten = true;
+    await this.#note();
+    this.#rounds.add(this);
+  }
+
+  look(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    void this.#inTurn(() => this.#note()).finally(() => {
+      this.#isLooking = false;
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#rounds.remove(this);
+    this.#closed.abort();
+    await this.#rotation;
+    await this.#inTurn(() => this.#note());
+  }
+
+  /** One after another: while the file is cut, nobody looks how long it is. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work);
+    this.#turn = mine.catch(() => {}); // whoever asked for it is told
+    return mine;
+  }
+
+  async #load(): Promise<void> {
+    this.#journal = await journalOf(this.#file).read();
+    const { base } = this.#journal;
+    await using times = await LogTimes.open(this.#file);
+    this.#noted = (await times.at(times.length - 1)) ?? { offset: base, time: 0 };
+    const begun = await times.at(await times.first(({ offset }) => offset > base));
+    this.#day = dayOf(begun?.time ?? this.#clock.now());
+    this.#isLoaded = true;
+  }
+
+  /** Notes how far the log has come; sees whether it is to be rotated. */
+  async #note(): Promise<void> {
+    await this.#try('note the times', async () => {
+      if (!this.#isLoaded) await this.#load();
+      const now = Math.max(this.#clock.now(), this.#noted.time);
+      const size = await sizeOf(this.#file);
+      const { offset, time } = this.#noted;
+      if (!this.#journal.cut && this.#journal.base + size < offset) await this.#acceptLoss(now);
+      const end = this.#journal.cut ? (await logEnd(this.#file)).offset : this.#journal.base + size;
+      if (end > offset) {
+        const noted = { offset: end, time: now };
+        const before = this.#lookedAt > time ? [{ offset, time: this.#lookedAt }] : [];
+        await appendTimes(this.#file, [...before, noted]);
+        this.#noted = noted;
+      }
+      this.#lookedAt = now;
+      if (this.#isRotationDue(size)) this.#rotateSoon();
+    });
+  }
+
+  /** Somebody emptied the file or removed it: what is written from now on must not pass for what was there. */
+  async #acceptLoss(now: number): Promise<void> {
+    const { base, gaps } = this.#journal;
+    const to = this.#noted.offset;
+    const journal = { base: to, gaps: [...gaps, { from: base, to, at: new Date(now).toISOString() }] };
+    await journalOf(this.#file).write(journal);
+    this.#journal = journal;
+    this.#log.warn('its log was emptied by somebody', { file: this.#file, lost: to - base });
+  }
+
+  #isRotationDue(size: number): boolean {
+    const { maxBytes, hardCap } = this.#limits;
+    if (this.#by === 'truncate' && this.#isWritten) return size > hardCap;
+    return size > maxBytes || (size > cutAlignment && this.#day !== dayOf(this.#clock.now()));
+  }
+
+  #rotateSoon(): void {
+    if (this.#isDue || this.#clock.elapsed() < this.#retryAt) return;
+    this.#isDue = true;
+    this.#rounds.oneAtATime(async () => {
+      if (this.#closed.signal.aborted) return;
+      this.#rotation = this.#try('rotate', () => this.#rotate());
+      await this.#rotation;
+      this.#isDue = false;
+    });
+  }
+
+  /** Archives the head until the file is small, then removes archives that are too many. */
+  async #rotate(): Promise<void> {
+    this.#retryAt = this.#clock.elapsed() + retryMs;
+    const file = this.#file;
+    await this.#inTurn(async () => {
+      this.#journal = await recoverCut(file, this.#clock.now());
+    });
+    for (let plan = await this.#plan(); plan; plan = await this.#plan()) {
+      const { base } = this.#journal;
+      const copied = await this.#archive(plan, base);
+      const isLossy = copied === undefined || (plan.by === 'truncate' && this.#isWritten);
+      const length = copied === undefined ? plan.length : copied - base;
+      await this.#inTurn(async () => {
+        this.#journal = await cutHead(file, this.#journal, { by: plan.by, length, isLossy, now: this.#clock.now() });
+      });
+      const gap = this.#journal.gaps.at(-1);
+      if (isLossy && gap) this.#log.warn('a part of its log is lost', { file, from: gap.from, to: gap.to });
+      await this.#trim();
+    }
+    this.#day = dayOf(this.#clock.now());
+    await this.#trim();
+    this.#retryAt = 0;
+  }
+
+  async #how(): Promise<Plan['by']> {
+    this.#by ??= (await canCollapse(this.#file)) ? 'collapse' : 'truncate';
+    return this.#by;
+  }
+
+  async #plan(): Promise<Plan | undefined> {
+    const by = await this.#how();
+    const size = await sizeOf(this.#file);
+    if (this.#closed.signal.aborted || !this.#isRotationDue(size)) return undefined;
+    if (by === 'truncate') return { by, length: size };
+    const { maxBytes } = this.#limits;
+    // What is likely to be read soon stays in the file, where it is found without unpacking.
+    const wanted = size > maxBytes ? Math.min(size - maxBytes / 4, maxBytes) : size - 1;
+    const length = Math.floor(wanted / cutAlignment) * cutAlignment;
+    return length > 0 ? { by, length } : undefined;
+  }
+
+  /** The logical offset behind what was archived; undefined when there is no room and the file must not grow any more. */
+  async #archive({ by, length }: Plan, base: number): Promise<number | undefined> {
+    const { maxBytes, hardCap } = this.#limits;
+    for (;;) {
+      try {
+        // Before a file is emptied, what its writer adds meanwhile is copied, too.
+        return await archiveHead(this.#file, {
+          base,
+          length: by === 'truncate' ? length + maxBytes : length,
+          signal: this.#closed.signal,
+        });
+      } catch (error) {
+        if (!full.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+        if (await removeOldestArchive(this.#file)) continue;
+        if ((await sizeOf(this.#file)) <= hardCap) throw error;
+        return undefined;
+      }
+    }
+  }
+
+  async #trim(): Promise<void> {
+    await trimArchives(this.#file, { ...this.#limits, now: this.#clock.now() });
+    await trimMachine(this.#root, this.#limits.totalBytes);
+    await forgetTimesBefore(this.#file, await logStart(this.#file));
+  }
+
+  /** Tells of trouble once, and once when it is over. */
+  async #try(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+      if (this.#troubles.delete(what)) this.#log.info(`can ${what} of its log again`, { file: this.#file });
+    } catch (error) {
+      if (this.#closed.signal.aborted || this.#troubles.has(what)) return;
+      this.#troubles.add(what);
+      this.#log.warn(`cannot ${what} of its log for now`, { file: this.#file, error: reportError(error) });
+    }
+  }
+}
+
+/** The callback's way, since this is done all the time: a promise of `fs` costs twice as much. */
+const sizeOf = (file: string) =>
+  new Promise<number>((resolve, reject) => {
+    stat(file, (error, facts) => {
+      if (!error) resolve(facts.size);
+      else if (error.code === 'ENOENT') resolve(0);
+      else reject(error);
+    });
+  });
+
+const dayOf = (time: number) => Math.floor(time / dayMs);

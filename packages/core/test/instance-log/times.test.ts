@@ -1,0 +1,133 @@
+import { appendFileSync, statSync } from 'node:fs';
+import { keepLog, type LogLine, silentLogger, systemClock } from '@mgpu/core';
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../support.ts';
+import { linesOf, type Place, place, textsOf } from './support.ts';
+
+const second = 1_000;
+
+/** A keeper that looks when it is told, at a time that is told. */
+async function keeperAt(at: Place, start: number) {
+  let time = start;
+  let rounds: (() => void)[] = [];
+  const clock = {
+    now: () => time,
+    elapsed: systemClock.elapsed,
+    sleep: (_: number, { signal }: { signal?: AbortSignal | undefined } = {}) =>
+      new Promise<void>((resolve, reject) => {
+        rounds.push(resolve);
+        signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+      }),
+  };
+  const keeper = await keepLog({ ...at, clock, log: silentLogger });
+  const wake = () => {
+    for (const each of rounds.splice(0)) each();
+    return false;
+  };
+  return {
+    /** Appends, and lets the keeper see it at this time. */
+    async append(now: number, text: string) {
+      const before = sizeOf(at);
+      appendFileSync(at.file, text);
+      time = now;
+      // A look that had begun before does not count.
+      await eventually(() => sizeOf(at) > before || wake(), 'an entry of the index');
+    },
+    async look(now: number) {
+      time = now;
+      wake();
+      await eventually(() => rounds.length > 0, 'the next round');
+    },
+    async close(now: number) {
+      time = now;
+      rounds = [];
+      await keeper.close();
+    },
+  };
+}
+
+const sizeOf = ({ file }: Place) => statSync(`${file}.times`, { throwIfNoEntry: false })?.size ?? 0;
+const timesOf = (lines: readonly LogLine[]) => lines.map(({ text, time, earliest }) => [text, time, earliest]);
+
+describe('the times of a log', () => {
+  test('are those of the looks between which a line was written', async () => {
+    const at = place();
+    const start = Date.UTC(2026, 0, 1);
+    const keeper = await keeperAt(at, start);
+    await keeper.append(start + second, 'one\n');
+    await keeper.append(start + 2 * second, 'two\nthree\n');
+    // A pause: what comes after it is not as old as what came before.
+    for (let now = 3; now <= 60; now += 1) await keeper.look(start + now * second);
+    await keeper.append(start + 61 * second, 'four\n');
+    await keeper.close(start + 62 * second);
+    expect(timesOf(await linesOf(at))).toEqual([
+      ['one', start + second, undefined],
+      ['two', start + 2 * second, undefined],
+      ['three', start + 2 * second, undefined],
+      ['four', start + 61 * second, undefined],
+    ]);
+  });
+
+  test('are bounds where nobody kept it', async () => {
+    const at = place();
+    const start = Date.UTC(2026, 0, 1);
+    appendFileSync(at.file, 'before\n');
+    const first = await keeperAt(at, start);
+    await first.append(start + second, 'kept\n');
+    await first.close(start + 2 * second);
+    appendFileSync(at.file, 'alone\n');
+    const second_ = await keeperAt(at, start + 100 * second);
+    await second_.append(start + 101 * second, 'kept again\n');
+    await second_.close(start + 102 * second);
+    expect(timesOf(await linesOf(at))).toEqual([
+      ['before', start, 0],
+      ['kept', start + second, undefined],
+      ['alone', start + 100 * second, start + second],
+      ['kept again', start + 101 * second, undefined],
+    ]);
+  });
+
+  test('find lines since and until', async () => {
+    const at = place();
+    const start = Date.UTC(2026, 0, 1);
+    const keeper = await keeperAt(at, start);
+    for (let n = 1; n <= 100; n += 1) await keeper.append(start + n * second, `line ${n}\n`);
+    await keeper.close(start + 100 * second);
+    const between = (since: number, until: number) =>
+      textsOf(at, { since: start + since * second, until: start + until * second });
+    expect(await between(50, 51)).toEqual(['line 50', 'line 51', 'line 52']);
+    expect(await between(0, 1)).toEqual(['line 1', 'line 2']);
+    expect(await between(99.5, 1_000)).toEqual(['line 100']);
+    expect(await between(101, 1_000)).toEqual([]);
+    expect(await textsOf(at, { since: start + 40 * second, last: 2 })).toEqual(['line 99', 'line 100']);
+    expect(await textsOf(at, { until: start + 40 * second, last: 2 })).toEqual(['line 40', 'line 41']);
+  });
+
+  test('never run backwards, whatever the wall clock does', async () => {
+    const at = place();
+    const start = Date.UTC(2026, 0, 1);
+    const keeper = await keeperAt(at, start);
+    await keeper.append(start + 10 * second, 'one\n');
+    await keeper.append(start + second, 'two\n');
+    await keeper.append(start + 11 * second, 'three\n');
+    await keeper.close(start + 12 * second);
+    const times = (await linesOf(at)).map(({ time }) => time);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+  });
+
+  test('stay right after an entry that was not finished', async () => {
+    const at = place();
+    const start = Date.UTC(2026, 0, 1);
+    const first = await keeperAt(at, start);
+    await first.append(start + second, 'one\n');
+    await first.close(start + second);
+    appendFileSync(`${at.file}.times`, 'torn');
+    const next = await keeperAt(at, start + 2 * second);
+    await next.append(start + 3 * second, 'two\n');
+    await next.close(start + 3 * second);
+    expect(timesOf(await linesOf(at))).toEqual([
+      ['one', start + second, undefined],
+      ['two', start + 3 * second, undefined],
+    ]);
+  });
+});
