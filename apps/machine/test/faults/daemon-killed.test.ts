@@ -16,11 +16,15 @@ const three = (port: number) => ({
 const all = ['alpha', 'beta', 'engine_gpu0', 'engine_gpu1'];
 
 /** `mgpu up` whose daemon is killed a moment after something appears below `run/`. */
-async function killAtRecord(patient: Patient, { name, afterMs, state }: { name: string; afterMs: number; state?: string }) {
+async function killAtRecord(
+  patient: Patient,
+  { name, afterMs, state }: { name: string; afterMs: number; state?: string },
+) {
   const folder = join(patient.root, 'run');
   const seen = Promise.withResolvers<void>();
   const look = () => {
-    if (recordsOf(patient.root).some((each) => each.instance === name && (state ?? each.state) === each.state)) seen.resolve();
+    if (recordsOf(patient.root).some((each) => each.instance === name && (state ?? each.state) === each.state))
+      seen.resolve();
   };
   const up = patient.box.start(['up', '--detach']);
   await expect.poll(() => existsSync(folder), { interval: 2 }).toBe(true);
@@ -50,14 +54,21 @@ const killedInBoot = (phase: string, at: Parameters<typeof killAtRecord>[1]): Sc
     },
     'every process that there is belongs to an instance': async (patient) => {
       const pids = Object.values(await patient.pids());
-      expect(markedProcesses(patient.root).map(({ pid }) => pid).toSorted()).toEqual(pids.toSorted());
+      expect(
+        markedProcesses(patient.root)
+          .map(({ pid }) => pid)
+          .toSorted(),
+      ).toEqual(pids.toSorted());
     },
   },
   long: at.afterMs > 0,
 });
 
 /** A record that points to a process which is not the one it was about. */
-const recordOfAnother = (name: string, spoil: (record: Record<string, unknown>, innocent: { pid: number; startTime: number }) => object): Scenario => {
+const recordOfAnother = (
+  name: string,
+  spoil: (record: Record<string, unknown>, innocent: { pid: number; startTime: number }) => object,
+): Scenario => {
   let innocent: { pid: number; startTime: number } | undefined;
   return {
     name: `F11 ${name}`,
@@ -183,13 +194,24 @@ tryFaults('the daemon is killed', [
     services: three,
     async inject(patient) {
       await patient.killDaemon();
-      await patient.writeConfig(({ services, ...rest }: { services: object }) => ({ ...rest, services: { ...services, beta: { enabled: false } } }));
+      await patient.writeConfig(({ services, ...rest }: { services: object }) => ({
+        ...rest,
+        services: { ...services, beta: { enabled: false } },
+      }));
       await patient.comesUp();
     },
     mustHold: {
       'it is ended, the others go on': async (patient) => {
-        expect(markedProcesses(patient.root).map(({ instance }) => instance).toSorted()).toEqual(all.filter((id) => id !== 'beta'));
-        expect(recordsOf(patient.root).map(({ instance }) => instance).toSorted()).toEqual(all.filter((id) => id !== 'beta'));
+        expect(
+          markedProcesses(patient.root)
+            .map(({ instance }) => instance)
+            .toSorted(),
+        ).toEqual(all.filter((id) => id !== 'beta'));
+        expect(
+          recordsOf(patient.root)
+            .map(({ instance }) => instance)
+            .toSorted(),
+        ).toEqual(all.filter((id) => id !== 'beta'));
         expect(await patient.startsOf('alpha')).toBe(1);
       },
     },

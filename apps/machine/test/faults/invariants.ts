@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { InstanceStatus } from '@mgpu/core';
+import type { InstanceStatus, LogLine } from '@mgpu/core';
 import { expect } from 'vitest';
 import { type Found, lives, markedProcesses, processesAround } from './processes.ts';
 
@@ -24,7 +24,9 @@ export function doubleRuns(root: string): string[] {
 export function orphans(root: string): string[] {
   const suspects = markedProcesses(root).filter((each) => !isRecorded(root, each));
   // Its record may have gone with it.
-  return suspects.filter((each) => lives(each) && !isRecorded(root, each)).map((each) => `no record knows ${tell([each])}`);
+  return suspects
+    .filter((each) => lives(each) && !isRecorded(root, each))
+    .map((each) => `no record knows ${tell([each])}`);
 }
 
 function isRecorded(root: string, { run }: Found): boolean {
@@ -66,24 +68,40 @@ export function contradictions(status: InstanceStatus): string[] {
 const longestDelayMs = 60 * 60_000 * 1.2;
 
 /** The numbered lines of every run, each exactly once and in order; returns how many of each run. */
-export function expectLinesWhole(text: string): Map<string, number> {
+export async function expectLinesWhole(batches: AsyncIterable<readonly LogLine[]>): Promise<Map<string, number>> {
   const last = new Map<string, number>();
-  for (const [, n, run = ''] of text.matchAll(/^n=(\d+) of (\S+)/gm)) {
-    expect(Number(n), `the number after ${last.get(run) ?? 0} of run ${run}`).toBe((last.get(run) ?? 0) + 1);
-    last.set(run, Number(n));
+  for await (const lines of batches) {
+    for (const { text, lost, isPartial } of lines) {
+      expect(lost, `bytes lost before "${text}"`).toBeUndefined();
+      const [, n, run = ''] = /^n=(\d+) of (\S+)/.exec(text) ?? [];
+      if (n === undefined || isPartial) continue;
+      const former = last.get(run) ?? 0;
+      // An assertion for each of a million lines would take longer than all the rest.
+      if (Number(n) !== former + 1) expect(Number(n), `the number after ${former} of run ${run}`).toBe(former + 1);
+      last.set(run, Number(n));
+    }
   }
   return last;
 }
 
 /** After `mgpu down`: no process, socket, lock, record or shared memory, and no folder among the temporary ones. */
 export function expectNothingLeft(root: string, former: ReadonlySet<number>): void {
-  expect(processesAround(root).map((each) => tell([each])), 'processes').toEqual([]);
+  expect(
+    processesAround(root).map((each) => tell([each])),
+    'processes',
+  ).toEqual([]);
   expect(list(join(root, 'run')), 'sockets, records and states').toEqual([]);
   expect(list(join(root, 'state', 'locks')), 'locks').toEqual([]);
   const sockets = readFileSync('/proc/net/unix', 'utf8');
-  expect(sockets.split('\n').filter((line) => line.includes(`${root}/`)), 'open sockets').toEqual([]);
+  expect(
+    sockets.split('\n').filter((line) => line.includes(`${root}/`)),
+    'open sockets',
+  ).toEqual([]);
   const key = createHash('sha256').update(root).digest('hex').slice(0, 16);
-  expect(list(tmpdir()).filter((name) => name.startsWith('mgpu-') && name.endsWith(key)), 'private folders').toEqual([]);
+  expect(
+    list(tmpdir()).filter((name) => name.startsWith('mgpu-') && name.endsWith(key)),
+    'private folders',
+  ).toEqual([]);
   expect(sharedMemoryOf(former), 'shared memory').toEqual([]);
 }
 
@@ -92,12 +110,16 @@ function sharedMemoryOf(pids: ReadonlySet<number>): string[] {
   if (!existsSync('/proc/sysvipc/shm')) return [];
   const [, ...rows] = readFileSync('/proc/sysvipc/shm', 'utf8').trim().split('\n');
   const segments = rows.filter((row) => pids.has(Number(row.trim().split(/\s+/)[4])));
-  const files = list('/dev/shm').filter((name) => [...pids].some((pid) => new RegExp(`(^|\\D)${pid}(\\D|$)`).test(name)));
+  const files = list('/dev/shm').filter((name) =>
+    [...pids].some((pid) => new RegExp(`(^|\\D)${pid}(\\D|$)`).test(name)),
+  );
   return [...segments, ...files];
 }
 
 const tell = (processes: readonly Found[]) =>
-  processes.map(({ pid, command, instance = 'nobody', run = '?' }) => `${pid} (${command}) of ${instance}, run ${run}`).join(', ');
+  processes
+    .map(({ pid, command, instance = 'nobody', run = '?' }) => `${pid} (${command}) of ${instance}, run ${run}`)
+    .join(', ');
 
 function list(path: string): string[] {
   try {

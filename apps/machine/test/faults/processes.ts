@@ -71,7 +71,10 @@ export function environmentOf(pid: number, name: string): string | undefined {
   return assignment?.slice(name.length + 1);
 }
 
-const pids = () => list('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+const pids = () =>
+  list('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
 
 function list(path: string): string[] {
   try {

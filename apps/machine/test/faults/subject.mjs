@@ -29,9 +29,9 @@ function say(padding = 0) {
   if (rest.length === 0) lines += 1;
 }
 
-/** Prints until so many lines are out, in turns: requests are answered meanwhile. */
+/** Prints until so many lines of a kilobyte are out, in turns: requests are answered meanwhile. */
 function flood(until) {
-  for (let n = 0; n < 1_000 && lines < until; n++) say(35);
+  for (let n = 0; n < 200 && lines < until; n++) say(480);
   if (lines < until) setImmediate(flood, until);
 }
 
@@ -41,7 +41,10 @@ function help(where) {
   const isHidden = where === 'session' && behaviour.role !== 'middle';
   const next = isHidden ? { ...behaviour, role: 'middle' } : own;
   const args = [import.meta.filename, port, JSON.stringify(next)];
-  const child = spawn(process.execPath, args, { detached: where === 'session', stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(process.execPath, args, {
+    detached: where === 'session',
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   child.unref();
 }
 

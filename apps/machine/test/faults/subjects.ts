@@ -32,7 +32,7 @@ export interface Behaviour {
   /** The helper holds the port in its place. */
   readonly helperListens?: boolean;
   readonly zombie?: boolean;
-  /** Prints numbered lines as fast as it can until there are so many. */
+  /** Prints numbered lines of a kilobyte as fast as it can until there are so many. */
   readonly flood?: number;
 }
 
