@@ -5,6 +5,7 @@ import '@mgpu/control';
 import { definedErrors, environmentBindings } from '@mgpu/core';
 import '@mgpu/nginx';
 import '@mgpu/redis';
+import '@mgpu/watchdog';
 import '@mgpu/worker';
 import { definitions } from '@mgpu/machine';
 import { expect, test } from 'vitest';

@@ -37,6 +37,12 @@ export const StoppingError = defineError<{ root: string }>({
   hint: 'start it again when `mgpu status` says that no daemon is running',
 });
 
+export const SubjectUnknownError = defineError<{ subject: string; known: readonly string[] }>({
+  code: 'MACHINE_SUBJECT_UNKNOWN',
+  message: ({ subject, known }) => `this machine has no "${subject}"; it has: ${known.join(', ')}`,
+  hint: 'name an instance, gpu:N or machine',
+});
+
 export const JobFailedError = defineError<{ job: string; state: string }>({
   code: 'MACHINE_JOB_FAILED',
   message: ({ job, state }) => `job ${job} ended ${state} without a result`,

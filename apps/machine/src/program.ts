@@ -72,6 +72,15 @@ program
   });
 
 program
+  .command('why')
+  .description('what went wrong with an instance, a GPU or the machine, and what was done about it')
+  .argument('<subject>', 'an instance such as comfyui_gpu0, or gpu:0, or machine')
+  .action(async (subject: string) => {
+    const { why } = await import('./commands/why.ts');
+    await finish((context) => why(context, subject));
+  });
+
+program
   .command('run')
   .description('send a ComfyUI workflow (API format) through the queue and wait for its files')
   .argument('<workflow.json>')

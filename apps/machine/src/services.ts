@@ -3,10 +3,14 @@ import type { AnyServiceDefinition } from '@mgpu/core';
 import { nginx } from '@mgpu/nginx';
 import { redis } from '@mgpu/redis';
 import { comfyuiProgram } from '@mgpu/simulator';
+import { watchdog } from '@mgpu/watchdog';
 import { worker } from '@mgpu/worker';
 
-/** What the stock machine is made of. A build of your own is a copy of this package with another list here. */
-export const definitions: readonly AnyServiceDefinition[] = [redis, nginx, comfyui, worker];
+/**
+ * What the stock machine is made of. A build of your own is a copy of this package with another list here. What begins
+ * first stands first: nothing is to fail without the watchdog.
+ */
+export const definitions: readonly AnyServiceDefinition[] = [watchdog, redis, nginx, comfyui, worker];
 
 /** The program that takes an engine's place on simulated GPUs, by kind; it becomes the engine's `command`. */
 export const simulators: Readonly<Record<string, () => string>> = { comfyui: comfyuiProgram };

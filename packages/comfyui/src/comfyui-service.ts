@@ -13,6 +13,7 @@ import {
   writeFileAtomically,
 } from '@mgpu/core';
 import { type Engine, findEngine } from './checkout.ts';
+import { ComfyUIClient } from './client/comfyui-client.ts';
 import { commandLine, instanceFolders } from './command-line.ts';
 import { type ComfyUIOptions, defaults, isMemoryFlag } from './config.ts';
 import { linkWorkflows } from './link-workflows.ts';
@@ -50,6 +51,13 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
       url: new URL(`http://127.0.0.1:${this.port}`),
       local: { outputDir: output, tempDir: temp, inputDir: sharedFolders(layout).input },
     };
+  }
+
+  /** Unloads its models and drops what it has cached, after the prompt that runs. */
+  override async relieve({ signal }: { signal?: AbortSignal } = {}): Promise<boolean> {
+    await using client = new ComfyUIClient(this.endpoint);
+    await client.free({ signal });
+    return true;
   }
 
   protected override async onPrepare(run: Run): Promise<void> {

@@ -32,6 +32,8 @@ export const comfyui = defineService({
   phase: 'ComfyUI',
   // A machine without its engine takes no jobs: better a boot that fails clearly than one that looks well.
   critical: true,
+  // A model takes minutes to load, and a video to make.
+  supervision: { stableAfterMs: 300_000, stallAfterMs: 900_000 },
   connector: {
     types: ['comfyui'],
     // The same file from src (tests) and from dist.

@@ -10,7 +10,7 @@ import { comfyui } from '../src/comfyui.ts';
 import { ComfyUIService } from '../src/comfyui-service.ts';
 import { comfyuiSchema } from '../src/config.ts';
 import { ownProcessProbe } from '../src/own-process-probe.ts';
-import { inFolder, namesIn, simulator, startEngine } from './support.ts';
+import { inFolder, invertGraph, namesIn, simulator, startEngine } from './support.ts';
 
 const ports = await leasePorts(8);
 const port = (n: number) => ports.first + n;
@@ -54,6 +54,15 @@ test('every option reaches the process, its own arguments last', async () => {
     gpu: 0,
     local: { outputDir: join(own, 'output'), tempDir: join(own, 'temp') },
   });
+});
+
+test('it frees what memory it can when it is asked to', async () => {
+  await using engine = await startEngine();
+  const { promptId } = await engine.client.submit(invertGraph());
+  await expect.poll(() => engine.client.history(promptId)).toBeDefined();
+  expect(await engine.state()).not.toMatchObject({ cachedResults: 0 });
+  expect(await engine.service.relieve()).toBe(true);
+  expect(await engine.state()).toMatchObject({ cachedResults: 0 });
 });
 
 test('shared models are found, those of types that custom nodes brought included', async () => {

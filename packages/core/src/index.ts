@@ -85,9 +85,10 @@ export {
 } from './probe/probe.ts';
 export { tcpProbe } from './probe/tcp-probe.ts';
 export { findProgram } from './process/find-program.ts';
+export { type FollowOptions, followCommand } from './process/follow-command.ts';
 export { leasePorts, type PortLease } from './process/port-lease.ts';
 export { expectPortsFree, isPortFree, type ListenAddress, portHolder, socketHolder } from './process/ports.ts';
-export { bootId } from './process/process-table.ts';
+export { bootId, commandLineOf, listProcesses, type ProcessFacts, readProcess } from './process/process-table.ts';
 export { type RequiredProgram, requireProgram } from './process/require-program.ts';
 export { type CommandOptions, type CommandResult, runCommand } from './process/run-command.ts';
 export type { ProcessExit, ProcessSpec } from './process/spawn.ts';

@@ -1,6 +1,8 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram, lastLines, runCommand } from '@mgpu/core';
+import { findProgram, followCommand, lastLines, listProcesses, runCommand } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { eventually, isAlive, killAtEnd, readPid, temporaryFolder } from './support.ts';
 
@@ -99,5 +101,75 @@ describe('the last lines of a log', () => {
     const lines = await lastLines(file);
     expect(lines).toHaveLength(50);
     expect(lines.at(-1)).toBe('x'.repeat(99));
+  });
+});
+
+describe('a helper that goes on', () => {
+  const env = process.env;
+  const never = new AbortController().signal;
+
+  /** All its lines, and how it ended. */
+  async function followed(script: string, signal = never): Promise<{ lines: string[]; end: string }> {
+    const following = followCommand('sh', ['-c', script], { env, signal });
+    const lines: string[] = [];
+    for (;;) {
+      const next = await following.next();
+      if (next.done) return { lines, end: next.value };
+      lines.push(next.value);
+    }
+  }
+
+  test('gives its lines one by one, the unfinished last one included, and how it ended', async () => {
+    expect(await followed('printf "one\\n\\ntw"; sleep 0.05; printf "o\\nthree"; exit 3')).toEqual({
+      lines: ['one', '', 'two', 'three'],
+      end: 'ended with 3',
+    });
+    expect(await followed('echo "not permitted" >&2; exit 1')).toEqual({ lines: [], end: 'not permitted' });
+  });
+
+  test('that is not there just ends', async () => {
+    const following = followCommand('/nowhere/dmesg', [], { env, signal: never });
+    expect(await following.next()).toMatchObject({ done: true, value: expect.stringMatching(/nowhere|ENOENT/) });
+  });
+
+  test('gives a line without end in pieces', async () => {
+    const { lines } = await followed('head -c 100000 /dev/zero | tr "\\0" x');
+    expect(lines.join('')).toHaveLength(100_000);
+    expect(Math.max(...lines.map(({ length }) => length))).toBe(16_384);
+  });
+
+  test('ends with the signal, and when nobody listens any more', async () => {
+    const file = join(temporaryFolder(), 'pid');
+    const script = `echo $$ > ${file}.new; mv ${file}.new ${file}; echo up; exec sleep 60`;
+    const stop = new AbortController();
+    const all = followed(script, stop.signal);
+    const pid = await readPid(file);
+    stop.abort();
+    expect((await all).lines.length).toBeLessThan(2);
+    await eventually(() => !isAlive(pid), 'its end');
+
+    for await (const line of followCommand('sh', ['-c', 'echo $$; exec sleep 60'], { env, signal: never })) {
+      expect(isAlive(Number(line))).toBe(true);
+      writeFileSync(file, line);
+      break;
+    }
+    const second = await readPid(file);
+    await eventually(() => !isAlive(second), 'its end');
+  });
+
+  test('ends with us, even when we are killed', async () => {
+    if (!(await findProgram(['setpriv'], env))) return;
+    const file = join(temporaryFolder(), 'log');
+    writeFileSync(file, '');
+    const us = spawn(process.execPath, [join(import.meta.dirname, 'fixtures/follows.mjs'), file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    appendFileSync(file, 'up\n');
+    await once(us.stdout, 'data');
+    const helper = listProcesses().find(({ parent }) => parent === us.pid);
+    us.kill('SIGKILL');
+    await once(us, 'exit');
+    expect(helper).toBeDefined();
+    await eventually(() => !isAlive(helper?.pid ?? 0), 'its end');
   });
 });

@@ -87,6 +87,29 @@ describe('nvidia-smi', () => {
     expect((await run(['--query-compute-apps=pid', '--format=csv,noheader'])).stdout).toBe('');
   });
 
+  it('tells how the cards are', async () => {
+    const gpus = {
+      count: 2,
+      gpus: [{ eccUncorrected: 3, remapPending: true, slowdowns: ['hw_thermal_slowdown' as const] }],
+    };
+    const ecc = 'ecc.errors.uncorrected.volatile.total';
+    const remaps = 'remapped_rows.pending,remapped_rows.failure';
+    const heat = 'hw_thermal_slowdown';
+    expect((await query(`${ecc},${remaps},clocks_event_reasons.${heat}`, gpus)).stdout).toBe(
+      '3, Yes, No, Active\n[N/A], [N/A], [N/A], Not Active\n',
+    );
+    const old = { ...gpus, oldFields: true };
+    expect((await query(`${ecc},clocks_throttle_reasons.${heat}`, old)).stdout).toBe('3, Active\n[N/A], Not Active\n');
+    expect((await query(remaps, old)).code).toBe(2);
+    const table = await run([`--query-remapped-rows=gpu_bus_id,${remaps}`, '--format=csv,noheader'], old);
+    expect(table.stdout).toBe('00000000:01:00.0, Yes, No\n00000000:02:00.0, [N/A], [N/A]\n');
+  });
+
+  it('has cards that cannot be read', async () => {
+    const { code, stdout } = await query('index,uuid,memory.used', { gpus: [{ unreadable: 'GPU requires reset' }] });
+    expect([code, stdout]).toEqual([0, '0, [GPU requires reset], [GPU requires reset]\n']);
+  });
+
   it('chooses GPUs by index or UUID', async () => {
     const uuid = (await query('uuid', { count: 3 })).stdout.split('\n')[2] as string;
     for (const id of ['2', uuid])
@@ -108,6 +131,7 @@ describe('nvidia-smi', () => {
       'Unable to determine the device handle for GPU 0000:02:00.0: GPU is lost.  Reboot the system to recover this GPU\n',
     ],
     [{ nvmlUnknownError: true }, 255, 'Failed to initialize NVML: Unknown Error\n'],
+    [{ driverMismatch: true }, 18, expect.stringContaining('Driver/library version mismatch')],
     [{ noDevices: 'none' }, 6, 'No devices were found\n'],
     [{ noDevices: 'driver' }, 9, expect.stringContaining("couldn't communicate with the NVIDIA driver")],
     [{ halfLine: true }, 0, '0, NVID'],

@@ -79,6 +79,13 @@ export class EngineGate {
     return cause;
   }
 
+  /** A job failed in a way that the engine's watcher should know of; the engine goes on taking jobs. */
+  reportTrouble(job: string, error: ErrorReport): void {
+    const { clock, onChange } = this.#options;
+    this.#fault = { at: new Date(clock.now()).toISOString(), job, error };
+    onChange();
+  }
+
   reportSuccess(): void {
     this.#seenAt = this.#options.clock.elapsed();
     this.#faultsInRow = 0;

@@ -6,6 +6,7 @@ import {
   type ConnectorBinding,
   type ConnectorIo,
   type ConnectorResult,
+  cudaFault,
   deadline,
   type ErrorReport,
   faultOf,
@@ -117,7 +118,7 @@ export class JobRunner {
       signal,
       log: log.child({ job }),
       progress: (value) => {
-        running.progress = value;
+        running.report(value, clock.now());
         progress.push(value);
       },
       preview: (value) => preview.push(value),
@@ -241,10 +242,15 @@ export class JobRunner {
       await this.#options.scripts.saveState(taken.id, taken.token, { ...kept, victims });
       return { end: 'failed', error: report, retry: true };
     }
+    // Whoever watches over the engine can free its memory.
+    if (isOutOfMemory(report)) this.#options.gate.reportTrouble(job, report);
     await this.#options.scripts.saveState(taken.id, taken.token, kept);
     return { end: 'failed', error: report, retry: true };
   }
 }
+
+const isOutOfMemory = ({ code, message }: ErrorReport) =>
+  code.endsWith('_OUT_OF_MEMORY') || cudaFault(message) === 'out-of-memory';
 
 const refused = (error: MgpuError): JobOutcome => ({ end: 'failed', error: reportError(error), retry: false });
 

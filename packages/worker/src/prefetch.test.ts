@@ -10,9 +10,9 @@ test('allows a further job when nothing is known but that the present one is abo
   const prefetch = new Prefetch(fakeClock());
   const running = begin(0);
   expect([prefetch.allows([]), prefetch.allows([running])]).toEqual([true, false]);
-  running.progress = { percent: 89 };
+  running.report({ percent: 89 }, 0);
   expect(prefetch.allows([running])).toBe(false);
-  running.progress = { percent: 90 };
+  running.report({ percent: 90 }, 0);
   expect(prefetch.allows([running])).toBe(true);
 });
 

@@ -33,6 +33,8 @@ export interface JobInHand {
   readonly attempt: number;
   /** ISO time. */
   readonly since: string;
+  /** ISO time of the last sign of progress; `since` when there was none yet. */
+  readonly progressAt: string;
   readonly progress?: JobProgress;
 }
 

@@ -30,9 +30,11 @@ export const startedProbe = (path: string, isComing: (engine: string) => boolean
     return coming && redis.state === 'connected' ? `${coming.engine} is not ready yet` : undefined;
   });
 
-/** Redis and every engine can be used. */
-export const readyProbe = (path: string) =>
-  statusProbe('redis and engines of the worker', path, ({ state, redis, engines }) => {
+/** Redis and every engine can be used. `onStatus` hears of each status that is read. */
+export const readyProbe = (path: string, onStatus: (status: WorkerStatus) => void) =>
+  statusProbe('redis and engines of the worker', path, (status) => {
+    onStatus(status);
+    const { state, redis, engines } = status;
     if (state === 'draining') return 'the worker is draining';
     const problems = [
       redis.state === 'connected' ? undefined : (redis.problem ?? 'redis is not connected'),

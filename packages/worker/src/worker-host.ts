@@ -160,11 +160,12 @@ export class WorkerHost {
 
   #jobs(): JobInHand[] {
     return this.#engines.flatMap(({ running, status: { engine } }) =>
-      running.map(({ taken, progress }) => ({
+      running.map(({ taken, progress, progressAt }) => ({
         id: taken.publicId,
         engine,
         attempt: taken.attempt,
         since: new Date(taken.takenAt).toISOString(),
+        progressAt: new Date(progressAt).toISOString(),
         ...(progress === undefined ? {} : { progress }),
       })),
     );

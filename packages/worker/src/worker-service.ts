@@ -7,6 +7,7 @@ import {
   bootId,
   type ConnectorBinding,
   gpuIndex,
+  type Observation,
   type Probes,
   ProcessService,
   type ProcessSpec,
@@ -15,7 +16,7 @@ import {
 } from '@mgpu/core';
 import { RedisMissingError } from './errors.ts';
 import { type HostSettings, toConnectorSettings } from './settings.ts';
-import { removeStatus, statusFile } from './status-file.ts';
+import { removeStatus, statusFile, type WorkerStatus } from './status-file.ts';
 import { aliveProbe, readyProbe, startedProbe } from './status-probe.ts';
 import { version } from './version.ts';
 import type { WorkerConfig } from './worker-config.ts';
@@ -38,6 +39,9 @@ const hostFile = fileURLToPath(
  * says what is missing. Stopping it lets running jobs end for `drainMs`.
  */
 export class WorkerService extends ProcessService<WorkerConfig> {
+  /** What the process of the present run said last. */
+  #said: WorkerStatus | undefined;
+
   /** What the process says about itself. */
   get statusFile(): string {
     return statusFile(this.context.layout.run, this.id);
@@ -47,7 +51,23 @@ export class WorkerService extends ProcessService<WorkerConfig> {
     return join(this.context.layout.run, `${this.id}.settings.json`);
   }
 
+  /** What it knows of its engines; nothing while it gives no sign of life. */
+  override observations(): readonly Observation[] {
+    const said = this.#said;
+    if (!said || this.context.clock.now() - said.beat > maxBeatAgeMs) return [];
+    return said.engines.map(({ engine, fault }) => ({
+      instance: engine,
+      work: said.jobs
+        .filter((job) => job.engine === engine)
+        .map(({ id: job, since, progressAt }) => ({ job, since, progressAt })),
+      ...(fault === undefined ? {} : { fault }),
+    }));
+  }
+
   protected override async onPrepare(run: Run): Promise<void> {
+    run.defer(() => {
+      this.#said = undefined;
+    });
     run.defer(() => rm(this.#settingsFile, { force: true }));
     run.defer(() => removeStatus(this.statusFile));
     // One that was adopted goes on writing it.
@@ -68,13 +88,16 @@ export class WorkerService extends ProcessService<WorkerConfig> {
 
   protected override probes(): Probes {
     const { clock } = this.context;
+    const listen = (status: WorkerStatus) => {
+      this.#said = status;
+    };
     return {
       startup: {
         probe: startedProbe(this.statusFile, (engine) => this.#isComing(engine)),
         deadlineMs: startDeadlineMs,
         intervalMs: 50,
       },
-      readiness: { probe: readyProbe(this.statusFile), intervalMs: 1_000, failures: 1 },
+      readiness: { probe: readyProbe(this.statusFile, listen), intervalMs: 1_000, failures: 1 },
       liveness: { probe: aliveProbe(this.statusFile, clock, maxBeatAgeMs), intervalMs: 5_000, failures: 2 },
     };
   }

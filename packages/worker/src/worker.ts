@@ -30,6 +30,7 @@ export const worker = defineService({
     { on: 'redis', when: 'started' },
     { on: 'connector', when: 'started' },
   ],
+  // It hands its jobs over, so that a replaced one loses nothing.
   supervision: { whenOutdated: 'restart' },
   create: (config, context) => new WorkerService(config, context),
 });

@@ -9,7 +9,7 @@ import { record, serviceConformance, testContext } from '@mgpu/core/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readStatus, worker } from '../src/index.ts';
 import { aliveProbe } from '../src/status-probe.ts';
-import { contextOf, ended, fixtureJob, JobClient, TestMachine, TestRedis } from './harness.ts';
+import { contextOf, ended, fixtureJob, JobClient, Scene, TestMachine, TestRedis } from './harness.ts';
 
 let redis: TestRedis;
 beforeAll(async () => {
@@ -66,6 +66,28 @@ test('while its engine is down it says so and leaves jobs in the queue', async (
   expect(await ended(client, id)).toMatchObject({ state: 'completed', result: { attempt: 1 } });
   await machine.untilStatus(({ engines: [engine] }) => engine?.ready === true);
   expect(await machine.service.health()).toMatchObject({ health: 'ready' });
+});
+
+test('what it knows of its engine is told: the work in hand with its progress, and how it broke', async () => {
+  await using scene = await Scene.open();
+  await using machine = new TestMachine(scene.redis);
+  const { service } = machine;
+  expect(service.observations()).toEqual([]);
+  await service.start();
+  await expect.poll(() => service.observations()).toEqual([{ instance: 'fixture_gpu0', work: [] }]);
+  const id = await scene.client.submit(scene.slowJob('observed', 50));
+  await expect.poll(() => service.observations()).toMatchObject([{ work: [{ job: id }] }]);
+  const [work] = service.observations()[0]?.work ?? [];
+  expect(Date.parse(work?.progressAt ?? '')).toBeGreaterThanOrEqual(Date.parse(work?.since ?? ''));
+  scene.finish('observed');
+  await ended(scene.client, id);
+  const message = 'CUDA error: out of memory';
+  const failed = await scene.client.submit(fixtureJob({ does: 'fail', fault: 'retryable', message }));
+  await expect
+    .poll(() => service.observations())
+    .toMatchObject([{ fault: { job: failed, error: { message: expect.stringContaining(message) } } }]);
+  await service.stop();
+  expect(service.observations()).toEqual([]);
 });
 
 test('an engine that stops answering gets no job until it answers again', async () => {

@@ -15,6 +15,7 @@ const byError: Readonly<Record<string, ExitCode>> = {
   CORE_PLUGIN: exitCodes.usage,
   CORE_PORT_DUPLICATE: exitCodes.usage,
   MACHINE_ROOT_UNKNOWN: exitCodes.usage,
+  MACHINE_SUBJECT_UNKNOWN: exitCodes.usage,
   MACHINE_USAGE: exitCodes.usage,
 };
 

@@ -83,7 +83,20 @@ export type AnyServiceDefinition = ServiceDefinition<any>;
 
 /** Folders of the machine's root, where an instance's own would lie, and commands, where the kind's would. */
 const { root: _root, instance: _instance, ...folders } = layoutOf('');
-const commands = ['up', 'down', 'status', 'run', 'doctor', 'demo', 'config', 'jobs', 'phases', 'plugins', 'help'];
+const commands = [
+  'up',
+  'down',
+  'status',
+  'run',
+  'doctor',
+  'demo',
+  'config',
+  'jobs',
+  'phases',
+  'plugins',
+  'why',
+  'help',
+];
 const reserved = new Set([...Object.keys(folders), ...commands]);
 
 const kebab = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;

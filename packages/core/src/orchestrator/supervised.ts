@@ -191,6 +191,14 @@ export class Supervised implements SupervisedInstance {
     if (state === 'stopped' || state === 'failed') this.#restartNow();
   }
 
+  giveUp(reason: ErrorReport): void {
+    if (this.#waiting?.until === undefined) return;
+    this.#timer?.abort();
+    this.#waiting = { state: 'failed', reason };
+    this.#keep();
+    this.#options.onChange(this.status);
+  }
+
   fail(error: MgpuError): boolean {
     return this.instance.service.fail(error);
   }

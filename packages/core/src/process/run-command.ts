@@ -12,6 +12,8 @@ export interface CommandResult {
   readonly timedOut: boolean;
   /** The system's reason when it could not be started, e.g. `ENOENT`. */
   readonly spawnError: string | undefined;
+  /** Set when the kernel would not let it die and it was abandoned: resolves when it is gone after all. */
+  readonly gone?: Promise<void>;
 }
 
 export interface CommandOptions {
@@ -58,9 +60,11 @@ export async function runCommand(
   answered.abort();
   if (!result) {
     // It hangs in the kernel, or something that left its group holds its output open: nothing of it may keep us alive.
-    child.nodeChildProcess.unref();
+    const { nodeChildProcess: process } = child;
+    process.unref();
     child.stdout?.destroy();
     child.stderr?.destroy();
+    const lives = process.exitCode === null && process.signalCode === null;
     return {
       ok: false,
       exitCode: undefined,
@@ -69,6 +73,7 @@ export async function runCommand(
       stderr: '',
       timedOut: !signal?.aborted,
       spawnError: undefined,
+      ...(lives ? { gone: new Promise<void>((resolve) => process.once('exit', () => resolve())) } : {}),
     };
   }
   return {

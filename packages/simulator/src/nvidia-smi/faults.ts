@@ -10,6 +10,11 @@ export function spoil(right: () => Answer, simulation: GpuSimulation): Answer {
   const { faults } = simulation;
   if (faults.noDevices === 'driver') return { code: 9, text: NO_DRIVER };
   if (faults.noDevices === 'none') return { code: 6, text: 'No devices were found\n' };
+  if (faults.driverMismatch)
+    return {
+      code: 18,
+      text: 'Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 580.95\n',
+    };
   if (faults.nvmlUnknownError) return { code: 255, text: 'Failed to initialize NVML: Unknown Error\n' };
   if (faults.gpuLost !== undefined) {
     // Here the domain has four digits, in tables it has eight.

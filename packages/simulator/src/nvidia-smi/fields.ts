@@ -12,10 +12,14 @@ const fixed = (text: string | number, unit?: string): Field<SimulatedGpu> => ({
   value: () => text,
   ...(unit !== undefined && { unit }),
 });
+const ecc = (value: (gpu: SimulatedGpu) => string | number): Field<SimulatedGpu> => ({
+  value: (gpu) => (gpu.hasEcc ? value(gpu) : '[N/A]'),
+});
+const yesNo = (holds: (gpu: SimulatedGpu) => boolean) => ecc((gpu) => (holds(gpu) ? 'Yes' : 'No'));
 const timestamp = { value: () => new Date().toISOString().replaceAll('-', '/').replace('T', ' ').replace('Z', '') };
 
-/** The fields of `--query-gpu`, by every name they have. */
-export const GPU_FIELDS: Readonly<Record<string, Field<SimulatedGpu>>> = {
+/** The fields of `--query-gpu` that every driver has, by every name they have. */
+const GPU_FIELDS: Readonly<Record<string, Field<SimulatedGpu>>> = {
   timestamp,
   driver_version: { value: (_gpu, simulation) => simulation.driver },
   count: { value: (_gpu, simulation) => simulatedGpus(simulation).length },
@@ -36,8 +40,8 @@ export const GPU_FIELDS: Readonly<Record<string, Field<SimulatedGpu>>> = {
   pstate: { value: (gpu) => (gpu.utilizationPercent > 0 ? 'P2' : 'P8') },
   vbios_version: fixed('95.02.3C.00.90'),
   'mig.mode.current': fixed('[N/A]'),
-  'ecc.mode.current': fixed('[N/A]'),
-  'ecc.errors.uncorrected.volatile.total': fixed('[N/A]'),
+  'ecc.mode.current': ecc(() => 'Enabled'),
+  'ecc.errors.uncorrected.volatile.total': ecc((gpu) => gpu.eccUncorrected),
   'fan.speed': fixed(30, '%'),
   'memory.total': mib((gpu) => gpu.memoryMiB),
   'memory.reserved': mib(() => 0),
@@ -53,6 +57,36 @@ export const GPU_FIELDS: Readonly<Record<string, Field<SimulatedGpu>>> = {
   'clocks.current.sm': fixed(2520, 'MHz'),
   'clocks.mem': fixed(10501, 'MHz'),
 };
+
+const remapFields: Readonly<Record<string, Field<SimulatedGpu>>> = {
+  'remapped_rows.correctable': ecc(() => 0),
+  'remapped_rows.uncorrectable': ecc((gpu) => (gpu.remapPending || gpu.remapFailed ? 1 : 0)),
+  'remapped_rows.pending': yesNo((gpu) => gpu.remapPending),
+  'remapped_rows.failure': yesNo((gpu) => gpu.remapFailed),
+};
+
+/** The fields of `--query-remapped-rows`. */
+export const REMAP_FIELDS: Readonly<Record<string, Field<SimulatedGpu>>> = {
+  timestamp,
+  gpu_name: { value: (gpu) => gpu.name },
+  gpu_bus_id: { value: (gpu) => gpu.busId },
+  gpu_uuid: { value: (gpu) => gpu.uuid },
+  ...remapFields,
+};
+
+const slowdownFields = (prefix: string): Readonly<Record<string, Field<SimulatedGpu>>> =>
+  Object.fromEntries(
+    ['hw_slowdown', 'hw_thermal_slowdown', 'hw_power_brake_slowdown'].map((name) => [
+      `${prefix}.${name}`,
+      { value: (gpu: SimulatedGpu) => (gpu.slowdowns.includes(name) ? 'Active' : 'Not Active') },
+    ]),
+  );
+
+/** The fields of `--query-gpu` that this driver knows. */
+export const gpuFields = ({ oldFields }: GpuSimulation): Readonly<Record<string, Field<SimulatedGpu>>> =>
+  oldFields
+    ? { ...GPU_FIELDS, ...slowdownFields('clocks_throttle_reasons') }
+    : { ...GPU_FIELDS, ...remapFields, ...slowdownFields('clocks_event_reasons') };
 
 export interface SimulatedApp {
   readonly gpu: SimulatedGpu;

@@ -10,6 +10,12 @@ export interface SimulatedGpu {
   readonly memoryUsedMiB: number;
   readonly temperatureC: number;
   readonly utilizationPercent: number;
+  readonly hasEcc: boolean;
+  readonly eccUncorrected: number;
+  readonly remapPending: boolean;
+  readonly remapFailed: boolean;
+  readonly slowdowns: readonly string[];
+  readonly unreadable: string | undefined;
 }
 
 /** The GPUs of a simulation; uuids depend on seed and position only. */
@@ -30,6 +36,12 @@ export function simulatedGpus(simulation: GpuSimulation): SimulatedGpu[] {
       memoryUsedMiB: own.memoryUsedMiB ?? 1 + used,
       temperatureC: own.temperatureC ?? 35 + (index % 8),
       utilizationPercent: own.utilizationPercent ?? (used > 0 ? 50 : 0),
+      hasEcc: [own.eccUncorrected, own.remapPending, own.remapFailed].some((each) => each !== undefined),
+      eccUncorrected: own.eccUncorrected ?? 0,
+      remapPending: own.remapPending ?? false,
+      remapFailed: own.remapFailed ?? false,
+      slowdowns: own.slowdowns ?? [],
+      unreadable: own.unreadable,
     };
   });
 }

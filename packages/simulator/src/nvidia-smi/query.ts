@@ -1,4 +1,4 @@
-import { APP_FIELDS, type Field, GPU_FIELDS, type SimulatedApp } from './fields.ts';
+import { APP_FIELDS, type Field, gpuFields, REMAP_FIELDS, type SimulatedApp } from './fields.ts';
 import { type SimulatedGpu, simulatedGpus } from './gpus.ts';
 import type { GpuSimulation } from './script.ts';
 
@@ -22,7 +22,7 @@ export function answer(args: readonly string[], simulation: GpuSimulation): Answ
   if (options.has('-h') || options.has('--help')) return ok('NVIDIA System Management Interface (simulated)\n');
   if (options.has('--help-query-gpu'))
     return ok(
-      `List of valid properties to query for the switch "--query-gpu=":\n\n${Object.keys(GPU_FIELDS)
+      `List of valid properties to query for the switch "--query-gpu=":\n\n${Object.keys(gpuFields(simulation))
         .map((name) => `"${name}"\n`)
         .join('')}`,
     );
@@ -33,15 +33,18 @@ export function answer(args: readonly string[], simulation: GpuSimulation): Answ
       : all.filter((gpu) => chosen.some((id) => [String(gpu.index), gpu.uuid, gpu.busId].includes(id)));
   if (gpus.length === 0) return { code: 6, text: 'No devices were found\n' };
   if (options.has('-L')) return ok(gpus.map((gpu) => `GPU ${gpu.index}: ${gpu.name} (UUID: ${gpu.uuid})\n`).join(''));
-  const gpuFields = options.get('--query-gpu');
-  if (gpuFields !== undefined) return table(gpuFields, GPU_FIELDS, gpus, options.get('--format'), simulation);
+  const gpuColumns = options.get('--query-gpu');
+  if (gpuColumns !== undefined)
+    return table(gpuColumns, gpuFields(simulation), gpus, options.get('--format'), simulation);
+  const remapColumns = options.get('--query-remapped-rows');
+  if (remapColumns !== undefined) return table(remapColumns, REMAP_FIELDS, gpus, options.get('--format'), simulation);
   const appFields = options.get('--query-compute-apps');
   if (appFields !== undefined)
     return table(appFields, APP_FIELDS, apps(gpus, simulation), options.get('--format'), simulation);
   return ok(summary(gpus, simulation));
 }
 
-const WITH_VALUE = new Set(['--query-gpu', '--query-compute-apps', '--format', '--id']);
+const WITH_VALUE = new Set(['--query-gpu', '--query-compute-apps', '--query-remapped-rows', '--format', '--id']);
 const SWITCHES = new Set(['-L', '-h', '--help', '--help-query-gpu', '--list-gpus']);
 
 /** The options and their values, or the word that is none. */
@@ -56,6 +59,9 @@ function readArguments(args: readonly string[]): Map<string, string> | string {
   }
   return options;
 }
+
+/** What a card that cannot be read still says. */
+const alwaysReadable = new Set(['index', 'count', 'driver_version', 'pci.bus_id', 'gpu_bus_id']);
 
 function table<Row>(
   names: string,
@@ -76,7 +82,11 @@ function table<Row>(
     ? ''
     : line((name, { unit }) => (unit === undefined ? name : `${name} [${unit}]`));
   const body = rows.map((row) =>
-    line((_name, { unit, value }) => `${value(row, simulation)}${units && unit !== undefined ? ` ${unit}` : ''}`),
+    line((name, { unit, value }) => {
+      const { unreadable } = row as { unreadable?: string };
+      if (unreadable !== undefined && !alwaysReadable.has(name)) return `[${unreadable}]`;
+      return `${value(row, simulation)}${units && unit !== undefined ? ` ${unit}` : ''}`;
+    }),
   );
   return ok(header + body.join(''));
 }

@@ -18,6 +18,8 @@ export const gpuFaultsSchema = z.strictObject({
   gpuLost: z.optional(count()),
   /** `Failed to initialize NVML: Unknown Error`, exit 255: what containers get after a daemon reload. */
   nvmlUnknownError: z.optional(z.boolean()),
+  /** `Driver/library version mismatch`, exit 18: what an upgrade without a reboot gives. */
+  driverMismatch: z.optional(z.boolean()),
   /** `none`: no device, exit 6. `driver`: no driver to talk to, exit 9. */
   noDevices: z.optional(z.enum(['none', 'driver'])),
   /** Leave out all GPUs from this index on. */
@@ -34,6 +36,14 @@ const gpu = z.strictObject({
   memoryUsedMiB: z.optional(count()),
   temperatureC: z.optional(count()),
   utilizationPercent: z.optional(count()),
+  /** Uncorrected memory errors since the driver was loaded; a card with none of these three has no ECC. */
+  eccUncorrected: z.optional(count()),
+  remapPending: z.optional(z.boolean()),
+  remapFailed: z.optional(z.boolean()),
+  /** What slows its clocks. */
+  slowdowns: z.optional(z.array(z.enum(['hw_slowdown', 'hw_thermal_slowdown', 'hw_power_brake_slowdown']))),
+  /** Every other cell says this, as of a card that `GPU requires reset`. */
+  unreadable: z.optional(z.string()),
 });
 
 /** What the environment variable MGPU_SIM_GPUS holds: JSON, or `@` and the path of a file with it, read at every call. */
@@ -43,6 +53,8 @@ export const gpuSimulationSchema = z
     name: z._default(z.string(), 'NVIDIA GeForce RTX 4090'),
     memoryMiB: z._default(count(), 24564),
     driver: z._default(z.string(), '580.95.05'),
+    /** The names of fields that drivers before 535 have, and remapped rows in a table of their own. */
+    oldFields: z._default(z.boolean(), false),
     seed: z._default(z.int(), 0),
     /** Differences of single GPUs, by position. */
     gpus: z._default(z.array(gpu), []),

@@ -1,0 +1,64 @@
+import { execa } from 'execa';
+import { findProgram } from './find-program.ts';
+
+export interface FollowOptions {
+  /** The environment it inherits. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Ends it and the iteration. */
+  readonly signal: AbortSignal;
+}
+
+/** Longer lines are cut into pieces of this many characters. */
+const maxLineChars = 16_384;
+
+/**
+ * Runs a helper that goes on, and yields the lines it prints, without a shell. Ends when the helper ends, whatever the
+ * reason, or with the signal; the helper ends with the iteration, and with us even when we are killed (where there is
+ * `setpriv`). Returns why it ended, in words.
+ */
+export async function* followCommand(
+  file: string,
+  args: readonly string[],
+  { env, signal }: FollowOptions,
+): AsyncGenerator<string, string> {
+  // Nothing follows a helper's output once we are gone: without this it would wait for a next line for ever.
+  const setpriv = await findProgram(['setpriv'], env);
+  const [program, words] = setpriv ? [setpriv, ['--pdeathsig', 'KILL', '--', file, ...args]] : [file, [...args]];
+  const left = new AbortController();
+  const child = execa(program, words, {
+    reject: false,
+    buffer: false,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    extendEnv: false,
+    env: env as Record<string, string>,
+    cancelSignal: AbortSignal.any([signal, left.signal]),
+    killSignal: 'SIGKILL',
+  });
+  let complaint = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint ||= text.trim().split('\n', 1)[0]?.slice(0, 200) ?? '';
+  });
+  try {
+    let rest = '';
+    for await (const text of child.stdout.setEncoding('utf8')) {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) yield* piecesOf(line);
+      if (rest.length < maxLineChars) continue;
+      yield* piecesOf(rest);
+      rest = '';
+    }
+    if (rest !== '') yield rest;
+    const { exitCode, signal: killedBy, code } = (await child) as Awaited<typeof child> & { code?: string };
+    return complaint || `ended with ${exitCode ?? killedBy ?? code ?? 'no reason given'}`;
+  } finally {
+    left.abort();
+    await child;
+  }
+}
+
+function* piecesOf(line: string): Generator<string> {
+  for (let at = 0; at === 0 || at < line.length; at += maxLineChars) yield line.slice(at, at + maxLineChars);
+}

@@ -1,0 +1,148 @@
+import type { Clock, Logger, SupervisedInstance, Supervisor } from '@mgpu/core';
+import type { FaultLadder } from './fault-ladder.ts';
+import type { Feeders } from './feeders.ts';
+import { Histories } from './histories.ts';
+import { driverUnusable } from './rules/driver-unusable.ts';
+import { ecc } from './rules/ecc.ts';
+import { gpuMissing } from './rules/gpu-missing.ts';
+import { gpuSlowdown } from './rules/gpu-slowdown.ts';
+import { nvidiaSmiHang } from './rules/nvidia-smi-hang.ts';
+import { rowRemap } from './rules/row-remap.ts';
+import { type GpuMemorySample, strayMemory } from './rules/stray-memory.ts';
+import { type XidSample, xid } from './rules/xid.ts';
+import { xidFacts } from './rules/xid-table.ts';
+import type { GpuHealthQuery, GpuHealthSample } from './sources/gpu-health/gpu-health-query.ts';
+import type { XidEvent } from './sources/kernel-log/kernel-event.ts';
+import { kernelEvents } from './sources/kernel-log/kernel-events.ts';
+import { describeProcess, seesHostPids } from './sources/memory-holders.ts';
+import { pciBus } from './sources/pci-bus.ts';
+
+export interface GpuFaultsOptions {
+  readonly supervisor: Supervisor;
+  readonly feeders: Feeders;
+  readonly ladder: FaultLadder;
+  readonly query: GpuHealthQuery;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly signal: AbortSignal;
+  /** `auto`, `off` or the path of a file. */
+  readonly kernelLog: string;
+  readonly queryMs: number;
+  /** The instance of a process of ours. */
+  readonly ownerOf: (pid: number) => string | undefined;
+}
+
+/** Milliseconds in which a GPU whose management processor hangs is asked nothing. */
+const queryPauseMs = 30_000;
+const maxKills = 64;
+
+/** Judges what kernel and driver say about the GPUs. */
+export class GpuFaults {
+  readonly #options: GpuFaultsOptions;
+  readonly #xids = new Histories<XidSample>(256);
+  readonly #health = new Histories<GpuHealthSample>(64);
+  readonly #memory = new Histories<GpuMemorySample>(8);
+  /** When something on a GPU was last ended by us, by UUID; monotonic milliseconds. */
+  readonly #ended = new Map<string, number>();
+  /** The kernel's last kills for want of memory, by pid. */
+  readonly #oomKills = new Map<number, { readonly limit: 'machine' | 'cgroup'; readonly line: string }>();
+
+  constructor(options: GpuFaultsOptions) {
+    this.#options = options;
+  }
+
+  /** Something on this GPU is being ended: the driver may say so, too. */
+  ending({ gpu }: SupervisedInstance): void {
+    if (gpu?.uuid !== undefined) this.#ended.set(gpu.uuid, this.#options.clock.elapsed());
+  }
+
+  /** The kernel's word about killing this process. */
+  oomKillOf(pid: number | undefined): { readonly limit: 'machine' | 'cgroup'; readonly line: string } | undefined {
+    return pid === undefined ? undefined : this.#oomKills.get(pid);
+  }
+
+  /** Reads the kernel's log until the signal fires. */
+  async readKernelLog(): Promise<void> {
+    const { clock, log, signal, env, kernelLog } = this.#options;
+    if (kernelLog === 'off') return;
+    const path = kernelLog === 'auto' ? undefined : kernelLog;
+    for await (const event of kernelEvents({ clock, log, signal, env, path })) {
+      if (event.type === 'xid') this.#onXid(event, event.at);
+      else {
+        this.#oomKills.set(event.pid, event);
+        const [oldest] = this.#oomKills.keys();
+        if (this.#oomKills.size > maxKills && oldest !== undefined) this.#oomKills.delete(oldest);
+      }
+    }
+  }
+
+  /** Asks nvidia-smi until the signal fires; nobody, on a machine without real GPUs. */
+  async watchHealth(): Promise<void> {
+    const { clock, signal, query, queryMs, supervisor } = this.#options;
+    if (!supervisor.instances().some(({ gpu }) => gpu?.mode === 'nvidia')) return;
+    while (!signal.aborted) {
+      const sample = await query.sample(signal);
+      if (sample) this.#judge(sample);
+      await clock.sleep(queryMs, { signal });
+    }
+  }
+
+  #onXid({ bus, xid: number, pid, nvlink, recovery, line }: XidEvent, at: number): void {
+    const { ladder, query } = this.#options;
+    const gpu = this.#instances().find(({ gpu: each }) => pciBus(each?.pciBusId ?? '') === bus)?.gpu?.uuid ?? bus;
+    const sample: XidSample = {
+      at,
+      gpu,
+      xid: number,
+      instance: this.#ownerOf(pid, gpu),
+      killedAt: this.#ended.get(gpu),
+      nvlinkFatal: nvlink?.fatal,
+      recovery,
+      line,
+    };
+    if (xidFacts(number).pausesQueries) query.pause(queryPauseMs);
+    ladder.happened(xid(this.#xids.add(gpu, sample)));
+  }
+
+  /** By its process where that can be known, else by who alone is fed on that GPU. */
+  #ownerOf(pid: number | undefined, gpu: string): string | undefined {
+    const { feeders, ownerOf } = this.#options;
+    const owner = pid === undefined || !seesHostPids() ? undefined : ownerOf(pid);
+    if (owner !== undefined) return owner;
+    const feeding = new Set(feeders.of().map(({ id }) => id));
+    const engines = this.#instances().filter((each) => each.gpu?.uuid === gpu && !feeding.has(each.id));
+    return engines.length === 1 ? engines[0]?.id : undefined;
+  }
+
+  #judge(sample: GpuHealthSample): void {
+    const expected = new Map(
+      this.#instances().flatMap(({ gpu }) =>
+        gpu?.mode === 'nvidia' ? [[gpu.uuid, { uuid: gpu.uuid, bus: pciBus(gpu.pciBusId ?? '') }] as const] : [],
+      ),
+    );
+    const rules = [ecc, rowRemap, gpuMissing([...expected.values()]), gpuSlowdown, nvidiaSmiHang, driverUnusable];
+    const history = this.#health.add('machine', sample);
+    const strays = [...expected.keys()].flatMap((gpu) =>
+      strayMemory(this.#memory.add(gpu, this.#memoryOf(gpu, sample))),
+    );
+    this.#options.ladder.stands('gpu', [...rules.flatMap((rule) => rule(history)), ...strays]);
+  }
+
+  #memoryOf(gpu: string, { at, gpus, apps }: GpuHealthSample): GpuMemorySample {
+    const own = seesHostPids() ? apps?.filter((app) => app.gpu === gpu) : undefined;
+    return {
+      at,
+      gpu,
+      usedMiB: gpus.find(({ uuid }) => uuid === gpu)?.memoryUsedMiB,
+      holders: own?.map(({ pid, memoryMiB }) => {
+        return { pid, memoryMiB, instance: this.#options.ownerOf(pid), process: describeProcess(pid) };
+      }),
+      isInUse: this.#instances().some((each) => each.gpu?.uuid === gpu && each.status.pid !== undefined),
+    };
+  }
+
+  #instances(): readonly SupervisedInstance[] {
+    return this.#options.supervisor.instances();
+  }
+}

@@ -1,0 +1,135 @@
+import { existsSync, type FSWatcher, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bootId, type Layout, type Logger } from '@mgpu/core';
+
+export interface RestartFilesOptions {
+  readonly layout: Layout;
+  readonly log: Logger;
+  /** The file that allows restarts came, or went, by somebody else's hand. */
+  readonly onChange: (instance: string, isAllowed: boolean) => void;
+}
+
+/**
+ * The predecessor's two files in an instance's folder. `restart_enabled` is made when an instance is asked for; somebody
+ * who removes it forbids restarts, somebody who touches it allows them again. `restart_count` tells how often it was
+ * restarted since it last was stable.
+ */
+export class RestartFiles implements Disposable {
+  readonly #options: RestartFilesOptions;
+  readonly #known = new Map<string, { isAllowed: boolean; readonly watcher: FSWatcher | undefined }>();
+
+  constructor(options: RestartFilesOptions) {
+    this.#options = options;
+  }
+
+  pathOf(instance: string): string {
+    return join(this.#options.layout.instance(instance), 'restart_enabled');
+  }
+
+  /** Whether restarts are allowed. */
+  allows(instance: string): boolean {
+    return existsSync(this.pathOf(instance));
+  }
+
+  /** It is wanted: from now on its files are watched. One that was wanted by a daemon before us keeps them as they are. */
+  take(instance: string): void {
+    if (this.#known.has(instance)) return;
+    const folder = this.#options.layout.instance(instance);
+    this.#try(instance, () => {
+      mkdirSync(folder, { recursive: true });
+      if (!this.#isArmed(instance)) this.#allow(instance);
+    });
+    this.#known.set(instance, { isAllowed: true, watcher: this.#watch(instance, folder) });
+    this.look(instance);
+  }
+
+  /** Somebody asked for it anew: that allows restarts, and counting begins anew. */
+  arm(instance: string): void {
+    this.take(instance);
+    const known = this.#known.get(instance);
+    if (known) known.isAllowed = true;
+    this.#try(instance, () => this.#allow(instance));
+    this.forgetCount(instance);
+  }
+
+  /** It is not wanted any more: nothing is left that could bring it back. */
+  letGo(instance: string): void {
+    const known = this.#known.get(instance);
+    if (!known) return;
+    this.#known.delete(instance);
+    known.watcher?.close();
+    this.#try(instance, () => {
+      rmSync(this.pathOf(instance), { force: true });
+      rmSync(this.#armedPath(instance), { force: true });
+    });
+    this.forgetCount(instance);
+  }
+
+  /** One restart more; `anew`: the first since it was stable. */
+  count(instance: string, { anew }: { anew: boolean }): void {
+    this.#try(instance, () => {
+      const path = this.#countPath(instance);
+      const before = anew || !existsSync(path) ? 0 : Number.parseInt(readFileSync(path, 'utf8'), 10) || 0;
+      writeFileSync(path, `${before + 1}\n`);
+    });
+  }
+
+  forgetCount(instance: string): void {
+    this.#try(instance, () => rmSync(this.#countPath(instance), { force: true }));
+  }
+
+  /** Looks again: what nobody told us of is noticed. */
+  look(instance: string): void {
+    const known = this.#known.get(instance);
+    const isAllowed = this.allows(instance);
+    if (!known || known.isAllowed === isAllowed) return;
+    known.isAllowed = isAllowed;
+    this.#options.onChange(instance, isAllowed);
+  }
+
+  /** Leaves the files as they are. */
+  [Symbol.dispose](): void {
+    for (const { watcher } of this.#known.values()) watcher?.close();
+    this.#known.clear();
+  }
+
+  #allow(instance: string): void {
+    writeFileSync(this.pathOf(instance), '');
+    mkdirSync(this.#options.layout.run, { recursive: true, mode: 0o700 });
+    writeFileSync(this.#armedPath(instance), bootId() ?? '');
+  }
+
+  /** A daemon of this boot has allowed restarts: that they are not allowed now is somebody's wish. */
+  #isArmed(instance: string): boolean {
+    const path = this.#armedPath(instance);
+    return existsSync(path) && readFileSync(path, 'utf8') === (bootId() ?? '');
+  }
+
+  #armedPath(instance: string): string {
+    return join(this.#options.layout.run, `${instance}.armed`);
+  }
+
+  #countPath(instance: string): string {
+    return join(this.#options.layout.instance(instance), 'restart_count');
+  }
+
+  #watch(instance: string, folder: string): FSWatcher | undefined {
+    try {
+      const watcher = watch(folder, { persistent: false }, () => this.look(instance));
+      watcher.on('error', () => watcher.close()); // the folder went: the sweep looks
+      return watcher;
+    } catch (error) {
+      this.#options.log.warn(`${instance}: restart_enabled is only looked at in the sweep`, { error });
+      return undefined;
+    }
+  }
+
+  /** A full disk must not keep anything from recovering. */
+  #try(instance: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#options.log.warn(`${instance}: its restart files could not be written`, { error });
+    }
+  }
+}

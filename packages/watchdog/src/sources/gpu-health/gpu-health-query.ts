@@ -1,0 +1,121 @@
+import { type Clock, findProgram, runCommand } from '@mgpu/core';
+import { Breaker, type OpenPeriod } from './breaker.ts';
+import { type HealthColumn, healthColumns } from './health-fields.ts';
+import { type ComputeApp, type GpuHealth, parseApps, parseHealth, parseRemaps } from './parse.ts';
+import { type GpuProblem, problemIn, problemOf } from './problem.ts';
+
+/** The GPUs at a moment, as far as nvidia-smi could tell. */
+export interface GpuHealthSample {
+  /** Monotonic milliseconds. */
+  readonly at: number;
+  /** Those that answered. Complete only where there is no problem. */
+  readonly gpus: readonly GpuHealth[];
+  /** Undefined when they could not be listed. */
+  readonly apps: readonly ComputeApp[] | undefined;
+  readonly problem?: GpuProblem;
+  /** When nvidia-smi did not answer, oldest first; the last has no end while it does not. */
+  readonly hangs: readonly OpenPeriod[];
+}
+
+export interface GpuHealthOptions {
+  readonly clock: Clock;
+  /** The environment it inherits, and where it is looked up. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Default `nvidia-smi` from PATH. */
+  readonly program?: string | undefined;
+  /** Milliseconds before it is killed. Default 5,000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+const appColumns = 'gpu_uuid,pid,process_name,used_memory';
+const remapColumns = 'gpu_uuid,remapped_rows.pending,remapped_rows.failure';
+const csv = '--format=csv,noheader,nounits';
+
+interface Answer {
+  readonly text: string;
+  readonly problem?: GpuProblem;
+}
+type Ask = (...args: string[]) => Promise<Answer>;
+
+/**
+ * Asks nvidia-smi how the GPUs are. One helper at a time, killed when it does not answer; after that a pause, and no new
+ * one while an abandoned one lives.
+ */
+export class GpuHealthQuery {
+  readonly #options: GpuHealthOptions;
+  readonly #breaker = new Breaker();
+  #columns: readonly HealthColumn[] | undefined;
+  /** Older drivers have remapped rows as a table of their own, the oldest none. */
+  #hasRemapTable = true;
+  #asking: Promise<GpuHealthSample | undefined> | undefined;
+
+  constructor(options: GpuHealthOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A sample; who asks meanwhile gets the same. Undefined when nvidia-smi is not installed. Rejects with the signal's
+   * reason, and with nothing else.
+   */
+  async sample(signal?: AbortSignal): Promise<GpuHealthSample | undefined> {
+    this.#asking ??= this.#sample(signal).finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  /** Asks nothing for `ms`: after some faults every query of any GPU may hang. */
+  pause(ms: number): void {
+    this.#breaker.pause(this.#options.clock.elapsed(), ms);
+  }
+
+  async #sample(signal: AbortSignal | undefined): Promise<GpuHealthSample | undefined> {
+    const { clock, env, program = 'nvidia-smi' } = this.#options;
+    const file = await findProgram([program], env);
+    if (file === undefined) return undefined;
+    const at = clock.elapsed();
+    const ask = (...args: string[]) => this.#ask(file, args, signal);
+    const failed = (problem: GpuProblem) => ({ at, gpus: [], apps: undefined, problem, hangs: this.#breaker.periods });
+
+    const help = this.#columns ? undefined : await ask('--help-query-gpu');
+    if (help?.problem?.kind === 'hung') return failed(help.problem);
+    // A driver that could not be talked to may tell its columns another time.
+    if (help && !help.problem) this.#columns = healthColumns(help.text);
+    const columns = this.#columns ?? healthColumns('');
+    const { text, problem } = await ask(`--query-gpu=${columns.map(({ name }) => name).join(',')}`, csv);
+    const { gpus, odd } = parseHealth(text, columns);
+    const worst = problem ?? (odd.length > 0 ? problemIn(odd.join('\n')) : undefined);
+    if (gpus.length === 0) return failed(worst ?? { kind: 'no-devices', text: 'nvidia-smi lists no GPU' });
+    const remaps = columns.some(({ field }) => field === 'remapPending') ? undefined : await this.#remaps(ask);
+    const apps = await ask(`--query-compute-apps=${appColumns}`, csv);
+    const any = worst ?? apps.problem;
+    return {
+      at,
+      gpus: gpus.map((gpu) => ({ ...gpu, ...remaps?.get(gpu.uuid) })),
+      apps: apps.problem ? undefined : parseApps(apps.text),
+      hangs: this.#breaker.periods,
+      ...(any ? { problem: any } : {}),
+    };
+  }
+
+  async #remaps(ask: Ask): Promise<ReturnType<typeof parseRemaps> | undefined> {
+    if (!this.#hasRemapTable) return undefined;
+    const { text, problem } = await ask(`--query-remapped-rows=${remapColumns}`, csv);
+    if (!problem) return parseRemaps(text);
+    if (problem.kind === 'failed') this.#hasRemapTable = false;
+    return undefined;
+  }
+
+  async #ask(file: string, args: readonly string[], signal: AbortSignal | undefined): Promise<Answer> {
+    const { clock, env, timeoutMs = 5_000 } = this.#options;
+    const started = clock.elapsed();
+    const refusal = this.#breaker.refusal(started);
+    if (refusal !== undefined) return { text: '', problem: { kind: 'not-asked', text: refusal } };
+    const result = await runCommand(file, args, { timeoutMs, env, signal });
+    signal?.throwIfAborted();
+    if (result.timedOut) this.#breaker.hung(started, clock.elapsed(), result.gone);
+    else this.#breaker.answered(clock.elapsed());
+    const problem = problemOf(result);
+    return { text: result.stdout, ...(problem ? { problem } : {}) };
+  }
+}

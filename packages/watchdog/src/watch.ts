@@ -1,0 +1,373 @@
+import {
+  type Failure,
+  type InstanceStatus,
+  type RestartDecision,
+  reportError,
+  type ServiceContext,
+  type SupervisedInstance,
+  type Supervisor,
+} from '@mgpu/core';
+import type { WatchdogConfig } from './config.ts';
+import { EngineFaults } from './engine-faults.ts';
+import { RestartDisabledError, StartDeadlineError } from './errors.ts';
+import { evidenceOf } from './evidence.ts';
+import { FaultLadder } from './fault-ladder.ts';
+import { Feeders } from './feeders.ts';
+import { GpuFaults } from './gpu-faults.ts';
+import { cleanUp, HostGuards } from './host-guards.ts';
+import { IncidentBook } from './incidents.ts';
+import { Intake } from './intake.ts';
+import { ProcessGuards } from './process-guards.ts';
+import { Quarantine } from './quarantine.ts';
+import { type RecoveryPolicy, recoveryPolicy } from './recovery-policy.ts';
+import { RestartFiles } from './restart-files.ts';
+import { restartPolicy } from './restart-policy.ts';
+import { processExit } from './rules/process-exit.ts';
+import { GpuHealthQuery } from './sources/gpu-health/gpu-health-query.ts';
+import { watchLiveness } from './watch-liveness.ts';
+import { progressIn, WorkWatch } from './watch-work.ts';
+
+/** Milliseconds between two looks at what workers say. */
+const observeMs = 1_000;
+
+/** One run of an instance, as far as it is watched. */
+interface WatchedRun {
+  readonly id: string;
+  readonly over: AbortController;
+  readonly started: AbortController;
+  isAsked: boolean;
+}
+
+/** A watch over the machine, from the start of the service to its end. */
+export class Watch {
+  readonly #context: ServiceContext;
+  readonly #config: WatchdogConfig;
+  readonly #signal: AbortSignal;
+  readonly #supervisor: Supervisor;
+  readonly #incidents: IncidentBook;
+  readonly #files: RestartFiles;
+  readonly #feeders: Feeders;
+  readonly #quarantine: Quarantine;
+  readonly #intake: Intake;
+  readonly #ladder: FaultLadder;
+  readonly #engineFaults: EngineFaults;
+  readonly #processes: ProcessGuards;
+  readonly #host: HostGuards;
+  readonly #gpus: GpuFaults;
+  readonly #work: WorkWatch;
+  readonly #runs = new Map<string, WatchedRun>();
+  readonly #pids = new Map<string, number>();
+  /** When an instance failed that has not recovered yet; monotonic milliseconds. */
+  readonly #failedAt = new Map<string, number>();
+  /** What was decided about the last failure. */
+  readonly #decisions = new Map<string, RestartDecision>();
+  /** Found stopped against the wish at the last sweep. */
+  #lost: ReadonlySet<string> = new Set();
+  #loops: readonly Promise<void>[] = [];
+  #leave: readonly (() => void)[] = [];
+
+  constructor(config: WatchdogConfig, context: ServiceContext, signal: AbortSignal) {
+    this.#context = context;
+    this.#config = config;
+    this.#signal = signal;
+    const { clock, log, layout, env, machine } = context;
+    const { supervisor } = machine;
+    this.#supervisor = supervisor;
+    const stateDir = layout.state;
+    const incidents = new IncidentBook({ stateDir, clock, log });
+    const feeders = new Feeders(supervisor);
+    const query = new GpuHealthQuery({ clock, env });
+    this.#incidents = incidents;
+    this.#feeders = feeders;
+    this.#files = new RestartFiles({ layout, log, onChange: (id, isAllowed) => this.#onPermission(id, isAllowed) });
+    const isWell = async (gpu: string) => {
+      if (!this.#instances.some((each) => each.gpu?.uuid === gpu && each.gpu.mode === 'nvidia')) return true;
+      const sample = await query.sample(signal);
+      return sample?.gpus.some(({ uuid }) => uuid === gpu) === true;
+    };
+    const now = () => new Date(clock.now()).toISOString();
+    this.#quarantine = new Quarantine({ stateDir, log, supervisor, feeders, incidents, now, isWell });
+    this.#intake = new Intake(feeders, log);
+    this.#ladder = new FaultLadder({
+      supervisor,
+      feeders,
+      incidents,
+      quarantine: this.#quarantine,
+      intake: this.#intake,
+      log,
+      signal,
+      cleanUp: () => cleanUp(config.cleanUp, { root: layout.root, now: clock.now(), signal }),
+    });
+    const ladder = this.#ladder;
+    this.#engineFaults = new EngineFaults(clock, ladder);
+    const policyOf = (instance: SupervisedInstance) => this.#policyOf(instance);
+    this.#processes = new ProcessGuards({ clock, ladder, policyOf, logMiBPerMinute: config.logMiBPerMinute });
+    this.#host = new HostGuards({ config, root: layout.root, clock, log, ladder, intake: this.#intake });
+    const { kernelLog, queryMs } = config.gpu;
+    const ownerOf = (pid: number) => this.#ownerOf(pid);
+    this.#gpus = new GpuFaults({
+      supervisor,
+      feeders,
+      ladder,
+      query,
+      clock,
+      log,
+      env,
+      signal,
+      kernelLog,
+      queryMs,
+      ownerOf,
+    });
+    this.#work = new WorkWatch(clock);
+  }
+
+  /** Takes office at once: what has failed already is decided about now. */
+  begin(): void {
+    const { coolOffMs, restartsPerMinute, sweepMs } = this.#config;
+    this.#leave = [
+      this.#supervisor.on('instance', (status) => this.#onInstance(status)),
+      this.#supervisor.on('failure', ({ failure, decision }) => this.#onFailure(failure, decision)),
+    ];
+    for (const { status } of this.#instances) this.#onInstance(status);
+    this.#quarantine.begin();
+    const policy = restartPolicy({
+      policyOf: (instance) => recoveryPolicy(this.#config, instance),
+      mayRestart: (instance) => this.#files.allows(instance),
+      coolOffMs,
+      restartsPerMinute,
+    });
+    this.#leave = [...this.#leave, this.#supervisor.appoint(policy)];
+    this.#loops = [
+      this.#incidents.load(),
+      this.#repeat('the sweep', sweepMs, () => this.#sweep()),
+      this.#repeat('the look at the work', observeMs, () => this.#observe()),
+      this.#guarded("the reading of the kernel's log", () => this.#gpus.readKernelLog()),
+      this.#guarded('the look at the GPUs', () => this.#gpus.watchHealth()),
+    ];
+  }
+
+  /** Lets go of everything; its signal has fired. What it holds for a while starts again. */
+  async end(): Promise<void> {
+    for (const leave of this.#leave) leave();
+    for (const { over } of this.#runs.values()) over.abort();
+    this.#files[Symbol.dispose]();
+    this.#quarantine[Symbol.dispose]();
+    this.#intake.end();
+    await Promise.all(this.#loops);
+    await this.#incidents.settled();
+  }
+
+  get #instances(): readonly SupervisedInstance[] {
+    return this.#supervisor.instances().filter(({ id }) => id !== this.#context.id);
+  }
+
+  #find(id: string): SupervisedInstance | undefined {
+    return this.#instances.find((each) => each.id === id);
+  }
+
+  #policyOf(instance: SupervisedInstance): RecoveryPolicy {
+    return recoveryPolicy(this.#config, instance);
+  }
+
+  #ownerOf(pid: number): string | undefined {
+    const [leader] = [...this.#pids].find(([, each]) => each === pid) ?? [];
+    return leader ?? this.#processes.ownerOf(pid);
+  }
+
+  #onInstance(status: InstanceStatus): void {
+    const { id, state, desired, reason, pid } = status;
+    const instance = this.#find(id);
+    if (!instance) return;
+    if (pid !== undefined) this.#pids.set(id, pid);
+    if (desired === 'down') this.#files.letGo(id);
+    else if (state === 'blocked' && reason === undefined) this.#onWish(id);
+    else this.#files.take(id);
+    if (state === 'stopping' || state === 'cleaning') this.#gpus.ending(instance);
+    this.#judgeEnd(status);
+    this.#follow(instance, status);
+    if (state === 'running' && status.health === 'ready') this.#onReady(id);
+  }
+
+  /** What survives SIGKILL is told: nothing is started over it. */
+  #judgeEnd({ id, state, reason }: InstanceStatus): void {
+    const group = `end of ${id}`;
+    if (state !== 'unkillable') {
+      this.#ladder.forget(group);
+      return;
+    }
+    const message = reason?.message ?? `${id} cannot be ended`;
+    const hint = 'it hangs in the kernel, often in a GPU driver: the machine needs a reboot';
+    const verdict = {
+      rule: 'unkillable',
+      scope: 'process',
+      subject: id,
+      severity: 'critical',
+      action: 'record',
+    } as const;
+    this.#ladder.stands(group, [{ ...verdict, reason: message, hint, evidence: [] }]);
+  }
+
+  /** Somebody asked for it, or the machine boots. */
+  #onWish(id: string): void {
+    this.#files.arm(id);
+    this.#decisions.delete(id);
+    if (this.#failedAt.has(id)) this.#incidents.note(id, 'somebody asked for it again');
+  }
+
+  #onReady(id: string): void {
+    const failedAt = this.#failedAt.get(id);
+    if (failedAt === undefined) return;
+    this.#failedAt.delete(id);
+    this.#decisions.delete(id);
+    const seconds = Math.round((this.#context.clock.elapsed() - failedAt) / 100) / 10;
+    this.#incidents.note(id, `ready again after ${seconds} s`);
+  }
+
+  #onFailure(failure: Failure, decision: RestartDecision): void {
+    const { instance: id, error, gpu, endedAt, readyAt } = failure;
+    const { log } = this.#context;
+    const { details = {} } = error;
+    const lines = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
+    this.#incidents.open({
+      subject: id,
+      scope: 'process',
+      gpu,
+      severity: decision.gaveUp ? 'critical' : 'error',
+      cause: error,
+      evidence: [...lines(details.evidence), ...this.#readExit(failure)],
+      lastWords: lines(details.lastLines),
+    });
+    this.#incidents.note(id, decision.reason);
+    this.#decisions.set(id, decision);
+    this.#failedAt.set(id, endedAt);
+    if (decision.gaveUp) log.error(`${id} is given up: ${decision.reason}`, { instance: id, error });
+    else log.warn(`${id} failed: ${decision.reason}`, { instance: id, error });
+    if (!decision.restart || decision.gaveUp) return;
+    const instance = this.#find(id);
+    const isStable = instance && readyAt !== undefined && endedAt - readyAt >= this.#policyOf(instance).stableAfterMs;
+    this.#files.count(id, { anew: isStable === true });
+  }
+
+  /** What the exit of its process means, where it ended by itself. */
+  #readExit({ instance, error, exit, endedAt: at }: Failure): readonly string[] {
+    const pid = this.#pids.get(instance);
+    if (!exit || pid === undefined || error.code !== 'CORE_PROCESS_EXITED') return [];
+    const { code, signal } = exit;
+    const oomKill = this.#gpus.oomKillOf(pid);
+    const verdicts = processExit([{ at, instance, pid, code, signal, sentByUs: false, oomKill }]);
+    return verdicts.flatMap(({ reason, hint, evidence }) => [reason, ...evidence, hint]);
+  }
+
+  /** Somebody touched, or removed, its `restart_enabled`. */
+  #onPermission(id: string, isAllowed: boolean): void {
+    const { log } = this.#context;
+    const instance = this.#find(id);
+    if (!instance) return;
+    const { state, until } = instance.status;
+    log.info(`${id}: restarts are ${isAllowed ? 'allowed again' : 'forbidden'} by its restart_enabled`, {
+      instance: id,
+    });
+    this.#incidents.note(id, `restart_enabled was ${isAllowed ? 'made' : 'removed'}`);
+    if (isAllowed && (state === 'failed' || state === 'backoff')) instance.retry();
+    if (isAllowed || until === undefined) return;
+    instance.giveUp(reportError(new RestartDisabledError({ instance: id, file: this.#files.pathOf(id) })));
+  }
+
+  #follow(instance: SupervisedInstance, { run, state }: InstanceStatus): void {
+    const known = this.#runs.get(instance.id);
+    if (run === undefined || (state !== 'starting' && state !== 'running')) {
+      known?.over.abort();
+      this.#runs.delete(instance.id);
+      return;
+    }
+    const watched = known?.id === run ? known : this.#beginRun(instance, run, state === 'starting');
+    if (known !== watched) known?.over.abort();
+    this.#runs.set(instance.id, watched);
+    if (state !== 'running' || watched.isAsked) return;
+    watched.isAsked = true;
+    watched.started.abort();
+    void this.#guarded(`the liveness of ${instance.id}`, () =>
+      watchLiveness(instance, {
+        clock: this.#context.clock,
+        signal: watched.over.signal,
+        policy: this.#policyOf(instance),
+        progressOf: () => progressIn(this.#feeders.ask(), instance.id),
+      }),
+    );
+  }
+
+  #beginRun(instance: SupervisedInstance, id: string, isStarting: boolean): WatchedRun {
+    const watched = { id, over: new AbortController(), started: new AbortController(), isAsked: false };
+    const { startDeadlineMs: limitMs } = this.#policyOf(instance);
+    if (isStarting && limitMs !== undefined) void this.#limitStart(instance, watched, limitMs);
+    return watched;
+  }
+
+  async #limitStart(instance: SupervisedInstance, { id, over, started }: WatchedRun, limitMs: number): Promise<void> {
+    const signal = AbortSignal.any([over.signal, started.signal]);
+    try {
+      await this.#context.clock.sleep(limitMs, { signal });
+    } catch {
+      return; // it has started, or ended
+    }
+    const seen = await evidenceOf(instance);
+    if (!signal.aborted && instance.status.run === id)
+      instance.fail(new StartDeadlineError({ instance: instance.id, limitMs, ...seen }));
+  }
+
+  /** What events miss, and what has to be looked for. */
+  async #sweep(): Promise<void> {
+    const { clock } = this.#context;
+    const instances = this.#instances;
+    for (const instance of instances) {
+      const { id, state, health, since } = instance.status;
+      this.#files.look(id);
+      const readyMs = state === 'running' && health === 'ready' ? clock.now() - Date.parse(since) : 0;
+      if (readyMs >= this.#policyOf(instance).stableAfterMs) this.#files.forgetCount(id);
+    }
+    this.#findLost(instances);
+    this.#quarantine.look();
+    this.#intake.apply();
+    this.#processes.look(instances);
+    await this.#host.look();
+  }
+
+  /** Wanted, has been here, is down, and nobody is about to start it: twice in a row, as a start may be on its way. */
+  #findLost(instances: readonly SupervisedInstance[]): void {
+    const lost = instances.filter(({ id, status: { state, desired, until, reason } }) => {
+      if (desired === 'down' || until !== undefined || !this.#pids.has(id)) return false;
+      return state === 'stopped' ? reason === undefined : state === 'failed' && !this.#decisions.has(id);
+    });
+    for (const instance of lost) {
+      if (!this.#lost.has(instance.id)) continue;
+      this.#context.log.warn(`${instance.id} is ${instance.status.state} though it is wanted: it is started`);
+      instance.retry();
+    }
+    this.#lost = new Set(lost.map(({ id }) => id));
+  }
+
+  async #observe(): Promise<void> {
+    const observations = this.#feeders.ask();
+    this.#engineFaults.look(observations);
+    if (this.#intake.isStopped()) this.#intake.apply();
+    const engines = new Set(observations.map(({ instance }) => instance));
+    for (const instance of this.#instances)
+      if (engines.has(instance.id)) await this.#work.look(instance, observations, this.#policyOf(instance));
+  }
+
+  /** Until the watch ends; what goes wrong once may go well the next time. */
+  async #repeat(what: string, ms: number, work: () => Promise<void>): Promise<void> {
+    while (!this.#signal.aborted) {
+      await this.#guarded(what, work);
+      await this.#context.clock.sleep(ms, { signal: this.#signal }).catch(() => {}); // the watch ends
+    }
+  }
+
+  async #guarded(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!this.#signal.aborted) this.#context.log.error(`${what} failed`, { error });
+    }
+  }
+}
