@@ -66,7 +66,12 @@ describe('the configuration', () => {
     expect(file).toBeUndefined();
     expect(config).toEqual({
       machine: { id: 'auto', root: 'auto', gpu: { count: 'auto', mode: 'auto' } },
-      logging: { level: 'info', maxSizeMiB: 20, maxDays: 14 },
+      logging: {
+        level: 'info',
+        maxSizeMiB: 20,
+        maxDays: 14,
+        instances: { maxSizeMiB: 50, keepArchives: 5, keepMiB: 250, keepDays: 30, totalMiB: 2_000 },
+      },
       services: {
         painter: {
           enabled: true,
@@ -112,7 +117,7 @@ describe('the configuration', () => {
     const overrides = { services: { painter: { basePort: 9003 } } };
     const { config } = await load('mgpu.config.yaml', text, { env, overrides });
     expect(config.services.painter?.basePort).toBe(9003);
-    expect(config.logging).toEqual({ level: 'warn', maxDays: 3, maxSizeMiB: 20 });
+    expect(config.logging).toMatchObject({ level: 'warn', maxDays: 3, maxSizeMiB: 20 });
   });
 
   test('may be an empty file', async () => {
@@ -278,11 +283,11 @@ describe('environment variables', () => {
     const env = { CONTAINER_NAME: 'box', LOG_LEVEL: 'WARN', LOG_MAX_SIZE: '512k', LOG_MAX_FILES: '7d' };
     const { machine, logging } = (await load(undefined, '', { env })).config;
     expect(machine.id).toBe('box');
-    expect(logging).toEqual({ level: 'warn', maxSizeMiB: 0.5, maxDays: 7 });
+    expect(logging).toMatchObject({ level: 'warn', maxSizeMiB: 0.5, maxDays: 7 });
     const named = { ...env, MACHINE_ID: 'mine', MACHINE_LOG_LEVEL: 'debug', LOG_MAX_SIZE: '1g', LOG_MAX_FILES: '3' };
     const { config } = await load(undefined, '', { env: named });
     expect(config.machine.id).toBe('mine');
-    expect(config.logging).toEqual({ level: 'warn', maxSizeMiB: 1_024, maxDays: 3 });
+    expect(config.logging).toMatchObject({ level: 'warn', maxSizeMiB: 1_024, maxDays: 3 });
   });
 
   test.each([

@@ -91,10 +91,11 @@ export function factsOf(pid: number): { group: number; session: number; startTim
 
 export const readPid = (file: string) => eventually(() => existsSync(file) && Number(readFileSync(file, 'utf8')), file);
 
-/** Ends a process that a test deliberately left outside of everybody's reach. */
+/** Ends a process that a test deliberately left outside of everybody's reach; never another one that got its number. */
 export function killAtEnd(pid: number): number {
+  const startTime = isAlive(pid) ? factsOf(pid).startTime : undefined;
   onTestFinished(() => {
-    if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+    if (isAlive(pid) && factsOf(pid).startTime === startTime) process.kill(pid, 'SIGKILL');
   });
   return pid;
 }

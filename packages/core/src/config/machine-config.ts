@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { AnyServiceDefinition } from '../definition/define-service.ts';
+import { logLimits, mebibyte } from '../instance-log/log-limits.ts';
 import { logLevels } from '../logs/logger.ts';
 
 /** For a gpu-scoped service: which GPUs it runs on. Give it the key `gpus`. */
@@ -41,6 +42,33 @@ const loggingSchema = z.strictObject({
   level: z.enum(logLevels).default('info').describe("Least severe level in the daemon's log"),
   maxSizeMiB: z.number().positive().default(20).describe('Size at which a file of the day is cut, in MiB'),
   maxDays: z.number().int().positive().default(14).describe('Days a file is kept'),
+  instances: z
+    .strictObject({
+      maxSizeMiB: z
+        .number()
+        .min(1)
+        .default(50)
+        .describe('Size above which the beginning of an output is archived, in MiB'),
+      keepArchives: z
+        .number()
+        .int()
+        .nonnegative()
+        .default(logLimits.keepArchives)
+        .describe('Archives kept of an instance'),
+      keepMiB: z
+        .number()
+        .positive()
+        .default(logLimits.keepBytes / mebibyte)
+        .describe('Size of the archives of an instance, in MiB'),
+      keepDays: z.number().positive().default(logLimits.keepDays).describe('Days an archive is kept'),
+      totalMiB: z
+        .number()
+        .positive()
+        .default(logLimits.totalBytes / mebibyte)
+        .describe('Size of all outputs of the machine, in MiB'),
+    })
+    .prefault({})
+    .describe("The instances' output"),
 });
 
 /** The whole configuration, defaults filled in. */

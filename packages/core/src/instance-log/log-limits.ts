@@ -1,4 +1,4 @@
-/** How much of an instance's output is kept. */
+/** How much of an instance's output is kept. A machine's configuration has `logging.instances`. */
 export interface LogLimits {
   /** Bytes of the file above which its head is archived; once a day it is archived in any case. */
   readonly maxBytes: number;
@@ -14,13 +14,14 @@ export interface LogLimits {
   readonly hardCap: number;
 }
 
-const megabyte = 1_000_000;
+/** One MiB, in bytes. */
+export const mebibyte = 1_048_576;
 
 export const logLimits: LogLimits = {
-  maxBytes: 50 * megabyte,
+  maxBytes: 50 * mebibyte,
   keepArchives: 5,
-  keepBytes: 250 * megabyte,
+  keepBytes: 250 * mebibyte,
   keepDays: 30,
-  totalBytes: 2_000 * megabyte,
-  hardCap: 4 * 50 * megabyte,
+  totalBytes: 2_000 * mebibyte,
+  hardCap: 4 * 50 * mebibyte,
 };

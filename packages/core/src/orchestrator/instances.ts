@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { MachineConfig } from '../config/machine-config.ts';
 import type { Layout } from '../files/layout.ts';
+import { type LogLimits, mebibyte } from '../instance-log/log-limits.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import type { Logger } from '../logs/logger.ts';
 import type { BaseService } from '../service/base-service.ts';
@@ -60,10 +61,22 @@ export function createInstances(
       env,
       survive,
       temporaryRoot: false,
+      logLimits: logLimitsOf(config),
       machine: view,
       log: log.child({ instance: id }),
     };
     instances.set(id, { ...planned, service: definition.create(config.services[definition.kind], context) });
   }
   return { view, instances };
+}
+
+function logLimitsOf({ logging: { instances } }: MachineConfig): Partial<LogLimits> {
+  const { maxSizeMiB, keepMiB, totalMiB, keepArchives, keepDays } = instances;
+  return {
+    maxBytes: maxSizeMiB * mebibyte,
+    keepArchives,
+    keepBytes: keepMiB * mebibyte,
+    keepDays,
+    totalBytes: totalMiB * mebibyte,
+  };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Layout, layoutOf } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { LogLimits } from '../instance-log/log-limits.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
 import { noSupervisor, type Supervisor } from '../supervision/supervisor.ts';
@@ -38,6 +39,8 @@ export interface ServiceContext {
   readonly machine: MachineView;
   /** The environment its processes inherit. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** How much of its process's output is kept. Default `logLimits`. */
+  readonly logLimits?: Partial<LogLimits>;
   /** True: its process outlives ours, to be found again by its record. False: it is taken along when we end. */
   readonly survive: boolean;
   /** True when `layout.root` was made up for this service alone: it is removed when the service stops. */

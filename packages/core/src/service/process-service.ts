@@ -132,8 +132,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     const spec = this.command();
     const { ports = [], graceMs = defaultGraceMs, stopSignal = 'SIGTERM' } = spec;
     await expectPortsFree(id, ports, { clock, ms: hasSwept ? portReleaseMs : 0, signal: run.signal });
-    const keeper = await keepLog({ file: this.logFile, root: context.layout.root, clock, log: context.log });
-    run.defer(() => keeper.close());
+    await this.#keepLog(run);
     const env = { ...context.env, ...(this.#gpu ? gpuEnvironment(this.#gpu) : {}) };
     const dir = context.layout.instance(id);
     const child = await spawnProcess(spec, { instance: id, dir, run: run.id, env, log: this.logFile });
@@ -172,6 +171,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     const content: SpawnedRecord = { ...orphan, ...this.#claimOf(run), writtenAt: this.#now() };
     await file.write(content);
     run.defer(() => this.#forget(file));
+    await this.#keepLog(run, { isWritten: true });
     const child = adoptProcess(orphan, { clock, ending: run.signal });
     this.#isAdopted = true;
     run.defer(() => {
@@ -190,6 +190,19 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     this.#watchExit(run, child, spec.completes === true);
     await this.onAdopted?.(run);
     if (spec.completes) await ended(run.signal);
+  }
+
+  async #keepLog(run: Run, { isWritten = false } = {}): Promise<void> {
+    const { layout, clock, log, logLimits: limits } = this.context;
+    const keeper = await keepLog({
+      file: this.logFile,
+      root: layout.root,
+      isWritten,
+      clock,
+      log,
+      ...(limits ? { limits } : {}),
+    });
+    run.defer(() => keeper.close());
   }
 
   #remember(run: Run, file: ProcessRecordFile, content: SpawnedRecord): void {
