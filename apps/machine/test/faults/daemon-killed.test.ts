@@ -53,7 +53,7 @@ const killedInBoot = (phase: string, at: Parameters<typeof killAtRecord>[1]): Sc
       for (const each of before) expect(await patient.pidOf(each.instance), each.instance).toBe(each.pid);
     },
     'every process that there is belongs to an instance': async (patient) => {
-      const pids = Object.values(await patient.pids());
+      const pids = Object.values(await patient.pids()).filter((pid) => pid !== undefined);
       expect(
         markedProcesses(patient.root)
           .map(({ pid }) => pid)
@@ -139,7 +139,7 @@ tryFaults('the daemon is killed', [
   {
     name: 'F10 the daemon killed during a stop',
     services: (port) => ({
-      alpha: { enabled: true, port, behaviour: { ignoreTerm: true }, graceMs: 100_000 },
+      alpha: { enabled: true, port, behaviour: { ignoreTerm: true }, graceMs: 20_000 },
       beta: { enabled: true, port: port + 1 },
     }),
     async inject(patient) {
@@ -153,6 +153,7 @@ tryFaults('the daemon is killed', [
       'what was being stopped is not left alone': async (patient) => {
         await patient.comesUp();
         await patient.untilReady('alpha', 'beta');
+        await patient.tell('alpha', { ignoreTerm: false });
       },
     },
   },
@@ -177,9 +178,9 @@ tryFaults('the daemon is killed', [
     name: 'a daemon killed, and its instances with it',
     services: three,
     async inject(patient) {
-      const pids = Object.values(await patient.pids());
+      const processes = markedProcesses(patient.root);
       await patient.killDaemon();
-      for (const pid of pids) process.kill(pid ?? 0, 'SIGKILL');
+      for (const { pid } of processes) process.kill(pid, 'SIGKILL');
     },
     mustHold: {
       'everything starts anew': async (patient) => {

@@ -124,7 +124,7 @@ tryFaults('work in hand', [
       const { processesAround } = await import('./processes.ts');
       const master = await patient.pidOf('nginx');
       const [worker] = processesAround(patient.root).filter(({ parent }) => parent === master);
-      process.kill(worker?.pid ?? 0, 'SIGKILL');
+      if (worker) process.kill(worker.pid, 'SIGKILL');
     },
     { long: true },
   ),
@@ -141,7 +141,7 @@ tryFaults('work in hand', [
       await patient.killDaemon();
       const { recordsOf } = await import('./invariants.ts');
       for (const { instance, pid } of recordsOf(patient.root))
-        if (instance.endsWith('_gpu0')) process.kill(pid ?? 0, 'SIGKILL');
+        if (pid !== undefined && instance.endsWith('_gpu0')) process.kill(pid, 'SIGKILL');
       await patient.comesUp();
     },
     { long: true },

@@ -65,7 +65,7 @@ function serve() {
       setInterval(() => response.write('.'), 100);
       return;
     }
-    isEven = !isEven;
+    if (request.url === '/ready') isEven = !isEven;
     const isReady = performance.now() - bornAt >= (behaviour.readyAfterMs ?? 0);
     const isIll = behaviour.neverReady || !isReady || (behaviour.flap && isEven);
     if (request.url === '/ready' && isIll) response.writeHead(503);
