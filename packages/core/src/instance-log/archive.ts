@@ -1,11 +1,11 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
-import { archivePath, archivesOf, timesPath } from './log-files.ts';
+import { createGzip, type Gzip } from 'node:zlib';
+import { archivePath, archivesOf, isNoLog, timesPath } from './log-files.ts';
 
-const chunkBytes = 1024 * 1024;
+const chunkBytes = 256 * 1024;
 const dayMs = 24 * 60 * 60 * 1_000;
 
 /**
@@ -17,21 +17,40 @@ export async function archiveHead(
   { base, length, signal }: { base: number; length: number; signal: AbortSignal },
 ): Promise<number> {
   const draft = `${file}.${base}.part`;
-  const source = createReadStream(file, { end: length - 1, highWaterMark: chunkBytes });
+  const source = await open(file, 'r');
   try {
-    await pipeline(
-      source,
-      createGzip({ level: 1, chunkSize: chunkBytes }),
-      createWriteStream(draft, { mode: 0o640, flush: true }),
-      { signal },
-    );
-    const to = base + source.bytesRead;
+    const gzip = createGzip({ level: 1, chunkSize: chunkBytes });
+    const copied = copyInto(gzip, source, length);
+    await pipeline(gzip, createWriteStream(draft, { mode: 0o640, flush: true }), { signal });
+    const to = base + (await copied);
     await rename(draft, archivePath(file, base, to));
     return to;
   } catch (error) {
     await rm(draft, { force: true });
     throw error;
+  } finally {
+    await source.close();
   }
+}
+
+/** Through one buffer, so that the daemon stays small; what goes wrong goes the way of the bytes. */
+async function copyInto(gzip: Gzip, source: FileHandle, length: number): Promise<number> {
+  const buffer = Buffer.alloc(chunkBytes);
+  let position = 0;
+  try {
+    while (position < length) {
+      const { bytesRead } = await source.read(buffer, 0, Math.min(chunkBytes, length - position), position);
+      if (bytesRead === 0) break;
+      position += bytesRead;
+      await new Promise<void>((resolve, reject) => {
+        gzip.write(buffer.subarray(0, bytesRead), (error) => (error ? reject(error) : resolve()));
+      });
+    }
+    gzip.end();
+  } catch (error) {
+    gzip.destroy(error as Error);
+  }
+  return position;
 }
 
 /** Removes the oldest archive of a log; false when it has none. */
@@ -85,7 +104,7 @@ async function sized(
       stat(path).then(
         ({ size, mtimeMs }) => [{ path, size, writtenAt: mtimeMs }],
         (error: NodeJS.ErrnoException) => {
-          if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+          if (isNoLog(error)) return [];
           throw error;
         },
       ),

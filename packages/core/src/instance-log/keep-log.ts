@@ -68,7 +68,8 @@ class Keeper implements LogKeeper {
   readonly #closed = new AbortController();
   readonly #troubles = new Set<string>();
   #isWritten: boolean;
-  #journal: Journal = { base: 0, gaps: [] };
+  /** Unknown until it is read, and after a cut that failed. */
+  #journal: Journal | undefined;
   /** The last entry of the index. */
   #noted: LogTime = { offset: 0, time: 0 };
   /** When the log still ended there. */
@@ -100,9 +101,9 @@ class Keeper implements LogKeeper {
       .catch((error) => {
         if (error instanceof MgpuError) throw error; // anything else is tried again
       });
-    await this.#try('note the times', () => this.#load());
-    await this.#try('rotate', async () => {
-      this.#journal = await recoverCut(this.#file, this.#clock.now());
+    await this.#try('note the times of its log', () => this.#load());
+    await this.#try('rotate its log', async () => {
+      await this.#cut(() => recoverCut(this.#file, this.#clock.now()));
       // Where it can only be cut in silence, this is the moment.
       const isDue = !this.#isWritten && this.#isRotationDue(await sizeOf(this.#file));
       if (isDue && (await this.#how()) === 'truncate') await this.#rotate();
@@ -134,9 +135,23 @@ class Keeper implements LogKeeper {
     return mine;
   }
 
+  /** Nobody looks how long the file is while it is cut, nor believes what was known of it when that failed. */
+  #cut(work: (journal: Journal) => Promise<Journal>): Promise<Journal> {
+    return this.#inTurn(async () => {
+      const before = await this.#known();
+      this.#journal = undefined;
+      this.#journal = await work(before);
+      return this.#journal;
+    });
+  }
+
+  async #known(): Promise<Journal> {
+    this.#journal ??= await journalOf(this.#file).read();
+    return this.#journal;
+  }
+
   async #load(): Promise<void> {
-    this.#journal = await journalOf(this.#file).read();
-    const { base } = this.#journal;
+    const { base } = await this.#known();
     await using times = await LogTimes.open(this.#file);
     this.#noted = (await times.at(times.length - 1)) ?? { offset: base, time: 0 };
     const begun = await times.at(await times.first(({ offset }) => offset > base));
@@ -146,13 +161,14 @@ class Keeper implements LogKeeper {
 
   /** Notes how far the log has come; sees whether it is to be rotated. */
   async #note(): Promise<void> {
-    await this.#try('note the times', async () => {
+    await this.#try('note the times of its log', async () => {
       if (!this.#isLoaded) await this.#load();
       const now = Math.max(this.#clock.now(), this.#noted.time);
       const size = await sizeOf(this.#file);
       const { offset, time } = this.#noted;
-      if (!this.#journal.cut && this.#journal.base + size < offset) await this.#acceptLoss(now);
-      const end = this.#journal.cut ? (await logEnd(this.#file)).offset : this.#journal.base + size;
+      let { base, cut } = await this.#known();
+      if (!cut && base + size < offset) base = await this.#acceptLoss(base, now);
+      const end = cut ? (await logEnd(this.#file)).offset : base + size;
       if (end > offset) {
         const noted = { offset: end, time: now };
         const before = this.#lookedAt > time ? [{ offset, time: this.#lookedAt }] : [];
@@ -165,13 +181,14 @@ class Keeper implements LogKeeper {
   }
 
   /** Somebody emptied the file or removed it: what is written from now on must not pass for what was there. */
-  async #acceptLoss(now: number): Promise<void> {
-    const { base, gaps } = this.#journal;
+  async #acceptLoss(from: number, now: number): Promise<number> {
     const to = this.#noted.offset;
-    const journal = { base: to, gaps: [...gaps, { from: base, to, at: new Date(now).toISOString() }] };
+    const { gaps } = await this.#known();
+    const journal = { base: to, gaps: [...gaps, { from, to, at: new Date(now).toISOString() }] };
     await journalOf(this.#file).write(journal);
     this.#journal = journal;
-    this.#log.warn('its log was emptied by somebody', { file: this.#file, lost: to - base });
+    this.#log.warn('its log was emptied by somebody', { file: this.#file, lost: to - from });
+    return to;
   }
 
   #isRotationDue(size: number): boolean {
@@ -185,7 +202,7 @@ class Keeper implements LogKeeper {
     this.#isDue = true;
     this.#rounds.oneAtATime(async () => {
       if (this.#closed.signal.aborted) return;
-      this.#rotation = this.#try('rotate', () => this.#rotate());
+      this.#rotation = this.#try('rotate its log', () => this.#rotate());
       await this.#rotation;
       this.#isDue = false;
     });
@@ -195,18 +212,18 @@ class Keeper implements LogKeeper {
   async #rotate(): Promise<void> {
     this.#retryAt = this.#clock.elapsed() + retryMs;
     const file = this.#file;
-    await this.#inTurn(async () => {
-      this.#journal = await recoverCut(file, this.#clock.now());
-    });
+    let { base } = await this.#cut(() => recoverCut(file, this.#clock.now()));
     for (let plan = await this.#plan(); plan; plan = await this.#plan()) {
-      const { base } = this.#journal;
       const copied = await this.#archive(plan, base);
       const isLossy = copied === undefined || (plan.by === 'truncate' && this.#isWritten);
       const length = copied === undefined ? plan.length : copied - base;
-      await this.#inTurn(async () => {
-        this.#journal = await cutHead(file, this.#journal, { by: plan.by, length, isLossy, now: this.#clock.now() });
-      });
-      const gap = this.#journal.gaps.at(-1);
+      const { by } = plan;
+      const journal = await this.#cut((before) =>
+        cutHead(file, before, { by, length, isLossy, now: this.#clock.now() }),
+      );
+      base = journal.base;
+      this.#day = dayOf(this.#clock.now());
+      const gap = journal.gaps.at(-1);
       if (isLossy && gap) this.#log.warn('a part of its log is lost', { file, from: gap.from, to: gap.to });
       await this.#trim();
     }
@@ -255,18 +272,19 @@ class Keeper implements LogKeeper {
   async #trim(): Promise<void> {
     await trimArchives(this.#file, { ...this.#limits, now: this.#clock.now() });
     await trimMachine(this.#root, this.#limits.totalBytes);
-    await forgetTimesBefore(this.#file, await logStart(this.#file));
+    const start = await logStart(this.#file);
+    await this.#inTurn(() => forgetTimesBefore(this.#file, start));
   }
 
   /** Tells of trouble once, and once when it is over. */
   async #try(what: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
-      if (this.#troubles.delete(what)) this.#log.info(`can ${what} of its log again`, { file: this.#file });
+      if (this.#troubles.delete(what)) this.#log.info(`can ${what} again`, { file: this.#file });
     } catch (error) {
       if (this.#closed.signal.aborted || this.#troubles.has(what)) return;
       this.#troubles.add(what);
-      this.#log.warn(`cannot ${what} of its log for now`, { file: this.#file, error: reportError(error) });
+      this.#log.warn(`cannot ${what} for now`, { file: this.#file, error: reportError(error) });
     }
   }
 }

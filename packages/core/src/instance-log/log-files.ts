@@ -34,7 +34,11 @@ export async function remainsOf(file: string): Promise<string[]> {
 
 async function filesBeside(file: string): Promise<string[]> {
   return readdir(dirname(file)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
+    if (isNoLog(error)) return [];
     throw error;
   });
 }
+
+/** Whether there is nothing, or something that is none of ours. */
+export const isNoLog = ({ code }: NodeJS.ErrnoException) =>
+  code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES';

@@ -117,13 +117,12 @@ class Boot {
     } catch (error) {
       const step = this.#startOf(instance, supervised);
       const isCalledOff = step.isCalledOff();
-      const isHeld = error instanceof InstanceHeldError;
       this.#options.trace.skip(step.phase, step.node, {
-        critical: step.critical && !isHeld,
+        critical: step.critical && !isOnHold(error),
         outcome: isCalledOff ? 'cancelled' : 'skipped',
         error,
       });
-      if (!isHeld) supervised.block(isCalledOff ? undefined : error);
+      if (!(error instanceof InstanceHeldError)) supervised.block(isCalledOff ? undefined : error);
       this.#failed(step, error);
       throw error;
     }
@@ -157,7 +156,7 @@ class Boot {
     const { cancel, install } = this.#options;
     if (isCalledOff()) return;
     // Whoever keeps it from starting knows what is wrong; that is no failure of the boot.
-    if (critical && cancel && !(error instanceof InstanceHeldError)) {
+    if (critical && cancel && !isOnHold(error)) {
       this.#failures.push({ node, error });
       cancel(new StartAbortedError({ instance: 'machine' }));
     } else install.log.warn(`${node} failed, the boot goes on`, { error });
@@ -179,6 +178,10 @@ class Milestone {
     reached.then(settle, settle); // whoever waits hears of a failure
   }
 }
+
+/** It is kept from starting on purpose, or something is that it waits for. */
+const isOnHold = (error: unknown): boolean =>
+  error instanceof InstanceHeldError || (error instanceof DependencyFailedError && isOnHold(error.cause));
 
 const setupOf = ({ phase }: AnyServiceDefinition) => `${phase} setup`;
 

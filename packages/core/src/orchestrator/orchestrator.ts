@@ -205,13 +205,13 @@ export class Orchestrator implements AsyncDisposable {
   }
 
   async #start(cancel: AbortController, signal?: AbortSignal, former?: Promise<unknown>): Promise<BootReport> {
-    await former?.catch(() => {}); // told to whoever asked for that boot
-    await this.#stopping?.done.catch(() => {}); // likewise
-    const restored = await this.#takeOver(cancel.signal);
+    if (former) await former.catch(() => {}); // told to whoever asked for that boot
+    if (this.#stopping) await this.#stopping.done.catch(() => {}); // likewise
     const abort = () => cancel.abort(new StartAbortedError({ instance: 'machine' }));
     if (signal?.aborted) abort();
     cancel.signal.throwIfAborted();
     signal?.addEventListener('abort', abort, { once: true });
+    const restored = await this.#takeOver(cancel.signal);
     const trace = this.#beginTrace();
     const instances = this.#plan.instances.filter(({ id }) => !restored.has(id) || this.#find(id).isWanted);
     // What goes on from before must not fall with one that fails.
@@ -264,7 +264,9 @@ export class Orchestrator implements AsyncDisposable {
       restored,
     }: { trace: BootTrace; cancel: AbortController; isFailureFatal: boolean; restored?: ReadonlySet<string> },
   ): Promise<readonly BootFailure[]> {
-    for (const { id } of plan.instances) if (!restored?.has(id)) this.#find(id).want('up');
+    // A stop while the root was settled has the last word.
+    const isCancelled = cancel.signal.aborted;
+    for (const { id } of plan.instances) if (!isCancelled && !restored?.has(id)) this.#find(id).want('up');
     const { layout, env, config } = this.#options;
     return bootMachine({
       plan,
@@ -281,9 +283,9 @@ export class Orchestrator implements AsyncDisposable {
     if (this.#hasBooted) return new Set();
     const { layout } = this.#options;
     const planned = new Set(this.#supervised.keys());
-    await settleRoot({ layout, planned, clock: this.#clock, log: this.#log, signal });
+    const settled = settleRoot({ layout, planned, clock: this.#clock, log: this.#log, signal });
     const restored = await Promise.all(
-      [...this.#supervised.values()].map(async (each) => ((await each.restore()) ? [each.id] : [])),
+      [...this.#supervised.values()].map(async (each) => ((await each.restore(settled)) ? [each.id] : [])),
     );
     return new Set(restored.flat());
   }

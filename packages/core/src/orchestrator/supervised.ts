@@ -47,6 +47,8 @@ export class Supervised implements SupervisedInstance {
   readonly #file: InstanceStateFile;
   readonly #holds = new Map<string, ErrorReport>();
   #desired: 'up' | 'down' = 'down';
+  /** How often somebody said what is desired. */
+  #wishes = 0;
   #hasLetGo = false;
   #attempt = 0;
   #failures: readonly Failure[] = [];
@@ -56,7 +58,7 @@ export class Supervised implements SupervisedInstance {
   /** A failure that no policy has decided about yet. */
   #undecided: Failure | undefined;
   #timer: AbortController | undefined;
-  /** Fires when it is no longer to run: calls off every start and restart under way. */
+  /** Has fired unless it may run: wanted, and not on hold. Firing calls off every start and restart under way. */
   #wanted = new AbortController();
 
   constructor(instance: Instance, options: SupervisedOptions) {
@@ -64,6 +66,7 @@ export class Supervised implements SupervisedInstance {
     this.#options = options;
     this.#file = new InstanceStateFile(options.runDir, instance.id, options.log);
     instance.service.on('status', (status) => this.#onStatus(status));
+    this.#heedWish();
   }
 
   get id(): string {
@@ -119,9 +122,15 @@ export class Supervised implements SupervisedInstance {
     return hold ?? (this.#waiting?.state === 'blocked' ? undefined : this.#waiting?.reason);
   }
 
-  /** Goes on as the daemon before left it; false when it left nothing. */
-  async restore(): Promise<boolean> {
+  /**
+   * Goes on as the daemon before left it, once that is settled, or as somebody has said since; false when there is
+   * neither.
+   */
+  async restore(settled: Promise<unknown>): Promise<boolean> {
+    const wishes = this.#wishes;
+    await settled;
     const former = await this.#file.read();
+    if (wishes !== this.#wishes) return true;
     if (!former) return false;
     const { desired, attempt, failures, run, waiting } = former;
     this.#desired = desired;
@@ -129,7 +138,9 @@ export class Supervised implements SupervisedInstance {
     this.#failures = failures;
     this.#run = run as RunMemory | undefined;
     this.#waiting = waiting as Waiting | undefined;
+    this.#heedWish();
     if (waiting?.until !== undefined && desired === 'up') this.#wakeAt(waiting.until);
+    this.#options.onChange(this.status);
     return true;
   }
 
@@ -147,17 +158,22 @@ export class Supervised implements SupervisedInstance {
   }
 
   #want(desired: 'up' | 'down'): void {
+    this.#wishes += 1;
     this.#hasLetGo = false;
     this.#timer?.abort();
     this.#timer = undefined;
     this.#desired = desired;
-    if (desired === 'down') this.#wanted.abort();
-    else if (this.#wanted.signal.aborted && this.#holds.size === 0) this.#wanted = new AbortController();
+    this.#heedWish();
     this.#attempt = 0;
     this.#failures = [];
     this.#undecided = undefined;
     this.#waiting = desired === 'up' ? { state: 'blocked' } : undefined;
     this.#options.onChange(this.status);
+  }
+
+  #heedWish(): void {
+    if (!this.isWanted || this.#holds.size > 0) this.#wanted.abort();
+    else if (this.#wanted.signal.aborted) this.#wanted = new AbortController();
   }
 
   /** Starts it as long as it is wanted. A restart that cuts in is joined. Throws `CORE_INSTANCE_HELD`. */
@@ -218,7 +234,7 @@ export class Supervised implements SupervisedInstance {
   async hold(name: string, reason: ErrorReport): Promise<void> {
     this.#holds.set(name, reason);
     this.#timer?.abort();
-    this.#wanted.abort();
+    this.#heedWish();
     this.#options.onChange(this.status);
     await this.instance.service.stop();
   }
@@ -227,7 +243,7 @@ export class Supervised implements SupervisedInstance {
     if (!this.#holds.delete(name) || this.#holds.size > 0) return;
     this.#options.onChange(this.status);
     if (!this.isWanted) return;
-    this.#wanted = new AbortController();
+    this.#heedWish();
     // Its end may still be under way: the start waits for that.
     this.#startInBackground();
   }
@@ -243,7 +259,9 @@ export class Supervised implements SupervisedInstance {
   decide(): void {
     const failure = this.#undecided;
     this.#undecided = undefined;
-    if (failure && this.isWanted) this.#decideAbout(failure);
+    if (!failure || !this.isWanted || this.#holds.size > 0) return;
+    this.#decideAbout(failure);
+    this.#options.onChange(this.status);
   }
 
   /** Resolves when its state is on disk. */
@@ -269,10 +287,11 @@ export class Supervised implements SupervisedInstance {
   #onStatus(status: ServiceStatus): void {
     const { state, health, run } = status;
     const now = this.#options.clock.elapsed();
-    if (state === 'starting') {
-      // Whoever started it, a pending restart has nothing left to do.
+    if (state === 'starting' || state === 'failed') {
+      // Whoever started it, a pending restart has nothing left to do; and what it waited for before is no news after a run.
       this.#timer?.abort();
       this.#waiting = undefined;
+      this.#undecided = undefined;
     }
     // One that is adopted has the id of the run that it goes on with, and what is remembered of that.
     if (run !== undefined && run !== this.#run?.id) {

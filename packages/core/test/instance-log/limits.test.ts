@@ -8,6 +8,7 @@ import {
   archivesOf,
   canCollapse,
   canMount,
+  canMountImages,
   expectNumbers,
   kept,
   linesOf,
@@ -15,6 +16,7 @@ import {
   numberOf,
   place,
   smallDisk,
+  smallExt4,
   textsOf,
   writerOf,
 } from './support.ts';
@@ -168,6 +170,30 @@ describe.skipIf(!canMount)('a log on a disk that is full', () => {
     rmSync(ballast);
     await eventually(() => told.length === 2);
     expect(told).toEqual(['cannot note the times of its log for now', 'can note the times of its log again']);
+  });
+});
+
+describe.skipIf(!canMountImages)('a log on a full disk that can take out the head of a file', () => {
+  test('loses nothing while there is no room, and is rotated when there is', async () => {
+    const at = place(smallExt4(32));
+    const { told, log } = recorded();
+    const ballast = join(at.root, 'ballast');
+    const text = noise(3 * megabyte);
+    const keeper = await kept(at, { log, limits: { maxBytes: megabyte } });
+    appendFileSync(at.file, noise(1_500_000));
+    await eventually(() => archivesOf(at).length === 1);
+    await keeper.close();
+    appendFileSync(at.file, text);
+    rmSync(join(at.file, '..', archivesOf(at)[0] ?? ''));
+    fill(ballast);
+    await kept(at, { log, isWritten: true, limits: { maxBytes: megabyte } });
+    await eventually(() => told.includes('cannot rotate its log for now'));
+    rmSync(ballast);
+    await eventually(() => archivesOf(at).length >= 2 && statSync(at.file).size <= megabyte);
+    const lines = await textsOf(at);
+    expect(`${lines.join('\n')}\n`.endsWith(text)).toBe(true);
+    await eventually(() => told.includes('can rotate its log again'));
+    expect(told).toHaveLength(new Set(told).size);
   });
 });
 

@@ -33,7 +33,7 @@ describe.skipIf(!canCollapse)('a log on a file system that can take out the head
 
   test('loses and doubles nothing, whenever its keeper is killed', async () => {
     const seed = Number(process.env.MGPU_SEED ?? Date.now() % 1_000_000);
-    const kills = Number(process.env.MGPU_KILLS ?? 10);
+    const kills = Number(process.env.MGPU_KILLS ?? 8);
     const random = seeded(seed);
     const at = place();
     const writer = writerOf(at, { burst: 40, restMs: 1 });
@@ -56,8 +56,8 @@ describe.skipIf(!canCollapse)('a log on a file system that can take out the head
     await follower(count);
     await keeper.close();
     await expectNumbers(at, count);
-    expect(archivesOf(at).length).toBeGreaterThan(kills / 2);
-    expect(filesOf(at).filter((name) => /\.(part|cut)$/.test(name))).toEqual([]);
+    expect(archivesOf(at)).not.toEqual([]);
+    expect(filesOf(at).filter((name) => /\.(part|cut|\d+)$/.test(name))).toEqual([]);
   });
 
   test.each([

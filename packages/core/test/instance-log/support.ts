@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Clock,
@@ -55,6 +55,32 @@ export function smallDisk(megabytes: number): string {
   expect(status).toBe(0);
   return path;
 }
+
+/** A small ext4 of its own: it can take out the head of a file, and be full. */
+export function smallExt4(megabytes: number): string {
+  const image = join(temporaryFolder(), 'image');
+  writeFileSync(image, '');
+  truncateSync(image, megabytes * 1024 * 1024);
+  const path = temporaryFolder();
+  expect(spawnSync('mkfs.ext4', ['-q', image]).status).toBe(0);
+  expect(spawnSync('mount', ['-o', 'loop', image, path]).status).toBe(0);
+  onTestFinished(() => void spawnSync('umount', ['--lazy', path]));
+  return path;
+}
+
+/** Loop devices are missing in most containers. */
+export const canMountImages = (() => {
+  const folder = mkdtempSync('/tmp/mgpu-test-mount');
+  const image = join(folder, 'image');
+  writeFileSync(image, Buffer.alloc(2_000_000));
+  mkdirSync(join(folder, 'at'));
+  const can =
+    spawnSync('mkfs.ext4', ['-q', image]).status === 0 &&
+    spawnSync('mount', ['-o', 'loop', image, join(folder, 'at')]).status === 0;
+  if (can) spawnSync('umount', [join(folder, 'at')]);
+  rmSync(folder, { recursive: true });
+  return can;
+})();
 
 export const canMount = (() => {
   const path = mkdtempSync('/tmp/mgpu-test-mount');

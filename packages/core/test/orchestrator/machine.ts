@@ -7,6 +7,7 @@ import {
   type Endpoint,
   type Gpu,
   gpuSelectionSchema,
+  type Layout,
   type Logger,
   layoutOf,
   type MgpuError,
@@ -95,6 +96,8 @@ export interface MachineOptions {
   readonly restartPolicy?: RestartPolicy;
   readonly clock?: Clock;
   readonly log?: Logger;
+  /** Default: a root of its own. */
+  readonly layout?: Layout;
 }
 
 export function machine(definitions: readonly AnyServiceDefinition[], options: MachineOptions = {}): Orchestrator {
