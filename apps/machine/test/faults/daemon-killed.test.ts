@@ -112,8 +112,7 @@ tryFaults('the daemon is killed', [
         await patient.comesUp();
         await patient.untilReady(...all);
         expect(await patient.pids()).toMatchObject(Object.fromEntries(before));
-        for (const { adopted, outdated } of (await patient.status()).instances)
-          expect({ adopted, outdated }).toEqual({ adopted: true, outdated: undefined });
+        for (const id of all) expect(await patient.instance(id)).toMatchObject({ adopted: true });
       },
       'a second up changes nothing': async (patient) => {
         const before = await patient.pids();

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -95,6 +96,8 @@ tryFaults('work in hand', [
         const read = await expectLinesWhole(patient.linesOf('alpha'));
         expect([...read.keys()]).toEqual([run]);
         expect(read.get(run)).toBeGreaterThanOrEqual(lines);
+        const archives = (await readdir(join(patient.root, 'alpha', 'logs'))).filter((name) => name.endsWith('.gz'));
+        expect(archives.length, 'rotations').toBeGreaterThan(1);
       },
     },
   },
