@@ -7,6 +7,7 @@ import { expect } from 'vitest';
 import { type Patient, type Scenario, tryFaults } from './harness.ts';
 import { recordsOf } from './invariants.ts';
 import { lives, look, markedProcesses } from './processes.ts';
+import type { Behaviour } from './subjects.ts';
 
 const three = (port: number) => ({
   alpha: { enabled: true, port },
@@ -62,6 +63,34 @@ const killedInBoot = (phase: string, at: Parameters<typeof killAtRecord>[1]): Sc
     },
   },
   long: at.afterMs > 0,
+});
+
+/** The daemon killed while it restarts an instance that crashed. */
+const killedInRestart = (
+  phase: string,
+  behaviour: Behaviour,
+  moment: (patient: Patient) => Promise<unknown>,
+): Scenario => ({
+  name: `F10 the daemon killed in a restart: ${phase}`,
+  services: (port) => ({ alpha: { enabled: true, port, behaviour }, beta: { enabled: true, port: port + 1 } }),
+  async inject(patient) {
+    await patient.untilReady('alpha');
+    await patient.kill('alpha');
+    await moment(patient);
+    await patient.killDaemon();
+  },
+  mustHold: {
+    'no duplicate, no orphan, ready again': async (patient) => {
+      await patient.comesUp();
+      await patient.untilReady('alpha', 'beta');
+      expect(await patient.startsOf('beta')).toBe(1);
+    },
+    'every process that there is belongs to a run': async (patient) => {
+      const runs = (await patient.status()).instances.map(({ run }) => run);
+      for (const each of markedProcesses(patient.root)) expect(runs, each.command).toContain(each.run);
+    },
+  },
+  long: phase !== 'while it cleans up',
 });
 
 /** A record that points to a process which is not the one it was about. */
@@ -135,6 +164,13 @@ tryFaults('the daemon is killed', [
   ),
   killedInBoot('when the first process is on record', { name: 'alpha', state: 'spawned', afterMs: 0 }),
   killedInBoot('while it waits for a slow one', { name: 'beta', state: 'spawned', afterMs: 100 }),
+  killedInRestart('while it cleans up', { helper: 'session', helperListens: true }, (patient) =>
+    patient.until('alpha', { state: 'cleaning' }),
+  ),
+  killedInRestart('while it starts anew', { startMs: 1_500 }, (patient) =>
+    patient.until('alpha', { state: 'starting' }),
+  ),
+  ...[0, 5, 10, 20, 50, 100, 200].map((ms) => killedInRestart(`${ms} ms after the crash`, {}, () => setTimeout(ms))),
   {
     name: 'F10 the daemon killed during a stop',
     services: (port) => ({

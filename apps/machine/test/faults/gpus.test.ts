@@ -1,10 +1,11 @@
+import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type GpuSimulationInput, nvidiaSmiProgram } from '@mgpu/simulator';
 import { expect } from 'vitest';
 import { type Patient, type Scenario, tryFaults } from './harness.ts';
-import { environmentOf, processesAround } from './processes.ts';
+import { environmentOf, look, processesAround } from './processes.ts';
 
 const file = (patient: Patient, name: string) => join(patient.box.dir, name);
 
@@ -36,6 +37,7 @@ const helpers = (patient: Patient) =>
   processesAround(patient.box.dir).filter(({ command }) => command.includes('nvidia-smi'));
 
 let before: Record<string, number | undefined> = {};
+let strangerPid = 0;
 
 const untouched = async (patient: Patient, ...ids: string[]) => {
   const now = await patient.pids();
@@ -203,6 +205,22 @@ tryFaults('GPUs', [
       },
     ),
   },
+  onGpus(
+    'F16 a process of somebody else holds memory of a GPU',
+    async (patient) => {
+      const stranger = spawn('sleep', ['100000'], { detached: true, stdio: 'ignore' });
+      patient.defer(() => stranger.kill('SIGKILL'));
+      strangerPid = stranger.pid ?? 0;
+      const processes = [{ gpu: 0, pid: strangerPid, name: 'sleep', memoryMiB: 20_000 }];
+      await writeFile(file(patient, 'gpus.json'), JSON.stringify({ count: 2, processes }));
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+    },
+    {
+      'foreign pid not killed': () => expect(look(strangerPid)).toBeDefined(),
+      'others go on': othersGoOn,
+    },
+    { long: true },
+  ),
   onGpus('each engine sees its GPU alone', async () => {}, {
     'a GPU has one holder': async (patient) => {
       const seen = await Promise.all(

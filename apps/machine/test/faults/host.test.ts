@@ -193,6 +193,21 @@ tryFaults('the host', [
     long: true,
   },
   {
+    name: 'F12 a line of 100 MB that is no text',
+    services: two,
+    async inject(patient) {
+      memory = residentMiB((await patient.status()).daemon.pid);
+      await patient.tell('alpha', { noise: 100_000_000 });
+      await expect.poll(async () => (await patient.ask('alpha')).lines, { timeout: 60_000 }).toBeGreaterThan(0);
+    },
+    mustHold: {
+      'daemon alive, RSS < +64 MB': async (patient) =>
+        expect(residentMiB((await patient.status()).daemon.pid) - memory).toBeLessThan(64),
+      'its neighbour goes on': (patient) => patient.untilReady('alpha', 'beta'),
+    },
+    long: true,
+  },
+  {
     name: 'the root vanishes below a living daemon',
     services: two,
     async inject(patient) {

@@ -35,6 +35,14 @@ function flood(until) {
   if (lines < until) setImmediate(flood, until);
 }
 
+/** Bytes that are no text, in one line; then lines go on. */
+function makeNoise(bytes) {
+  const noise = Buffer.alloc(1_000_000, 0);
+  for (let n = 0; n < noise.length; n++) noise[n] = n % 251 === 10 ? 0xff : n % 251;
+  for (let left = bytes; left > 0; left -= noise.length) writeSync(1, noise);
+  writeSync(1, '\n');
+}
+
 /** A process of its own mind: it ignores SIGTERM, and in a session of its own neither group nor parent lead to it. */
 function help(where) {
   const own = { role: 'helper', ignoreTerm: true, listens: behaviour.helperListens };
@@ -83,6 +91,7 @@ function fallIll() {
   if (killed) process.kill(process.pid, killed);
   if (dieAfterMs !== undefined) setTimeout(() => process.exit(1), dieAfterMs);
   if (behaviour.zombie) spawn('sh', ['-c', 'sleep 0.01 & exec sleep 100000'], { stdio: 'ignore' });
+  if (behaviour.noise) makeNoise(behaviour.noise);
   if (behaviour.flood) flood(behaviour.flood);
 }
 
