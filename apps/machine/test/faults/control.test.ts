@@ -59,7 +59,6 @@ tryFaults('what is asked of the daemon', [
         await unaffected(patient);
       },
     },
-    long: name !== 'invalid',
   })),
   {
     name: 'F19 the configuration renamed, and the daemon killed meanwhile',
@@ -75,10 +74,10 @@ tryFaults('what is asked of the daemon', [
       await patient.comesUp();
     },
     mustHold: { 'nothing changes': unaffected },
-    long: true,
   },
   {
     name: 'F20 dead subscribers and malformed requests',
+    short: true,
     services: two,
     async inject(patient) {
       await remember(patient);

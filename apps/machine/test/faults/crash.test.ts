@@ -67,16 +67,11 @@ const hung = (words: string, hang: (patient: Patient) => Promise<unknown>, extra
 
 tryFaults('a service falls ill', [
   crashed('crash after it was ready, by SIGKILL', (patient) => patient.kill('alpha')),
-  crashed('crash after it was ready, by its own exit code', (patient) => patient.tell('alpha', { exit: 3 }), {
-    long: true,
-  }),
-  crashed('crash after it was ready, by SIGSEGV', (patient) => patient.tell('alpha', { killed: 'SIGSEGV' }), {
-    long: true,
-  }),
-  crashed('it ends with exit code 0, though it is a service', (patient) => patient.tell('alpha', { exit: 0 }), {
-    long: true,
-  }),
+  crashed('crash after it was ready, by its own exit code', (patient) => patient.tell('alpha', { exit: 3 }), {}),
+  crashed('crash after it was ready, by SIGSEGV', (patient) => patient.tell('alpha', { killed: 'SIGSEGV' }), {}),
+  crashed('it ends with exit code 0, though it is a service', (patient) => patient.tell('alpha', { exit: 0 }), {}),
   crashed('F1 SIGKILL of the leader while its child holds the port', (patient) => patient.kill('alpha'), {
+    short: true,
     services: one({ behaviour: { helper: 'group', helperListens: true } }),
     mustHold: {
       'orphan gone, service ready again on the same port': async (patient) => {
@@ -102,14 +97,13 @@ tryFaults('a service falls ill', [
   ),
   crashed('F4 a grandchild keeps the output open after the leader died', (patient) => patient.kill('alpha'), {
     services: one({ behaviour: { helper: 'session' } }),
-    long: true,
   }),
   crashed('zombies in the tree of one that crashes', (patient) => patient.kill('alpha'), {
     services: one({ behaviour: { zombie: true } }),
-    long: true,
   }),
   {
     name: 'crash at start, twice',
+    short: true,
     services: one({ behaviour: { exitAtStart: { code: 1, times: 2 } } }),
     mustHold: {
       'it is ready at the third attempt': async (patient) => {
@@ -121,6 +115,7 @@ tryFaults('a service falls ill', [
   },
   {
     name: 'F5 instant crash loop',
+    short: true,
     services: one({ behaviour: { exitAtStart: {} } }),
     mustHold: {
       'failed at 5': async (patient) => {
@@ -159,10 +154,10 @@ tryFaults('a service falls ill', [
         }
       },
     },
-    long: true,
   },
   {
     name: 'F6 slow crash loop: ready, then dies, for ever',
+    short: true,
     services: one({ behaviour: { dieAfterMs: 300 } }),
     mustHold: {
       'limit reached': async (patient) => {
@@ -181,10 +176,10 @@ tryFaults('a service falls ill', [
         await expectStarts(patient, 'alpha', 1);
       },
     },
-    long: true,
   },
   {
     name: 'F7 never becomes ready',
+    short: true,
     services: one({ behaviour: { neverReady: true }, startDeadlineMs: 1_000 }),
     mustHold: {
       'never reported ready; the cause is the start deadline': async (patient) => {
@@ -205,11 +200,10 @@ tryFaults('a service falls ill', [
         expect(patient.story()).not.toContain('alpha running');
       },
     },
-    long: true,
   },
-  hung('SIGSTOP the leader', async (patient) => patient.kill('alpha', 'SIGSTOP')),
-  hung('accept but never answer', (patient) => patient.tell('alpha', { hang: 'silent' }), { long: true }),
-  hung('an answer that never ends', (patient) => patient.tell('alpha', { hang: 'drip' }), { long: true }),
+  hung('SIGSTOP the leader', (patient) => patient.kill('alpha', 'SIGSTOP'), { short: true }),
+  hung('accept but never answer', (patient) => patient.tell('alpha', { hang: 'silent' })),
+  hung('an answer that never ends', (patient) => patient.tell('alpha', { hang: 'drip' })),
   {
     name: 'F9 flapping readiness',
     services: one({ behaviour: { flap: true } }),
@@ -248,7 +242,6 @@ tryFaults('a service falls ill', [
       },
       'its neighbour goes on': neighbourIsWell,
     },
-    long: true,
   },
   {
     name: 'F10 the daemon killed after it gave up',
@@ -264,7 +257,6 @@ tryFaults('a service falls ill', [
         expect(await patient.startsOf('alpha')).toBe(5);
       },
     },
-    long: true,
   },
   {
     name: 'F10 an adopted instance crashes',
@@ -297,6 +289,7 @@ tryFaults('a service falls ill', [
   },
   {
     name: 'spawn errors: no such program',
+    short: true,
     services: one({ command: ['/nowhere/program'] }),
     mustHold: {
       'F17 permanent: not tried again': async (patient) => {
@@ -310,6 +303,7 @@ tryFaults('a service falls ill', [
   },
   {
     name: 'the file that allows restarts is removed',
+    short: true,
     services: one(),
     async inject(patient) {
       const { rm } = await import('node:fs/promises');
@@ -341,6 +335,5 @@ tryFaults('a service falls ill', [
       'it is ready again': (patient) => patient.until('alpha', { state: 'running', health: 'ready', attempt: 1 }),
       'its neighbour goes on': neighbourIsWell,
     },
-    long: true,
   },
 ]);

@@ -62,7 +62,7 @@ const killedInBoot = (phase: string, at: Parameters<typeof killAtRecord>[1]): Sc
       ).toEqual(pids.toSorted());
     },
   },
-  long: at.afterMs > 0,
+  short: at.state === 'intent' && at.afterMs === 0,
 });
 
 /** The daemon killed while it restarts an instance that crashed. */
@@ -90,7 +90,7 @@ const killedInRestart = (
       for (const each of markedProcesses(patient.root)) expect(runs, each.command).toContain(each.run);
     },
   },
-  long: phase !== 'while it cleans up',
+  short: phase === 'while it cleans up',
 });
 
 /** A record that points to a process which is not the one it was about. */
@@ -101,6 +101,7 @@ const recordOfAnother = (
   let innocent: { pid: number; startTime: number } | undefined;
   return {
     name: `F11 ${name}`,
+    short: name.includes('another program'),
     services: (port) => ({ alpha: { enabled: true, port } }),
     async inject(patient) {
       const child = spawn('sleep', ['100000'], { detached: true, stdio: 'ignore' });
@@ -132,6 +133,7 @@ const recordOfAnother = (
 tryFaults('the daemon is killed', [
   {
     name: 'F10 the daemon killed while all is well',
+    short: true,
     services: three,
     inject: (patient) => patient.killDaemon(),
     mustHold: {
@@ -173,6 +175,7 @@ tryFaults('the daemon is killed', [
   ...[0, 5, 10, 20, 50, 100, 200].map((ms) => killedInRestart(`${ms} ms after the crash`, {}, () => setTimeout(ms))),
   {
     name: 'F10 the daemon killed during a stop',
+    short: true,
     services: (port) => ({
       alpha: { enabled: true, port, behaviour: { ignoreTerm: true }, graceMs: 20_000 },
       beta: { enabled: true, port: port + 1 },
@@ -207,7 +210,6 @@ tryFaults('the daemon is killed', [
         for (const id of all) expect(await patient.startsOf(id)).toBe(1);
       },
     },
-    long: true,
   },
   {
     name: 'a daemon killed, and its instances with it',
@@ -269,10 +271,10 @@ tryFaults('the daemon is killed', [
         expect((await patient.instance('alpha')).outdated).toBeUndefined();
       },
     },
-    long: true,
   },
   {
     name: 'a process without a record, such as one whose record was lost',
+    short: true,
     services: three,
     async inject(patient) {
       const pid = await patient.pidOf('beta');

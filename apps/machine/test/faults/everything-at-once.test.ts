@@ -48,6 +48,7 @@ const strikes: readonly Strike[] = [
 tryFaults('everything at once', [
   {
     name: `at random, for ${minutes} minutes`,
+    short: true,
     timeoutMs: minutes * 60_000,
     services: (port) => ({
       watchdog: {

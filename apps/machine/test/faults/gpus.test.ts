@@ -123,6 +123,7 @@ tryFaults('GPUs', [
         await patient.untilReady('engine_gpu1');
       },
     },
+    { short: true },
   ),
   onGpus(
     'F14 Xid 31 of a process: that instance alone is restarted',
@@ -132,19 +133,13 @@ tryFaults('GPUs', [
         patient.until('engine_gpu1', { state: 'running', health: 'ready', attempt: 1 }),
       'others go on': othersGoOn,
     },
-    { long: true },
   ),
-  onGpus(
-    'F14 an unknown Xid',
-    (patient) => kernelSays(patient, 1, '9999, something new'),
-    {
-      'nothing is stopped': async (patient) => {
-        await new Promise((resolve) => setTimeout(resolve, 2_000));
-        await untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha');
-      },
+  onGpus('F14 an unknown Xid', (patient) => kernelSays(patient, 1, '9999, something new'), {
+    'nothing is stopped': async (patient) => {
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      await untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha');
     },
-    { long: true },
-  ),
+  }),
   onGpus(
     'F14 a storm of 10,000 lines',
     (patient) => kernelSays(patient, 1, "79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.", 10_000),
@@ -154,7 +149,6 @@ tryFaults('GPUs', [
       'one event per fault': async (patient) =>
         expect((await incidentsAbout(patient, await uuidOf(patient, 1))).length).toBeLessThan(3),
     },
-    { long: true },
   ),
   onGpus(
     'F14 Xid 13 for a process of somebody else',
@@ -165,46 +159,40 @@ tryFaults('GPUs', [
         await untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha');
       },
     },
-    { long: true },
   ),
-  onGpus('a GPU vanishes', (patient) => setFaults(patient, { onlyFirst: 1 }), {
-    'the GPU is put out of service': quarantined,
-    'others go on': othersGoOn,
-  }),
   onGpus(
-    'F13 nvidia-smi: "GPU is lost"',
-    (patient) => setFaults(patient, { gpuLost: 1 }),
-    {
-      'the right verdict': quarantined,
-      "other GPUs' services untouched": othersGoOn,
-    },
-    { long: true },
+    'a GPU vanishes',
+    (patient) => setFaults(patient, { onlyFirst: 1 }),
+    { 'the GPU is put out of service': quarantined, 'others go on': othersGoOn },
+    { short: true },
   ),
-  unbelievable('hang, and SIGTERM ignored', { hang: true, ignoreTerm: true }),
+  onGpus('F13 nvidia-smi: "GPU is lost"', (patient) => setFaults(patient, { gpuLost: 1 }), {
+    'the right verdict': quarantined,
+    "other GPUs' services untouched": othersGoOn,
+  }),
+  unbelievable('hang, and SIGTERM ignored', { hang: true, ignoreTerm: true }, { short: true }),
   unbelievable('garbage', { garbage: true }),
-  unbelievable('half a line', { halfLine: true }, { long: true }),
-  unbelievable('NVML unknown error, exit 255', { nvmlUnknownError: true }, { long: true }),
-  unbelievable('4.9 s slow', { slowMs: 4_900 }, { long: true }),
-  unbelievable('no driver, exit 9', { noDevices: 'driver' }, { long: true }),
-  {
-    ...onGpus(
-      'the kernel kills an instance for want of memory',
-      async (patient) => {
-        const pid = await patient.pidOf('alpha');
-        appendFileSync(file(patient, 'kernel.log'), `[1.5] Out of memory: Killed process ${pid} (node) total-vm:1kB\n`);
-        await new Promise((resolve) => setTimeout(resolve, 500));
-        await patient.kill('alpha');
-      },
-      {
-        'it is ready again': (patient) => patient.until('alpha', { state: 'running', health: 'ready', attempt: 1 }),
-        'its incident names the cause': async (patient) =>
-          expect
-            .poll(async () => (await incidentsAbout(patient, 'alpha')).join(), { timeout: 30_000 })
-            .toMatch(/memory/i),
-        'others go on': (patient) => untouched(patient, 'engine_gpu0', 'engine_gpu1'),
-      },
-    ),
-  },
+  unbelievable('half a line', { halfLine: true }),
+  unbelievable('NVML unknown error, exit 255', { nvmlUnknownError: true }),
+  unbelievable('4.9 s slow', { slowMs: 4_900 }),
+  unbelievable('no driver, exit 9', { noDevices: 'driver' }),
+  onGpus(
+    'the kernel kills an instance for want of memory',
+    async (patient) => {
+      const pid = await patient.pidOf('alpha');
+      appendFileSync(file(patient, 'kernel.log'), `[1.5] Out of memory: Killed process ${pid} (node) total-vm:1kB\n`);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await patient.kill('alpha');
+    },
+    {
+      'it is ready again': (patient) => patient.until('alpha', { state: 'running', health: 'ready', attempt: 1 }),
+      'its incident names the cause': async (patient) =>
+        expect
+          .poll(async () => (await incidentsAbout(patient, 'alpha')).join(), { timeout: 30_000 })
+          .toMatch(/memory/i),
+      'others go on': (patient) => untouched(patient, 'engine_gpu0', 'engine_gpu1'),
+    },
+  ),
   onGpus(
     'F16 a process of somebody else holds memory of a GPU',
     async (patient) => {
@@ -219,7 +207,6 @@ tryFaults('GPUs', [
       'foreign pid not killed': () => expect(look(strangerPid)).toBeDefined(),
       'others go on': othersGoOn,
     },
-    { long: true },
   ),
   onGpus('each engine sees its GPU alone', async () => {}, {
     'a GPU has one holder': async (patient) => {

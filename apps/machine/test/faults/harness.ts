@@ -29,8 +29,8 @@ export interface Scenario {
   readonly inject?: (patient: Patient) => Promise<unknown> | unknown;
   /** In this order, each with what proves it. The invariants are checked after every one. */
   readonly mustHold: Readonly<Record<string, (patient: Patient) => Promise<unknown> | unknown>>;
-  /** Only in the long form of the suite. */
-  readonly long?: boolean;
+  /** Tried in the short form of the suite, too: one of its kind. */
+  readonly short?: boolean;
   /** Milliseconds its injection takes, on top of what any scenario may. */
   readonly timeoutMs?: number;
   /** Why it cannot be tried on this host. */
@@ -52,7 +52,7 @@ export function tryFaults(group: string, scenarios: readonly Scenario[]): void {
     .map(({ scenario }) => scenario);
   describe(`${group} (seed ${seed})`, () => {
     for (const scenario of order) {
-      const isLeftOut = Boolean(scenario.skip) || (scenario.long === true && !isLong);
+      const isLeftOut = Boolean(scenario.skip) || !(scenario.short || isLong);
       const timeout = scenarioMs + (scenario.timeoutMs ?? 0);
       test.skipIf(isLeftOut)(scenario.name, { timeout }, () => tryFault(scenario));
     }

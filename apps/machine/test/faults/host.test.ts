@@ -59,6 +59,7 @@ let memory = 0;
 tryFaults('the host', [
   {
     name: 'port stolen before the start',
+    short: true,
     services: two,
     before: (patient) => steal(patient, patient.box.port),
     mustHold: {
@@ -101,10 +102,10 @@ tryFaults('the host', [
         await patient.untilReady('alpha', 'beta');
       },
     },
-    long: true,
   },
   {
     name: 'log full disk: the file system of an instance has no room',
+    short: true,
     ...onSmallDisk,
     before: (patient) => mountSmall(patient, join(patient.root, 'alpha')),
     async inject(patient) {
@@ -152,10 +153,10 @@ tryFaults('the host', [
         await patient.comesUp();
       },
     },
-    long: true,
   },
   {
     name: 'log FIFO: the output file of an instance is a pipe that nobody reads',
+    short: true,
     services: two,
     before(patient) {
       mkdirSync(join(patient.root, 'alpha', 'logs'), { recursive: true });
@@ -190,7 +191,6 @@ tryFaults('the host', [
         expect(residentMiB((await patient.status()).daemon.pid) - memory).toBeLessThan(64),
       'its neighbour goes on': (patient) => patient.untilReady('alpha', 'beta'),
     },
-    long: true,
   },
   {
     name: 'F12 a line of 100 MB that is no text',
@@ -205,7 +205,6 @@ tryFaults('the host', [
         expect(residentMiB((await patient.status()).daemon.pid) - memory).toBeLessThan(64),
       'its neighbour goes on': (patient) => patient.untilReady('alpha', 'beta'),
     },
-    long: true,
   },
   {
     name: 'the root vanishes below a living daemon',
@@ -221,6 +220,5 @@ tryFaults('the host', [
         await patient.untilReady('alpha', 'beta');
       },
     },
-    long: true,
   },
 ]);

@@ -63,6 +63,7 @@ const floodLines = isLong ? 350_000 : 230_000;
 tryFaults('work in hand', [
   {
     name: 'SIGKILL of the daemon while jobs run on two GPUs and an instance floods its log through several rotations',
+    short: true,
     env: slowSteps,
     services: whole,
     async inject(patient) {
@@ -101,36 +102,27 @@ tryFaults('work in hand', [
       },
     },
   },
-  midJob('worker killed mid-job', (patient) => patient.kill('worker_gpu0')),
-  midJob('ComfyUI killed mid-job', (patient) => patient.kill('comfyui_gpu0')),
+  midJob('worker killed mid-job', (patient) => patient.kill('worker_gpu0'), { short: true }),
+  midJob('ComfyUI killed mid-job', (patient) => patient.kill('comfyui_gpu0'), { short: true }),
   midJob('ComfyUI hangs mid-job', (patient) => patient.kill('comfyui_gpu0', 'SIGSTOP'), {
     services: (port) => ({
       ...whole(port),
       watchdog: { policies: { comfyui: { liveness: { intervalMs: 500, timeoutMs: 1_000, failures: 3 } } } },
     }),
-    long: true,
   }),
   midJob('Redis killed mid-job', (patient) => patient.kill('redis')),
-  midJob(
-    'Redis hangs for a while mid-job',
-    async (patient) => {
-      const pid = await patient.kill('redis', 'SIGSTOP');
-      await setTimeout(3_000);
-      process.kill(pid, 'SIGCONT');
-    },
-    { long: true },
-  ),
+  midJob('Redis hangs for a while mid-job', async (patient) => {
+    const pid = await patient.kill('redis', 'SIGSTOP');
+    await setTimeout(3_000);
+    process.kill(pid, 'SIGCONT');
+  }),
   midJob('nginx killed mid-job', (patient) => patient.kill('nginx')),
-  midJob(
-    'a worker of nginx killed',
-    async (patient) => {
-      const { processesAround } = await import('./processes.ts');
-      const master = await patient.pidOf('nginx');
-      const [worker] = processesAround(patient.root).filter(({ parent }) => parent === master);
-      if (worker) process.kill(worker.pid, 'SIGKILL');
-    },
-    { long: true },
-  ),
+  midJob('a worker of nginx killed', async (patient) => {
+    const { processesAround } = await import('./processes.ts');
+    const master = await patient.pidOf('nginx');
+    const [worker] = processesAround(patient.root).filter(({ parent }) => parent === master);
+    if (worker) process.kill(worker.pid, 'SIGKILL');
+  }),
   midJob('nginx killed and its config broken', async (patient) => {
     const { writeFile } = await import('node:fs/promises');
     const { readdirSync } = await import('node:fs');
@@ -138,17 +130,13 @@ tryFaults('work in hand', [
       await writeFile(join(patient.root, 'nginx', name), 'nonsense {');
     await patient.kill('nginx');
   }),
-  midJob(
-    'daemon, worker and engine killed mid-job',
-    async (patient) => {
-      await patient.killDaemon();
-      const { recordsOf } = await import('./invariants.ts');
-      for (const { instance, pid } of recordsOf(patient.root))
-        if (pid !== undefined && instance.endsWith('_gpu0')) process.kill(pid, 'SIGKILL');
-      await patient.comesUp();
-    },
-    { long: true },
-  ),
+  midJob('daemon, worker and engine killed mid-job', async (patient) => {
+    await patient.killDaemon();
+    const { recordsOf } = await import('./invariants.ts');
+    for (const { instance, pid } of recordsOf(patient.root))
+      if (pid !== undefined && instance.endsWith('_gpu0')) process.kill(pid, 'SIGKILL');
+    await patient.comesUp();
+  }),
 ]);
 
 let redis: Awaited<ReturnType<typeof startRedis>>;
@@ -215,7 +203,6 @@ tryFaults('the queue of others', [
     async (patient) => {
       redis = await startRedis(patient.box.port + 50, patient.box.dir);
     },
-    { long: true },
   ),
   shared(
     'Redis restarted at once',
@@ -224,18 +211,15 @@ tryFaults('the queue of others', [
       redis = await startRedis(patient.box.port + 50, patient.box.dir);
     },
     async () => {},
-    { long: true },
   ),
   shared(
     'Redis read-only for a while',
     (patient) => tellRedis(patient, `REPLICAOF 127.0.0.1 ${patient.box.port + 51}`),
     (patient) => tellRedis(patient, 'REPLICAOF NO ONE'),
-    { long: true },
   ),
   shared(
     'Redis slow: it does not answer for seconds',
     async () => void process.kill(redis.pid, 'SIGSTOP'),
     async () => void process.kill(redis.pid, 'SIGCONT'),
-    { long: true },
   ),
 ]);

@@ -16,6 +16,7 @@ tryFaults('what does not want to end', [
   },
   {
     name: 'F3 a grandchild forked twice into a session of its own ignores SIGTERM and holds the port',
+    short: true,
     services: (port) => ({ alpha: { enabled: true, port, behaviour: { helper: 'session', helperListens: true } } }),
     async inject(patient) {
       await expect.poll(() => patient.helpersOf('alpha')).toHaveLength(1);
@@ -28,6 +29,7 @@ tryFaults('what does not want to end', [
   },
   {
     name: 'SIGTERM is ignored',
+    short: true,
     services: (port) => ({
       alpha: { enabled: true, port, behaviour: { ignoreTerm: true } },
       beta: { enabled: true, port: port + 1 },
@@ -48,6 +50,7 @@ tryFaults('what does not want to end', [
   },
   {
     name: 'the daemon gets SIGTERM twice',
+    short: true,
     services: (port) => ({ alpha: { enabled: true, port, behaviour: { ignoreTerm: true }, graceMs: 10_000_000 } }),
     async inject(patient) {
       const { pid } = (await patient.status()).daemon;
@@ -69,6 +72,7 @@ tryFaults('what does not want to end', [
   },
   {
     name: 'zombies in the tree',
+    short: true,
     services: (port) => ({ alpha: { enabled: true, port, behaviour: { zombie: true } } }),
     async inject(patient) {
       await expect.poll(() => patient.helpersOf('alpha')).toHaveLength(1);
