@@ -339,7 +339,7 @@ export class Patient implements AsyncDisposable {
 }
 
 /** Resident memory that a daemon may never have, MiB. */
-const mostMiB = 250;
+const mostMiB = 384;
 
 function attempt(check: () => void): string {
   try {
