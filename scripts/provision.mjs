@@ -8,6 +8,11 @@ import { delimiter, join } from 'node:path';
 const programs = {
   redis: { names: ['redis-server', 'valkey-server'], packages: { 'apt-get': 'redis-server', dnf: 'valkey' } },
   nginx: { names: ['nginx'], packages: { 'apt-get': 'nginx-light', dnf: 'nginx' } },
+  // What the benchmarks run beside mgpu, and the programs that are run.
+  python: { names: ['python3'], packages: { 'apt-get': 'python3', dnf: 'python3' } },
+  supervisord: { names: ['supervisord'], packages: { 'apt-get': 'supervisor', dnf: 'supervisor' } },
+  runit: { names: ['runsvdir'], packages: { 'apt-get': 'runit' } },
+  s6: { names: ['s6-svscan'], packages: { 'apt-get': 's6' } },
 };
 const managers = {
   'apt-get': { refresh: ['update', '-qq'], quietly: ['-qq', '--no-install-recommends'] },
@@ -81,7 +86,9 @@ if (missing.length > 0) {
   const without = `mgpu ${canGoOn ? 'goes on without' : 'needs'} ${names}, which is not installed here`;
   const manager = Object.keys(managers).find(has);
   if (manager === undefined) giveUp(`${without}, and there is no package manager it knows: install it by hand`);
-  const packages = missing.map((key) => programs[key].packages[manager]);
+  const packages = missing.map((key) => programs[key].packages[manager]).filter(Boolean);
+  if (packages.length === 0)
+    giveUp(`${without}, and ${manager} has no package of it that mgpu knows: install it by hand`);
   const command = `${manager} install -y ${packages.join(' ')}`;
   if (process.getuid?.() !== 0) giveUp(`${without}. Run: sudo ${command}`);
   console.log(`installing ${packages.join(', ')} with ${manager} (${names} is missing)`);

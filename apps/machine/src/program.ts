@@ -1,9 +1,6 @@
-import { reportError } from '@mgpu/core';
 import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
-import type { CommandContext } from './commands/command.ts';
-import { type ExitCode, exitCodeOf, exitCodes } from './commands/exit-codes.ts';
-import { UsageError } from './errors.ts';
-import { createOutput } from './print/output.ts';
+import { exitCodes } from './commands/exit-codes.ts';
+import type { Invocation, MachineCommand } from './finish.ts';
 import { version } from './version.ts';
 
 interface GlobalOptions {
@@ -67,8 +64,8 @@ program
   .command('status')
   .description('how the machine is')
   .action(async () => {
-    const { status } = await import('./commands/status.ts');
-    await finish(status);
+    const { status, finish } = await import('#ask');
+    await finish(status, invocation());
   });
 
 program
@@ -137,31 +134,16 @@ function positive(text: string): number {
   return value;
 }
 
-/** How a boot that was called off ends, in this process or in a daemon of ours. */
-const endsByWish = new Set(['CORE_START_ABORTED', 'CONTROL_DAEMON_DIED']);
-
-/** Runs a command and ends the process with its exit code. */
-async function finish(
-  command: (context: CommandContext) => Promise<ExitCode>,
-  local: { mock?: number } = {},
-): Promise<void> {
+function invocation({ mock }: { mock?: number } = {}): Invocation {
   const { root, config: file, json = false } = program.opts<GlobalOptions>();
-  const output = createOutput(json);
-  const settings = { config: file, root, mock: local.mock, env: process.env, cwd: process.cwd() };
-  let code: ExitCode;
-  try {
-    code = await command({ output, settings, interrupted: interrupted.signal, impatient: impatient.signal });
-  } catch (error) {
-    if (!isWish(error)) output.error(error);
-    code = exitCodeOf(error);
-  }
-  process.stdout.write('', () => process.exit(code));
+  const settings = { config: file, root, mock, env: process.env, cwd: process.cwd() };
+  return { json, settings, interrupted: interrupted.signal, impatient: impatient.signal };
 }
 
-/** Whoever interrupts a command knows why it ended. */
-function isWish(error: unknown): boolean {
-  const { signal } = interrupted;
-  return signal.aborted && (error === signal.reason || endsByWish.has(reportError(error).code));
+/** Runs a command that is not among those of `#ask`. */
+async function finish(command: MachineCommand, local: { mock?: number } = {}): Promise<void> {
+  const { finish } = await import('./finish.ts');
+  await finish(command, invocation(local));
 }
 
 try {
@@ -171,7 +153,8 @@ try {
   // Help and version are no failure; help that nobody asked for says enough, to people.
   if (exitCode !== 0 && (asksForJson || code !== 'commander.help')) {
     const problem = code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, '');
-    createOutput(asksForJson).error(new UsageError({ problem }));
+    const { refuse } = await import('#ask');
+    refuse(problem, asksForJson);
   }
   process.exitCode = exitCode === 0 ? exitCodes.done : exitCodes.usage;
 }

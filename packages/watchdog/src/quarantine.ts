@@ -68,8 +68,9 @@ export class Quarantine implements Disposable {
     }
     for (const flag of this.#flags()) {
       this.#held.set(flag.gpu, flag);
-      this.#holdAll(flag);
-      if (flag.bootId !== bootId()) void this.#test(flag);
+      void this.#holdAll(flag);
+      if (flag.bootId === bootId()) continue;
+      this.#test(flag).catch((error: unknown) => log.warn(`${flag.gpu} stays out of service`, { error }));
     }
   }
 

@@ -9,6 +9,6 @@ export async function status({ output, settings, interrupted }: CommandContext):
   await using client = new ControlClient({ socketPath });
   const status = await client.status({ signal: interrupted });
   output.data('Status', status);
-  output.line(statusText(status));
+  output.line(() => statusText(status));
   return exitCodes.done;
 }

@@ -7,8 +7,8 @@ import { clipLine, lineWidth } from './text.ts';
 export interface Output {
   /** True when a person watches. */
   readonly live: boolean;
-  /** Text for people; nothing with `--json`. */
-  line(text?: string): void;
+  /** Text for people; nothing with `--json`. One that takes long to lay out is a function. */
+  line(text?: string | (() => string)): void;
   /** A line that the next one replaces; nothing unless a person watches. */
   transient(text: string): void;
   /** Something beside the answer that should not be missed, on standard error. */
@@ -32,7 +32,7 @@ export function createOutput(json: boolean): Output {
   return {
     live,
     line: (text = '') => {
-      if (!json) out.write(`${erase}${text}\n`);
+      if (!json) out.write(`${erase}${typeof text === 'string' ? text : text()}\n`);
     },
     transient: (text) => {
       if (live) out.write(`${erase}${clipLine(text, (out.columns || lineWidth) - 1)}`);

@@ -1,5 +1,5 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { ErrorReport } from '../errors/mgpu-error.ts';
 import { versionedFile } from '../files/versioned.ts';
@@ -65,12 +65,17 @@ export class InstanceStateFile {
       this.#next = undefined;
       try {
         if (state === 'nothing') await rm(this.#path, { force: true });
-        else await versionedFile(this.#path, 1, schema).write({ bootId: bootId() ?? '', ...state });
+        else await this.#save(state);
       } catch (error) {
         // A full disk must not keep an instance from recovering; what it costs is the memory across a crash of ours.
         this.#log.warn(`${this.#instance}: its state could not be kept`, { error });
       }
     }
     this.#work = undefined;
+  }
+
+  async #save(state: InstanceState): Promise<void> {
+    await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
+    await versionedFile(this.#path, 1, schema).write({ bootId: bootId() ?? '', ...state });
   }
 }

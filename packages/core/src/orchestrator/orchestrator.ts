@@ -305,13 +305,14 @@ export class Orchestrator implements AsyncDisposable {
     return this.#trace;
   }
 
-  /** Whatever a failed dependency held back follows it once that has recovered. */
+  /** Whatever a failed dependency held back follows it once that has recovered, even if it recovered just before. */
   #onChange(status: InstanceStatus): void {
     this.#events.emit('instance', status);
-    if (status.state !== 'running' && status.state !== 'completed') return;
+    const { id: changed, state } = status;
+    const isThere = state === 'running' || state === 'completed';
     for (const { id, dependsOn } of this.#plan.instances) {
-      if (!dependsOn.some((each) => each.id === status.id) || !this.#find(id).isHeldBack) continue;
-      if (!dependsOn.every((each) => this.#isThere(each.id, each.when))) continue;
+      if (id !== changed && !(isThere && dependsOn.some((each) => each.id === changed))) continue;
+      if (!this.#find(id).isHeldBack || !dependsOn.every((each) => this.#isThere(each.id, each.when))) continue;
       this.#find(id)
         .start()
         .catch((error: unknown) => this.#log.warn(`${id} could not be started`, { instance: id, error }));

@@ -244,8 +244,10 @@ export class Supervised implements SupervisedInstance {
     this.#options.onChange(this.status);
     if (!this.isWanted) return;
     this.#heedWish();
+    const { state, until } = this.#waiting ?? {};
     // Its end may still be under way: the start waits for that.
-    this.#startInBackground();
+    if (state === undefined || state === 'blocked') this.#startInBackground();
+    else if (until !== undefined) this.#wakeAt(until);
   }
 
   /** It cannot start because of something else. */

@@ -263,6 +263,13 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
     if (desired === 'down') expect(['stopped', 'completed', 'failed', 'unkillable'], id).toContain(state);
     else if (state === 'failed') expect(until, id).toBeUndefined();
     else expect(['running', 'completed', 'unkillable', 'blocked'], id).toContain(state);
+    // Blocked is what waits for something that is not there.
+    const foundations = statuses.filter((each) => daemon.foundationsOf(id).includes(each.id));
+    if (state === 'blocked')
+      expect(
+        foundations.map((each) => each.state).some((each) => each !== 'running' && each !== 'completed'),
+        id,
+      ).toBe(true);
   }
 
   const stop = async () => {

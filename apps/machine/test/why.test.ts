@@ -1,0 +1,40 @@
+import type { MachineStatus } from '@mgpu/control';
+import { expect, test } from 'vitest';
+import { type Box, openBox } from './support.ts';
+
+interface Why {
+  readonly incidents: readonly { cause: { code: string }; actions: readonly { what: string }[] }[];
+}
+
+const ask = async (box: Box, subject: string) => (await box.mgpu(['why', subject, '--json'])).json<Why>().data;
+
+test('tells what went wrong and what was done about it, with a daemon and without', async () => {
+  await using box = await openBox();
+  expect((await box.mgpu(['up', '--mock', '1', '--detach'])).code).toBe(0);
+  expect((await box.mgpu(['why', 'comfyui_gpu0'])).stdout).toMatch(
+    /^nothing is known to have gone wrong with comfyui_gpu0\nnow: comfyui_gpu0 is running, ready for /,
+  );
+  const { data } = (await box.mgpu(['status', '--json'])).json<MachineStatus>();
+  const pid = data.instances.find(({ id }) => id === 'comfyui_gpu0')?.pid ?? 0;
+  expect(pid).toBeGreaterThan(1);
+  process.kill(pid, 'SIGKILL');
+  await expect
+    .poll(async () => (await ask(box, 'comfyui_gpu0')).incidents[0]?.actions.at(-1)?.what)
+    .toMatch(/^ready again after /);
+  const { incidents } = await ask(box, 'gpu:0');
+  expect(incidents).toMatchObject([
+    { cause: { code: 'CORE_PROCESS_EXITED' }, actions: [{ what: 'restarted at once (failure 1 of 5 in 10 min)' }, {}] },
+  ]);
+  const unknown = await box.mgpu(['why', 'comfyui_gpu7']);
+  expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('"comfyui_gpu7"; it has: comfyui_gpu0, ') });
+
+  expect((await box.mgpu(['down', '--force'])).code).toBe(0);
+  expect(await ask(box, 'gpu:0')).toMatchObject({ incidents });
+  const { code, stdout } = await box.mgpu(['why', 'comfyui_gpu0']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/• comfyui_gpu0 was killed, and not by us \(signal SIGKILL\)/);
+  expect(stdout).toMatch(/→ [\d:.]+ ready again after [\d.]+ s\n/);
+  expect(stdout).toMatch(/no daemon is running on this root\n$/);
+  expect(stdout.split('\n').filter((line) => line.length > 80 && !line.includes('/'))).toEqual([]);
+  expect((await box.mgpu(['why', 'nonsense'])).code).toBe(2);
+});
