@@ -285,6 +285,18 @@ tryFaults('a service falls ill', [
     },
   },
   {
+    name: 'a dependency dies, and comes back',
+    services: (port) => ({ ...one()(port, ''), follower: { enabled: true, port: port + 2 } }),
+    inject: (patient) => patient.kill('alpha'),
+    mustHold: {
+      'its dependents are not killed': async (patient) => {
+        await patient.until('alpha', { state: 'running', health: 'ready', attempt: 1 });
+        await patient.untilReady('follower');
+        await expectStarts(patient, 'follower', 1);
+      },
+    },
+  },
+  {
     name: 'spawn errors: no such program',
     short: true,
     services: one({ command: ['/nowhere/program'] }),
