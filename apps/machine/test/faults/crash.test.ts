@@ -52,6 +52,20 @@ const crashed = (
   ...extra,
 });
 
+const neverStarts = (why: string, command: readonly string[], extra: Partial<Scenario> = {}): Scenario => ({
+  name: `F17 spawn errors: ${why}`,
+  services: one({ command }),
+  mustHold: {
+    'permanent: not tried again': async (patient) => {
+      const { reason, attempt, until } = await patient.until('alpha', { state: 'failed' });
+      expect(JSON.stringify(reason)).toContain('CORE_PROCESS_SPAWN');
+      expect({ attempt, until }).toEqual({ attempt: 0, until: undefined });
+    },
+    'its neighbour goes on': neighbourIsWell,
+  },
+  ...extra,
+});
+
 /** What hangs lives and does not answer: it is found by its liveness probe and replaced. */
 const hung = (words: string, hang: (patient: Patient) => Promise<unknown>, extra: Partial<Scenario> = {}): Scenario =>
   crashed(`F8 ${words}`, hang, {
@@ -296,20 +310,9 @@ tryFaults('a service falls ill', [
       },
     },
   },
-  {
-    name: 'spawn errors: no such program',
-    short: true,
-    services: one({ command: ['/nowhere/program'] }),
-    mustHold: {
-      'F17 permanent: not tried again': async (patient) => {
-        const { reason } = await patient.until('alpha', { state: 'failed' });
-        expect(JSON.stringify(reason)).toContain('CORE_PROCESS_SPAWN');
-        expect(await patient.instance('alpha')).toMatchObject({ attempt: 0 });
-        expect((await patient.instance('alpha')).until).toBeUndefined();
-      },
-      'its neighbour goes on': neighbourIsWell,
-    },
-  },
+  neverStarts('no such program', ['/nowhere/program'], { short: true }),
+  neverStarts('not to be executed', ['/etc/passwd']),
+  neverStarts('an argument that is too long', ['true', 'x'.repeat(200_000)]),
   {
     name: 'the file that allows restarts is removed',
     short: true,

@@ -16,35 +16,40 @@ const three = (port: number) => ({
 });
 const all = ['alpha', 'beta', 'engine_gpu0', 'engine_gpu1'];
 
-/** `mgpu up` whose daemon is killed a moment after something appears below `run/`. */
-async function killAtRecord(
-  patient: Patient,
-  { name, afterMs, state }: { name: string; afterMs: number; state?: string },
-) {
-  const folder = join(patient.root, 'run');
-  const seen = Promise.withResolvers<void>();
-  const look = () => {
-    if (recordsOf(patient.root).some((each) => each.instance === name && (state ?? each.state) === each.state))
-      seen.resolve();
-  };
+/** What appears below `run/`, and how long after it the daemon is killed. */
+interface Moment {
+  readonly sign: (root: string) => boolean;
+  readonly afterMs?: number;
+}
+
+const isListening = (root: string) => existsSync(join(root, 'run', 'mgpu.sock'));
+const isOnRecord = (instance: string, state: 'intent' | 'spawned') => (root: string) =>
+  recordsOf(root).some((each) => each.instance === instance && each.state === state);
+
+async function killInBoot(patient: Patient, { sign, afterMs = 0 }: Moment) {
+  const { root } = patient;
   const up = patient.box.start(['up', '--detach']);
-  await expect.poll(() => existsSync(folder), { interval: 2 }).toBe(true);
-  const watcher = watch(folder, look);
-  look();
+  await expect.poll(() => existsSync(join(root, 'run')), { interval: 2 }).toBe(true);
+  const seen = Promise.withResolvers<void>();
+  const check = () => {
+    if (sign(root)) seen.resolve();
+  };
+  const watcher = watch(join(root, 'run'), check);
+  check();
   await seen.promise;
   watcher.close();
   await setTimeout(afterMs);
-  await patient.killDaemon();
+  await patient.killDaemon(recordsOf(root)[0]?.owner.pid);
   await up.ended;
 }
 
 /** The daemon killed in its first boot, then another one: nothing lives twice, and what was spawned goes on. */
-const killedInBoot = (phase: string, at: Parameters<typeof killAtRecord>[1]): Scenario => ({
+const killedInBoot = (phase: string, moment: Moment, extra: Partial<Scenario> = {}): Scenario => ({
   name: `F10 the daemon killed in its boot: ${phase}`,
   services: (port) => ({ ...three(port), beta: { enabled: true, port: port + 1, behaviour: { startMs: 300 } } }),
   async inject(patient) {
     await patient.box.mgpu(['down']);
-    await killAtRecord(patient, at);
+    await killInBoot(patient, moment);
   },
   mustHold: {
     'restart adopts; no duplicate, no orphan': async (patient) => {
@@ -62,7 +67,7 @@ const killedInBoot = (phase: string, at: Parameters<typeof killAtRecord>[1]): Sc
       ).toEqual(pids.toSorted());
     },
   },
-  short: at.state === 'intent' && at.afterMs === 0,
+  ...extra,
 });
 
 /** The daemon killed while it restarts an instance that crashed. */
@@ -160,12 +165,13 @@ tryFaults('the daemon is killed', [
       },
     },
   },
-  killedInBoot('when the first intent is on record', { name: 'alpha', state: 'intent', afterMs: 0 }),
+  killedInBoot('when it has taken the root', { sign: isListening }),
+  killedInBoot('when the first intent is on record', { sign: isOnRecord('alpha', 'intent') }, { short: true }),
   ...[2, 5, 10, 20, 50].map((afterMs) =>
-    killedInBoot(`${afterMs} ms after the first intent`, { name: 'alpha', state: 'intent', afterMs }),
+    killedInBoot(`${afterMs} ms after the first intent`, { sign: isOnRecord('alpha', 'intent'), afterMs }),
   ),
-  killedInBoot('when the first process is on record', { name: 'alpha', state: 'spawned', afterMs: 0 }),
-  killedInBoot('while it waits for a slow one', { name: 'beta', state: 'spawned', afterMs: 100 }),
+  killedInBoot('when the first process is on record', { sign: isOnRecord('alpha', 'spawned') }),
+  killedInBoot('while it waits for a slow one', { sign: isOnRecord('beta', 'spawned'), afterMs: 100 }),
   killedInRestart('while it cleans up', { helper: 'session', helperListens: true }, (patient) =>
     patient.until('alpha', { state: 'cleaning' }),
   ),

@@ -213,10 +213,10 @@ export class Patient implements AsyncDisposable {
     return (await response.json()) as { pid: number; run: string; lines: number };
   }
 
-  async killDaemon(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    const { pid } = (await this.status()).daemon;
-    this.note(`${signal} to the daemon (${pid})`);
-    process.kill(pid, signal);
+  async killDaemon(known?: number): Promise<void> {
+    const pid = known ?? (await this.status()).daemon.pid;
+    this.note(`SIGKILL to the daemon (${pid})`);
+    process.kill(pid, 'SIGKILL');
     await this.untilGone(pid);
   }
 

@@ -37,6 +37,8 @@ export interface Record {
   readonly instance: string;
   readonly run: string;
   readonly state: 'intent' | 'spawned';
+  /** The daemon. */
+  readonly owner: { readonly pid: number };
   readonly pid?: number;
   readonly startTime?: number;
 }
