@@ -207,10 +207,10 @@ export class Patient implements AsyncDisposable {
   }
 
   /** What a subject says of itself. */
-  async ask(id: string): Promise<{ pid: number; run: string; lines: number }> {
+  async ask(id: string): Promise<{ pid: number; author: string; lines: number }> {
     const { endpoint = '' } = await this.instance(id);
     const response = await fetch(endpoint);
-    return (await response.json()) as { pid: number; run: string; lines: number };
+    return (await response.json()) as { pid: number; author: string; lines: number };
   }
 
   async killDaemon(known?: number): Promise<void> {

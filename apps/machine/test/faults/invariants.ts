@@ -69,18 +69,18 @@ export function contradictions(status: InstanceStatus): string[] {
 /** The longest cool-off. */
 const longestDelayMs = 60 * 60_000 * 1.2;
 
-/** The numbered lines of every run, each exactly once and in order; returns how many of each run. */
+/** The numbered lines of every process, each exactly once and in order; returns how many of each. */
 export async function expectLinesWhole(batches: AsyncIterable<readonly LogLine[]>): Promise<Map<string, number>> {
   const last = new Map<string, number>();
   for await (const lines of batches) {
     for (const { text, lost, isPartial } of lines) {
       expect(lost, `bytes lost before "${text}"`).toBeUndefined();
-      const [, n, run = ''] = /^n=(\d+) of (\S+)/.exec(text) ?? [];
+      const [, n, author = ''] = /^n=(\d+) of (\S+)/.exec(text) ?? [];
       if (n === undefined || isPartial) continue;
-      const former = last.get(run) ?? 0;
+      const former = last.get(author) ?? 0;
       // An assertion for each of a million lines would take longer than all the rest.
-      if (Number(n) !== former + 1) expect(Number(n), `the number after ${former} of run ${run}`).toBe(former + 1);
-      last.set(run, Number(n));
+      if (Number(n) !== former + 1) expect(Number(n), `the number after ${former} of ${author}`).toBe(former + 1);
+      last.set(author, Number(n));
     }
   }
   return last;

@@ -93,10 +93,10 @@ tryFaults('work in hand', [
         await expect
           .poll(async () => (await patient.ask('alpha')).lines, { timeout: 120_000, interval: 500 })
           .toBeGreaterThan(floodLines);
-        const { run, lines } = await patient.ask('alpha');
+        const { author, lines } = await patient.ask('alpha');
         const read = await expectLinesWhole(patient.linesOf('alpha'));
-        expect([...read.keys()]).toEqual([run]);
-        expect(read.get(run)).toBeGreaterThanOrEqual(lines);
+        expect([...read.keys()]).toEqual([author]);
+        expect(read.get(author)).toBeGreaterThanOrEqual(lines);
         const archives = (await readdir(join(patient.root, 'alpha', 'logs'))).filter((name) => name.endsWith('.gz'));
         expect(archives.length, 'rotations').toBeGreaterThan(1);
       },

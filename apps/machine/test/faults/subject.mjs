@@ -7,7 +7,8 @@ import { join } from 'node:path';
 
 const [port, text = '{}'] = process.argv.slice(2);
 const behaviour = JSON.parse(text);
-const run = process.env.MGPU_RUN ?? 'none';
+/** Who says a line: helpers have numbers of their own. */
+const author = `${process.env.MGPU_RUN}/${process.pid}`;
 const bornAt = performance.now();
 
 process.on('SIGTERM', () => {
@@ -19,7 +20,7 @@ let rest = Buffer.alloc(0);
 let lines = 0;
 
 function say(padding = 0) {
-  if (rest.length === 0) rest = Buffer.from(`n=${lines + 1} of ${run}${' .'.repeat(padding)}\n`);
+  if (rest.length === 0) rest = Buffer.from(`n=${lines + 1} of ${author}${' .'.repeat(padding)}\n`);
   try {
     rest = rest.subarray(writeSync(1, rest));
   } catch (error) {
@@ -77,7 +78,7 @@ function serve() {
     const isReady = performance.now() - bornAt >= (behaviour.readyAfterMs ?? 0);
     const isIll = behaviour.neverReady || !isReady || (behaviour.flap && isEven);
     if (request.url === '/ready' && isIll) response.writeHead(503);
-    response.end(JSON.stringify({ pid: process.pid, run, lines }));
+    response.end(JSON.stringify({ pid: process.pid, author, lines }));
   });
   server.listen(Number(port), '127.0.0.1', () => {
     fallIll();
