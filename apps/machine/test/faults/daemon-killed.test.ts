@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, watch } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -277,6 +278,23 @@ tryFaults('the daemon is killed', [
         expect((await patient.instance('alpha')).outdated).toBeUndefined();
       },
     },
+  },
+  {
+    name: 'a daemon killed in the middle of a write',
+    services: three,
+    async inject(patient) {
+      await patient.killDaemon();
+      for (const name of ['alpha.json.3031234567', 'alpha.state.json.17', `beta.json.${randomUUID()}`])
+        await writeFile(join(patient.root, 'run', name), '{"v":1,"inst');
+    },
+    mustHold: {
+      'what it had begun to write counts for nothing': async (patient) => {
+        await patient.comesUp();
+        await patient.untilReady(...all);
+        for (const id of all) expect(await patient.startsOf(id)).toBe(1);
+      },
+    },
+    short: true,
   },
   {
     name: 'a process without a record, such as one whose record was lost',

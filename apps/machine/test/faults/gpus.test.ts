@@ -151,16 +151,6 @@ tryFaults('GPUs', [
     },
   ),
   onGpus(
-    'F14 Xid 13 for a process of somebody else',
-    (patient) => kernelSays(patient, 0, '13, pid=1, name=init, Graphics Exception'),
-    {
-      'nobody of ours is ended': async (patient) => {
-        await new Promise((resolve) => setTimeout(resolve, 2_000));
-        await untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha');
-      },
-    },
-  ),
-  onGpus(
     'a GPU vanishes',
     (patient) => setFaults(patient, { onlyFirst: 1 }),
     { 'the GPU is put out of service': quarantined, 'others go on': othersGoOn },
