@@ -66,7 +66,7 @@ async function tryFault(scenario: Scenario): Promise<void> {
       await work();
       await patient.expectInvariants();
     } catch (error) {
-      throw new Error(`"${words}" does not hold: ${(error as Error).message}\n${patient.story()}`, { cause: error });
+      throw new Error(`"${words}" does not hold: ${(error as Error).message}\n${patient.story(40)}`, { cause: error });
     }
   };
   await step('the machine comes up', async () => {
@@ -133,9 +133,9 @@ export class Patient implements AsyncDisposable {
     this.#story.push(`${new Date().toISOString().slice(11, 23)} ${text}`);
   }
 
-  /** What happened, for whoever reads a failure. */
-  story(): string {
-    return this.#story.slice(-40).join('\n');
+  /** What happened: all of it, or the last so many lines. */
+  story(lines = Number.POSITIVE_INFINITY): string {
+    return this.#story.slice(-lines).join('\n');
   }
 
   up(): Promise<Ended> {
