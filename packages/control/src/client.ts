@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import {
   type BootReport,
   type ErrorReport,
@@ -8,9 +10,9 @@ import {
   type JobStatus,
   MgpuError,
   reviveError,
+  systemClock,
 } from '@mgpu/core';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
-import { Agent, type Dispatcher, errors, request } from 'undici';
 import type { Envelope, MachineEvent, MachineStatus } from './contract.ts';
 import { daemonProcess } from './daemon-process.ts';
 import { ConnectionLostError, DaemonNotRunningError, ForbiddenError, NotAnsweringError } from './errors.ts';
@@ -21,6 +23,11 @@ export interface ControlClientOptions {
   /** Milliseconds until an answer has to begin; `up` and `down` may take as long as the machine does. Default 10,000. */
   readonly answerTimeoutMs?: number;
 }
+
+// An `import` of node:http reads all its exports, among them the getter of WebSocket, which loads undici: 40 ms of CPU.
+const http = process.getBuiltinModule('node:http');
+
+type Method = 'GET' | 'POST' | 'DELETE';
 
 interface Signalled {
   readonly signal?: AbortSignal;
@@ -35,12 +42,11 @@ interface Signalled {
 export class ControlClient implements JobQueue, AsyncDisposable {
   readonly #socketPath: string;
   readonly #answerTimeoutMs: number;
-  readonly #agent: Agent;
+  readonly #closed = new AbortController();
 
   constructor({ socketPath, answerTimeoutMs = 10_000 }: ControlClientOptions) {
     this.#socketPath = socketPath;
     this.#answerTimeoutMs = answerTimeoutMs;
-    this.#agent = new Agent({ connect: { socketPath }, bodyTimeout: 0 });
   }
 
   status(options: Signalled = {}): Promise<MachineStatus> {
@@ -89,8 +95,9 @@ export class ControlClient implements JobQueue, AsyncDisposable {
       throw new ConnectionLostError({ socketPath: this.#socketPath, doing: `job ${id} was watched` });
   }
 
+  /** Ends what is under way. */
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    this.#closed.abort(new DOMException('the client was closed', 'AbortError'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -98,7 +105,7 @@ export class ControlClient implements JobQueue, AsyncDisposable {
   }
 
   async #call<D>(
-    method: Dispatcher.HttpMethod,
+    method: Method,
     path: string,
     doing: string,
     body: unknown,
@@ -106,7 +113,7 @@ export class ControlClient implements JobQueue, AsyncDisposable {
   ): Promise<D> {
     try {
       const response = await this.#request(method, path, body, options);
-      return this.#unwrap<D>(await response.body.text(), doing);
+      return this.#unwrap<D>(await text(response), doing);
     } catch (cause) {
       throw this.#failure(cause, doing, options.signal);
     }
@@ -117,11 +124,11 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     try {
       const response = await this.#request('GET', path, undefined, { signal });
       if (response.statusCode !== 200) {
-        this.#unwrap(await response.body.text(), doing);
+        this.#unwrap(await text(response), doing);
         return;
       }
-      using _body = { [Symbol.dispose]: () => response.body.destroy() };
-      const bytes = ReadableStream.from<Uint8Array>(response.body);
+      using _response = { [Symbol.dispose]: () => void response.destroy() };
+      const bytes = ReadableStream.from<Uint8Array>(response);
       const messages = bytes.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
       for await (const { data } of messages) yield JSON.parse(data) as T;
     } catch (cause) {
@@ -130,19 +137,33 @@ export class ControlClient implements JobQueue, AsyncDisposable {
   }
 
   async #request(
-    method: Dispatcher.HttpMethod,
+    method: Method,
     path: string,
     body: unknown,
     { signal, takesLong = false }: { signal?: AbortSignal | undefined; takesLong?: boolean },
-  ) {
+  ): Promise<IncomingMessage> {
     expectSocketPath('control', this.#socketPath);
-    return await request(`http://mgpu${path}`, {
-      method,
-      dispatcher: this.#agent,
-      headersTimeout: takesLong ? 0 : this.#answerTimeoutMs,
-      ...(signal === undefined ? {} : { signal }),
-      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-    });
+    const ends = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal;
+    const answered = new AbortController();
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const sent = http.request(
+      { socketPath: this.#socketPath, method, path, headers: { host: 'mgpu', ...headers }, agent: false, signal: ends },
+      resolve,
+    );
+    sent.on('error', reject);
+    if (!takesLong) {
+      systemClock.sleep(this.#answerTimeoutMs, { signal: answered.signal }).then(
+        () => sent.destroy(new LateAnswer()),
+        () => {}, // answered
+      );
+    }
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+    try {
+      return await promise;
+    } finally {
+      answered.abort();
+    }
   }
 
   #unwrap<D>(text: string, doing: string): D {
@@ -160,13 +181,16 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     if (code === 'ENOENT' || code === 'ECONNREFUSED') return new DaemonNotRunningError({ socketPath });
     if (code === 'EACCES' || code === 'EPERM') return new ForbiddenError({ socketPath, problem: code });
     // EAGAIN: more connections wait to be taken than the system keeps.
-    if (cause instanceof errors.HeadersTimeoutError || code === 'EAGAIN') {
+    if (cause instanceof LateAnswer || code === 'EAGAIN') {
       const pid = daemonProcess(socketPath);
       return new NotAnsweringError({ socketPath, doing, waitedMs: this.#answerTimeoutMs, pid }, { cause });
     }
     return new ConnectionLostError({ socketPath, doing }, { cause });
   }
 }
+
+/** The answer did not begin in time. */
+class LateAnswer extends Error {}
 
 /** Undefined for what no daemon of ours says: the end of one that was cut off, or another server's page. */
 function asEnvelope(text: string): Envelope | undefined {

@@ -36,7 +36,7 @@ describe('a versioned file', () => {
 
   test('of the version before is read by the schema of that', async () => {
     const path = join(temporaryFolder(), 'it.json');
-    const file = versionedFile(path, 3, z.object({ name: z.string() }), fromOld);
+    const file = versionedFile(path, 3, z.object({ name: z.string() }), { former: fromOld });
     writeFileSync(path, '{"v":2,"title":"x"}');
     expect(await file.read()).toEqual({ name: 'x' });
     writeFileSync(path, '{"v":1,"title":"x"}');

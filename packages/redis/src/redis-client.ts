@@ -1,5 +1,5 @@
 import { isOurFault } from '@mgpu/core';
-import { Redis, type RedisOptions } from 'ioredis';
+import type { Redis, RedisOptions } from 'ioredis';
 
 /** The answer of one question, or why there is none. `ours`: the fault is on this side and says nothing of the server. */
 export type RedisAnswer<T> =
@@ -20,7 +20,7 @@ export async function askRedis<T>(
   question: (client: Redis) => Promise<T>,
   signal: AbortSignal,
 ): Promise<RedisAnswer<T>> {
-  const client = clientOf(url);
+  const client = await clientOf(url);
   // ioredis tells the cause by event alone; the promise only says that the connection is closed.
   let cause: Error | undefined;
   client.on('error', (error: Error) => {
@@ -42,7 +42,9 @@ export async function askRedis<T>(
   }
 }
 
-function clientOf(url: URL): Redis {
+async function clientOf(url: URL): Promise<Redis> {
+  // Loaded when needed: whoever only imports the definition does not pay for it.
+  const { Redis } = await import('ioredis');
   const once = {
     lazyConnect: true,
     retryStrategy: () => null,

@@ -2,6 +2,7 @@ import type { Clock, Logger, SupervisedInstance, Supervisor } from '@mgpu/core';
 import type { FaultLadder } from './fault-ladder.ts';
 import type { Feeders } from './feeders.ts';
 import { Histories } from './histories.ts';
+import { wasRunning } from './present-run.ts';
 import { driverUnusable } from './rules/driver-unusable.ts';
 import { ecc } from './rules/ecc.ts';
 import { gpuMissing } from './rules/gpu-missing.ts';
@@ -102,7 +103,12 @@ export class GpuFaults {
       line,
     };
     if (xidFacts(number).pausesQueries) query.pause(queryPauseMs);
-    ladder.happened(xid(this.#xids.add(gpu, sample)));
+    const verdicts = xid(this.#xids.add(gpu, sample));
+    // Whoever has ended over it is being restarted already: the next run is not to blame.
+    const isOver = sample.instance !== undefined && !this.#isStillThere(sample.instance, pid, at);
+    ladder.happened(
+      isOver ? verdicts.map((each) => (each.action === 'restart' ? { ...each, action: 'record' } : each)) : verdicts,
+    );
   }
 
   /** By its process where that can be known, else by who alone is fed on that GPU. */
@@ -113,6 +119,13 @@ export class GpuFaults {
     const feeding = new Set(feeders.of().map(({ id }) => id));
     const engines = this.#instances().filter((each) => each.gpu?.uuid === gpu && !feeding.has(each.id));
     return engines.length === 1 ? engines[0]?.id : undefined;
+  }
+
+  #isStillThere(id: string, pid: number | undefined, at: number): boolean {
+    const { clock } = this.#options;
+    const instance = this.#instances().find((each) => each.id === id);
+    if (!instance || !wasRunning(instance, clock.now() - (clock.elapsed() - at))) return false;
+    return pid === undefined || !seesHostPids() || describeProcess(pid) !== undefined;
   }
 
   #judge(sample: GpuHealthSample): void {

@@ -76,7 +76,12 @@ export class Quarantine implements Disposable {
 
   /** Puts a GPU out of service. With `drain` its jobs may end before the engines stop. */
   async put({ subject: gpu, reason, hint }: Verdict, { drain }: { drain: boolean }): Promise<void> {
-    if (this.#held.has(gpu)) return;
+    const held = this.#held.get(gpu);
+    if (held) {
+      // What is worse than before does not wait for jobs to end.
+      if (!drain) await this.#holdAll(held);
+      return;
+    }
     const { log, now, incidents } = this.#options;
     if (this.#instancesOn(gpu).length === 0) return incidents.note(gpu, 'nothing of ours runs on it');
     const flag: Flag = { gpu, at: now(), bootId: bootId() ?? '', reason, hint };

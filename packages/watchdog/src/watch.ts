@@ -348,7 +348,7 @@ export class Watch {
 
   async #observe(): Promise<void> {
     const observations = this.#feeders.ask();
-    this.#engineFaults.look(observations);
+    this.#engineFaults.look(observations, this.#instances);
     if (this.#intake.isStopped()) this.#intake.apply();
     const engines = new Set(observations.map(({ instance }) => instance));
     for (const instance of this.#instances)

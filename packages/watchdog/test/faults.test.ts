@@ -9,7 +9,7 @@ import { bench, hurriedClock, isReady } from './machine.ts';
 const engine = 'engine_gpu0';
 const neighbour = 'engine_gpu1';
 
-const fault = (code: string, message: string, at = '2026-01-01T00:00:00.000Z') => ({
+const fault = (code: string, message: string, at = new Date().toISOString()) => ({
   work: [],
   fault: { at, job: 'portrait', error: { code, message, retryable: true } },
 });
@@ -32,6 +32,17 @@ describe('what a worker says of its engine', () => {
     expect((await incidents(engine))[0]?.cause).toMatchObject({ code: 'WATCHDOG_FAULT' });
   });
 
+  test('what happened before the engine was started is none of its', async () => {
+    const said = new Map([
+      [engine, fault('COMFYUI_ENGINE_FAULT', 'CUDA error: an illegal memory access was encountered')],
+    ]);
+    const { until, pidOf, incidents } = await bench({ said });
+    const pid = pidOf(engine);
+    said.set(engine, fault('COMFYUI_EXECUTION_FAILED', 'no such node'));
+    await expect.poll(() => incidents(engine)).toMatchObject([{ cause: { code: 'job-fault' } }]);
+    await until(engine, (status) => isReady(status) && status.pid === pid);
+  });
+
   test('too little memory frees that of the engine; at the third time it is restarted', async () => {
     let relieved = 0;
     const { until, pidOf, said, incidents } = await bench({
@@ -39,7 +50,7 @@ describe('what a worker says of its engine', () => {
     });
     const pid = pidOf(engine);
     for (const second of [1, 2, 3]) {
-      said.set(engine, fault('COMFYUI_OUT_OF_MEMORY', 'CUDA out of memory', `2026-01-01T00:00:0${second}.000Z`));
+      said.set(engine, fault('COMFYUI_OUT_OF_MEMORY', 'CUDA out of memory'));
       if (second < 3) await expect.poll(() => relieved).toBe(second);
     }
     await until(engine, (status) => isReady(status) && status.pid !== pid);
@@ -91,6 +102,22 @@ describe('a GPU fault in the kernel log', () => {
     rmSync(flag);
     await until(engine, isReady);
     await until('feeder_gpu0', isReady);
+  });
+
+  test('that its application made restarts that one', async () => {
+    const { says, until, pidOf, statusOf, incidents } = await withKernelLog();
+    const [pid, other] = [pidOf(engine), pidOf(neighbour)];
+    const line = '[12.5] NVRM: Xid (PCI:0000:01:00): 31, Ch 00000008, MMU Fault';
+    await expect
+      .poll(() => {
+        // Its reader needs a moment to begin; of the same line one counts.
+        if (statusOf('feeder_gpu0').health === 'ready' && pidOf(engine) === pid) says(line);
+        return pidOf(engine);
+      })
+      .not.toBe(pid);
+    await until(engine, isReady);
+    expect(pidOf(neighbour)).toBe(other);
+    await expect.poll(() => incidents(engine)).toMatchObject([{ cause: { code: 'WATCHDOG_FAULT' } }]);
   });
 
   test('survives the daemon, and a reboot clears it', async () => {

@@ -12,16 +12,25 @@ export interface VersionedFile<T> {
   create(value: T): Promise<boolean>;
 }
 
+export interface VersionedFileOptions<T> {
+  /** Reads the version before, where there is one, and makes the present document of it. */
+  readonly former?: z.ZodType<T>;
+  /**
+   * What it says means nothing after a reboot of the host: it is not synced, and what a crash of the host has torn reads as
+   * undefined. Default false.
+   */
+  readonly isForBoot?: boolean;
+}
+
 /**
  * A JSON file `{ v, … }`. A missing file reads as undefined; one of a newer version is refused with
- * `CORE_FILE_VERSION`, one that is no such document with `CORE_FILE_INVALID`. Written atomically, mode 0600. `former`
- * reads the version before, where there is one, and makes the present document of it.
+ * `CORE_FILE_VERSION`, one that is no such document with `CORE_FILE_INVALID`. Written atomically, mode 0600.
  */
 export function versionedFile<T extends object>(
   path: string,
   v: number,
   schema: z.ZodType<T>,
-  former?: z.ZodType<T>,
+  { former, isForBoot = false }: VersionedFileOptions<T> = {},
 ): VersionedFile<T> {
   const schemas = new Map([[v, schema], ...(former ? [[v - 1, former] as const] : [])]);
   const textOf = (value: T) => `${JSON.stringify({ v, ...value })}\n`;
@@ -36,6 +45,7 @@ export function versionedFile<T extends object>(
       try {
         document = JSON.parse(text);
       } catch (cause) {
+        if (isForBoot) return undefined;
         throw new FileInvalidError({ path, problem: 'not JSON' }, { cause });
       }
       const version = (document as { v?: unknown } | null)?.v;
@@ -47,8 +57,8 @@ export function versionedFile<T extends object>(
         throw new FileInvalidError({ path, problem: problemsOf(parsed.error, 'document').join('; ') });
       return parsed.data;
     },
-    write: (value) => writeFileAtomically(path, textOf(value)),
-    create: (value) => createFileAtomically(path, textOf(value)),
+    write: (value) => writeFileAtomically(path, textOf(value), 0o600, { isForBoot }),
+    create: (value) => createFileAtomically(path, textOf(value), { isForBoot }),
   };
 }
 

@@ -2,7 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { ErrorReport } from '../errors/mgpu-error.ts';
-import { versionedFile } from '../files/versioned.ts';
+import { type VersionedFile, versionedFile } from '../files/versioned.ts';
 import type { Logger } from '../logs/logger.ts';
 import { bootId } from '../process/process-table.ts';
 import type { Failure } from '../supervision/restart-policy.ts';
@@ -27,6 +27,7 @@ export type InstanceState = Omit<z.infer<typeof schema>, 'bootId'>;
 /** Keeps the state of one instance on disk; of several writes that wait, only the last is done. */
 export class InstanceStateFile {
   readonly #path: string;
+  readonly #document: VersionedFile<z.infer<typeof schema>>;
   readonly #instance: string;
   readonly #log: Logger;
   #next: InstanceState | 'nothing' | undefined;
@@ -34,13 +35,14 @@ export class InstanceStateFile {
 
   constructor(runDir: string, instance: string, log: Logger) {
     this.#path = join(runDir, `${instance}.state.json`);
+    this.#document = versionedFile(this.#path, 1, schema, { isForBoot: true });
     this.#instance = instance;
     this.#log = log;
   }
 
   /** Undefined without one, and for one of another boot. Throws `CORE_FILE_VERSION` or `CORE_FILE_INVALID`. */
   async read(): Promise<InstanceState | undefined> {
-    const state = await versionedFile(this.#path, 1, schema).read();
+    const state = await this.#document.read();
     return state?.bootId === bootId() ? state : undefined;
   }
 
@@ -76,6 +78,6 @@ export class InstanceStateFile {
 
   async #save(state: InstanceState): Promise<void> {
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
-    await versionedFile(this.#path, 1, schema).write({ bootId: bootId() ?? '', ...state });
+    await this.#document.write({ bootId: bootId() ?? '', ...state });
   }
 }

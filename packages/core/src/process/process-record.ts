@@ -50,7 +50,7 @@ export interface ProcessRecordFile extends VersionedFile<ProcessRecord> {
 
 export function processRecordFile(runDir: string, instance: string): ProcessRecordFile {
   const path = join(runDir, `${instance}.json`);
-  return { ...versionedFile(path, 1, recordSchema), remove: () => rm(path, { force: true }) };
+  return { ...versionedFile(path, 1, recordSchema, { isForBoot: true }), remove: () => rm(path, { force: true }) };
 }
 
 /** Changes when the way the process is started changes; paths of our own installation do not count. */

@@ -35,12 +35,12 @@ export function findTree(identity: TreeIdentity, { leaderWasOurs = false } = {})
   const recycled = leader !== undefined && leader.startTime !== startTime;
   const leaderLives = leader !== undefined && !recycled;
   return listProcesses().filter((each) => {
-    if (each.pid === process.pid) return false;
+    // No member is older than the leader, whose start time is known unless it is -1.
+    if (each.pid === process.pid || each.startTime < startTime) return false;
     if (each.pid === pid) return leaderLives;
     const environment = environmentOf(each.pid);
     if (environment.includes(`${runMarker}=${run}`)) return true;
-    if (pid <= 1 || recycled || (each.session !== pid && each.group !== pid) || each.startTime < startTime)
-      return false;
+    if (pid <= 1 || recycled || (each.session !== pid && each.group !== pid)) return false;
     if (leaderLives || leaderWasOurs) return true;
     return environment.length === 0 && exe !== undefined && executableOf(each.pid) === exe;
   });

@@ -34,7 +34,10 @@ export async function stopTree(identity: TreeIdentity, options: StopTreeOptions)
     signalProcess(leader, 'SIGCONT');
     await until(() => !isAlive(leader), graceMs, clock, force);
   }
-  const terminated = force?.aborted ? [] : signalAll(find(), 'SIGTERM');
+  const others = find();
+  // Where it had no children, or has taken them along, this one look is all it costs.
+  if (others.length === 0) return;
+  const terminated = force?.aborted ? [] : signalAll(others, 'SIGTERM');
   if (terminated.length > 0) await until(() => find().length === 0, terminateMs, clock, force);
   const killed = new Set<number>();
   const gone = await until(
