@@ -193,7 +193,6 @@ tryFaults('a service falls ill', [
   },
   {
     name: 'F7 never becomes ready',
-    short: true,
     services: one({ behaviour: { neverReady: true }, startDeadlineMs: 1_000 }),
     mustHold: {
       'never reported ready; the cause is the start deadline': async (patient) => {
@@ -310,7 +309,7 @@ tryFaults('a service falls ill', [
       },
     },
   },
-  neverStarts('no such program', ['/nowhere/program'], { short: true }),
+  neverStarts('no such program', ['/nowhere/program']),
   neverStarts('not to be executed', ['/etc/passwd']),
   neverStarts('an argument that is too long', ['true', 'x'.repeat(200_000)]),
   {

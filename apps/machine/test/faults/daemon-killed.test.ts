@@ -167,7 +167,7 @@ tryFaults('the daemon is killed', [
     },
   },
   killedInBoot('when it has taken the root', { sign: isListening }),
-  killedInBoot('when the first intent is on record', { sign: isOnRecord('alpha', 'intent') }, { short: true }),
+  killedInBoot('when the first intent is on record', { sign: isOnRecord('alpha', 'intent') }),
   ...[2, 5, 10, 20, 50].map((afterMs) =>
     killedInBoot(`${afterMs} ms after the first intent`, { sign: isOnRecord('alpha', 'intent'), afterMs }),
   ),

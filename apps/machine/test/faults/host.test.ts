@@ -59,7 +59,6 @@ let memory = 0;
 tryFaults('the host', [
   {
     name: 'port stolen before the start',
-    short: true,
     services: two,
     before: (patient) => steal(patient, patient.box.port),
     mustHold: {

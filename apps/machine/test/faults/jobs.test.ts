@@ -102,7 +102,7 @@ tryFaults('work in hand', [
       },
     },
   },
-  midJob('worker killed mid-job', (patient) => patient.kill('worker_gpu0'), { short: true }),
+  midJob('worker killed mid-job', (patient) => patient.kill('worker_gpu0')),
   midJob('ComfyUI killed mid-job', (patient) => patient.kill('comfyui_gpu0'), { short: true }),
   midJob('ComfyUI hangs mid-job', (patient) => patient.kill('comfyui_gpu0', 'SIGSTOP'), {
     services: (port) => ({

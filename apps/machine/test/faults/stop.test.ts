@@ -29,7 +29,6 @@ tryFaults('what does not want to end', [
   },
   {
     name: 'SIGTERM is ignored',
-    short: true,
     services: (port) => ({
       alpha: { enabled: true, port, behaviour: { ignoreTerm: true } },
       beta: { enabled: true, port: port + 1 },
