@@ -46,9 +46,14 @@ program
       .default('down'),
   )
   .action(async (options: { mock?: number; detach?: boolean; onTerm: 'down' | 'keep' }) => {
-    const { up } = await import('./commands/up.ts');
-    const { detach = false, onTerm } = options;
-    await finish((context) => up(context, { detach, onTerm }), options);
+    const { onTerm } = options;
+    if (options.detach) {
+      const { detach, finish } = await import('#ask');
+      await finish((context) => detach(context, onTerm), invocation(options));
+    } else {
+      const { up } = await import('./commands/up.ts');
+      await finish((context) => up(context, onTerm), options);
+    }
   });
 
 program

@@ -6,8 +6,11 @@ import { type ErrorReport, type Layout, lastLines } from '@mgpu/core';
 import type { MachineEvent } from './contract.ts';
 import { DaemonDiedError } from './errors.ts';
 
-/** What a daemon tells whoever launched it: its boot, and the error it ends with when it cannot go on. */
-export type DaemonNews = MachineEvent | { readonly event: 'failed'; readonly error: ErrorReport };
+/** What a daemon tells whoever launched it: notices, its boot, and the error it ends with when it cannot go on. */
+export type DaemonNews =
+  | MachineEvent
+  | { readonly event: 'notice'; readonly text: string }
+  | { readonly event: 'failed'; readonly error: ErrorReport };
 
 export interface DaemonLaunch {
   /** Command line of the daemon. */

@@ -12,4 +12,7 @@ export interface CommandContext {
   readonly impatient: AbortSignal;
 }
 
+/** What SIGTERM and Ctrl-C mean to a daemon: stop everything, or leave it running for the next daemon. */
+export type OnTerm = 'down' | 'keep';
+
 export { type ExitCode, exitCodes } from './exit-codes.ts';

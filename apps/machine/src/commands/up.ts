@@ -5,22 +5,18 @@ import { BootView } from '../print/boot-view.ts';
 import { statusText } from '../print/status-view.ts';
 import { StopView } from '../print/stop-view.ts';
 import { loadSettings, type Settings } from '../settings.ts';
-import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
-import { detach } from './detach.ts';
+import { type CommandContext, type ExitCode, exitCodes, type OnTerm } from './command.ts';
 
-export interface UpOptions {
-  readonly detach: boolean;
-  /** What SIGTERM and Ctrl-C mean to the daemon: stop everything, or leave it running for the next daemon. */
-  readonly onTerm: 'down' | 'keep';
-}
-
-/** Boots the machine and stays until it is stopped, or with `detach` returns when the boot has finished. */
-export async function up(context: CommandContext, { detach: inBackground, onTerm }: UpOptions): Promise<ExitCode> {
+/** Boots the machine and stays until it is stopped. */
+export async function up(context: CommandContext, onTerm: OnTerm): Promise<ExitCode> {
   const tell = launcherOf(process);
   try {
     const settings = await loadSettings(context.settings);
-    for (const notice of settings.notices) context.output.notice(notice);
-    return await (inBackground ? detach(context, settings, onTerm) : runDaemon(context, settings, onTerm, tell));
+    for (const text of settings.notices) {
+      context.output.notice(text);
+      await tell?.({ event: 'notice', text });
+    }
+    return await runDaemon(context, settings, onTerm, tell);
   } catch (error) {
     await tell?.({ event: 'failed', error: reportError(error) });
     throw error;
@@ -30,7 +26,7 @@ export async function up(context: CommandContext, { detach: inBackground, onTerm
 async function runDaemon(
   { output, interrupted, impatient }: CommandContext,
   settings: Settings,
-  onTerm: UpOptions['onTerm'],
+  onTerm: OnTerm,
   tell?: (news: DaemonNews) => Promise<void>,
 ): Promise<ExitCode> {
   const { level, maxSizeMiB, maxDays } = settings.config.logging;

@@ -32,11 +32,12 @@ export interface LogKeeper {
 
 /** Milliseconds before something that went wrong is tried again. */
 const retryMs = 10_000;
+const quietRounds = 5;
 const dayMs = 24 * 60 * 60 * 1_000;
 const full = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
- * Keeps the log of an instance, which its processes write by themselves: notes about every second how far it has come,
+ * Keeps the log of an instance, which its processes write by themselves: notes about every second (every five, while nothing comes) how far it has come,
  * archives its head when it is large or a day old, and removes archives that are too many. Readers find every line once,
  * whenever the keeper is killed.
  *
@@ -76,6 +77,9 @@ class Keeper implements LogKeeper {
   #lookedAt = 0;
   #isLoaded = false;
   #isLooking = false;
+  /** Looks in a row at which nothing was new. */
+  #quietLooks = 0;
+  #roundsToSkip = 0;
   /** The day, since the epoch, that the file's beginning is of. */
   #day = 0;
   #by: Plan['by'] | undefined;
@@ -113,8 +117,11 @@ class Keeper implements LogKeeper {
     this.#rounds.add(this);
   }
 
+  /** A log that nobody writes is looked at ever more seldom, down to every `quietRounds`. */
   look(): void {
-    if (this.#isLooking) return;
+    this.#roundsToSkip -= 1;
+    if (this.#isLooking || this.#roundsToSkip > 0) return;
+    this.#roundsToSkip = Math.min(this.#quietLooks, quietRounds);
     this.#isLooking = true;
     void this.#inTurn(() => this.#note()).finally(() => {
       this.#isLooking = false;
@@ -175,6 +182,7 @@ class Keeper implements LogKeeper {
         await appendTimes(this.#file, [...before, noted]);
         this.#noted = noted;
       }
+      this.#quietLooks = end > offset ? 0 : this.#quietLooks + 1;
       this.#lookedAt = now;
       if (this.#isRotationDue(size)) this.#rotateSoon();
     });

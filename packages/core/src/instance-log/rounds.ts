@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 
-/** Milliseconds between two looks at a log: how exact its times are. */
+/** Milliseconds between two looks at a log that is written: how exact its times are. */
 const roundMs = 1_000;
 
 interface Visited {

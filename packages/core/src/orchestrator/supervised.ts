@@ -101,7 +101,8 @@ export class Supervised implements SupervisedInstance {
   get status(): InstanceStatus {
     const status = this.instance.service.status;
     const waiting = status.state === 'stopped' || status.state === 'failed' ? this.#shownWaiting() : undefined;
-    return { ...status, ...waiting, desired: this.#desired, attempt: this.#attempt };
+    const { critical } = this.instance.definition;
+    return { ...status, ...waiting, critical, desired: this.#desired, attempt: this.#attempt };
   }
 
   get isWanted(): boolean {

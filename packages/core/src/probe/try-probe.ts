@@ -4,6 +4,8 @@ import { type Probe, type ProbeContext, type ProbeOutcome, probeFail } from './p
 
 /** Milliseconds a timer may be late before this process counts as stalled. */
 const stallMs = 50;
+/** Nobody looks at it; a signal without a reason makes an error with a stack each time. */
+const over = 'over';
 
 /**
  * One try within `timeoutMs`; a try that takes longer is a failure, one cancelled from outside is unknown. So is one
@@ -40,7 +42,7 @@ export async function tryProbe(
   try {
     return await Promise.race([attempt(probe, { signal: cut.signal, log }), cutOff.promise]);
   } finally {
-    done.abort();
+    done.abort(over);
     signal?.removeEventListener('abort', cancel);
   }
 }

@@ -73,6 +73,8 @@ export interface ServiceStatus {
 
 /** A service's status with what the orchestrator adds. */
 export interface InstanceStatus extends ServiceStatus {
+  /** Whether the machine is of no use without it. */
+  readonly critical: boolean;
   readonly desired: 'up' | 'down';
   /** Restarts since somebody last asked for it. */
   readonly attempt: number;
