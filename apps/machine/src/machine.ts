@@ -20,6 +20,7 @@ import {
   type Logger,
   machineIdOf,
   Orchestrator,
+  removeDrafts,
   reportError,
   StartAbortedError,
   silentLogger,
@@ -273,6 +274,7 @@ export class Machine implements MachineControl, AsyncDisposable {
     this.#halt.abort(new StartAbortedError({ instance: 'machine' }));
     try {
       await this.#orchestrator?.stop({ force });
+      await removeDrafts(this.#settings.layout.run);
     } finally {
       await this.#jobs?.close();
       this.#ended.resolve();

@@ -1,11 +1,9 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineStatus } from '@mgpu/control';
 import type { InstanceStatus, JobStatus } from '@mgpu/core';
 import { expect, test } from 'vitest';
-import { type Box, invertWorkflow, oneSimulatedGpu, openBox, samplerWorkflow } from './support.ts';
+import { type Box, invertWorkflow, oneSimulatedGpu, openBox, samplerWorkflow, startRedis } from './support.ts';
 
 const slowSteps = { MGPU_SIM: JSON.stringify({ stepMs: 100 }) };
 
@@ -15,25 +13,6 @@ const openBoxOnRedis = () =>
 
 async function instance(box: Box, id: string): Promise<InstanceStatus | undefined> {
   return (await box.mgpu(['status', '--json'])).json<MachineStatus>().data.instances.find((each) => each.id === id);
-}
-
-/** A Redis of the test's own on a port, its data kept between lives. */
-async function startRedis(port: number, dir: string) {
-  const child = spawn(
-    'redis-server',
-    ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--appendonly', 'yes', '--save', ''],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
-  for await (const chunk of child.stdout) if (String(chunk).includes('Ready to accept connections')) break;
-  return {
-    async kill() {
-      if (child.signalCode !== null) return;
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    },
-  };
 }
 
 test('Redis that goes away and comes back mid-job loses nothing and does nothing twice', {

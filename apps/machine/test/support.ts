@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -43,7 +44,11 @@ type Services = Record<string, Record<string, unknown>>;
 export const oneSimulatedGpu = { gpu: { mode: 'mock', count: 1 } };
 
 /** Ports of its own, an empty home, nothing of this environment but the path. */
-export async function openBox(services: (port: number) => Services = () => ({}), machine: object = {}): Promise<Box> {
+export async function openBox(
+  services: (port: number, dir: string) => Services = () => ({}),
+  machine: object = {},
+  plugins: readonly string[] = [],
+): Promise<Box> {
   const dir = mkdtempSync(join(tmpdir(), 'mgpu-box-'));
   const root = join(dir, 'root');
   const ports = await leasePorts();
@@ -74,14 +79,14 @@ export async function openBox(services: (port: number) => Services = () => ({}),
       ports[Symbol.dispose]();
     },
   };
-  const own = services(ports.first);
+  const own = services(ports.first, dir);
   const merged = Object.fromEntries(
     [...new Set([...Object.keys(basics), ...Object.keys(own)])].map((kind) => [
       kind,
       { ...basics[kind], ...own[kind] },
     ]),
   );
-  await box.writeConfig({ machine: { root, ...machine }, services: merged });
+  await box.writeConfig({ machine: { root, ...machine }, services: merged, plugins });
   return box;
 }
 
@@ -118,6 +123,26 @@ function run(args: readonly string[], cwd: string, env: Record<string, string>):
         watchers.add(check);
         check();
       }),
+  };
+}
+
+/** A Redis of the test's own on a port, its data kept between lives. */
+export async function startRedis(port: number, dir: string) {
+  const child = spawn(
+    'redis-server',
+    ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--appendonly', 'yes', '--save', ''],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  for await (const chunk of child.stdout) if (String(chunk).includes('Ready to accept connections')) break;
+  return {
+    pid: child.pid ?? 0,
+    async kill() {
+      if (child.signalCode !== null) return;
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
   };
 }
 

@@ -36,7 +36,7 @@ export * as coreErrors from './errors/core-errors.ts';
 export { JobUnknownError, StartAbortedError } from './errors/core-errors.ts';
 export { definedErrors } from './errors/define-error.ts';
 export { reviveError } from './errors/mgpu-error.ts';
-export { writeFileAtomically } from './files/atomic.ts';
+export { removeDrafts, writeFileAtomically } from './files/atomic.ts';
 export { lastLines } from './files/last-lines.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
 export { machineIdOf } from './files/machine-id.ts';

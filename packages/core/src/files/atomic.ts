@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { link, rm, writeFile } from 'node:fs/promises';
+import { link, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 
 /** Writes the whole file or nothing: temporary file beside it, fsync unless `isForBoot`, rename. Mode default 0600. */
@@ -29,4 +30,17 @@ export async function createFileAtomically(
   } finally {
     await rm(draft, { force: true });
   }
+}
+
+/** The temporary file that either of them writes: the name, then a number or a UUID. */
+const draftOfDocument = /\.json\.(?:\d+|[0-9a-f-]{36})$/;
+
+/** Removes what writers of JSON documents left in a folder when they were killed. Only for when none of them lives. */
+export async function removeDrafts(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const drafts = names.filter((name) => draftOfDocument.test(name));
+  await Promise.all(drafts.map((name) => rm(join(folder, name), { force: true })));
 }

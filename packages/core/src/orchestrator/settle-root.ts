@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import type { Layout } from '../files/layout.ts';
@@ -8,7 +8,6 @@ import { environmentOf, listProcesses } from '../process/process-table.ts';
 import { instanceMarker, leaderless, runMarker } from '../process/process-tree.ts';
 import { stopTree } from '../process/stop-tree.ts';
 import { sweepLeftover } from '../process/sweep-leftover.ts';
-import { InstanceStateFile } from './instance-state.ts';
 
 export interface SettleOptions {
   readonly layout: Layout;
@@ -39,11 +38,11 @@ export async function settleRoot({
     if (error.code === 'ENOENT') return [];
     throw error;
   });
-  const recorded = names.flatMap((name) => /^([^.]+)\.json$/.exec(name)?.[1] ?? []);
+  const remembered = new Set(names.flatMap((name) => /^([^.]+)(?:\.state)?\.json$/.exec(name)?.[1] ?? []));
   const runs = new Set<string>();
   const ended = new Set<string>();
   await Promise.all(
-    recorded.map(async (instance) => {
+    [...remembered].map(async (instance) => {
       const file = processRecordFile(layout.run, instance);
       if (planned.has(instance)) {
         const record = await file.read();
@@ -51,9 +50,9 @@ export async function settleRoot({
         return;
       }
       if (await sweepLeftover(file, { instance, clock, log, hurry: signal, graceful })) ended.add(instance);
-      const state = new InstanceStateFile(layout.run, instance, log);
-      state.remove();
-      await state.settled();
+      // What else was kept of it, by whomever, means nothing any more.
+      const rest = names.filter((name) => name.startsWith(`${instance}.`));
+      await Promise.all(rest.map((name) => rm(join(layout.run, name), { force: true })));
     }),
   );
   for (const [run, instance] of straysOf(layout)) {

@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { type Options as ExecaOptions, execa } from 'execa';
 import { ProcessSpawnError } from '../errors/core-errors.ts';
 import { MgpuError } from '../errors/mgpu-error.ts';
@@ -102,7 +102,10 @@ export async function spawnProcess(
   }
 }
 
-function openLog(log: string, failure: (problem: string, code: string, cause: unknown) => Error): 9 {
+function openLog(log: string, failure: (problem: string, code: string, cause?: unknown) => Error): 9 {
+  // To open one that nobody reads would take for ever, and all of us with it.
+  if (statSync(log, { throwIfNoEntry: false })?.isFIFO())
+    throw failure(`its log is a pipe, not a file: ${log}`, 'EINVAL');
   try {
     // Any descriptor works; execa's types know the numbers up to 9.
     return openSync(log, 'a', 0o640) as 9;

@@ -1,0 +1,209 @@
+import { spawn } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type GpuSimulationInput, nvidiaSmiProgram } from '@mgpu/simulator';
+import { expect } from 'vitest';
+import { type Patient, type Scenario, tryFaults } from './harness.ts';
+import { environmentOf, look, processesAround } from './processes.ts';
+
+const file = (patient: Patient, name: string) => join(patient.box.dir, name);
+
+/** From now on nvidia-smi has this fault. */
+const setFaults = (patient: Patient, faults: GpuSimulationInput['faults']) =>
+  writeFile(file(patient, 'gpus.json'), JSON.stringify({ count: 2, faults }));
+
+async function kernelSays(patient: Patient, gpu: number, text: string, times = 1) {
+  const { gpus } = await patient.status();
+  const bus = gpus[gpu]?.pciBusId?.replace(/^0000(?=\w{4}:)/, '').replace(/\.\d$/, '');
+  appendFileSync(
+    file(patient, 'kernel.log'),
+    `[${process.uptime().toFixed(6)}] NVRM: Xid (PCI:${bus}): ${text}\n`.repeat(times),
+  );
+}
+
+/** Files of the incidents about a subject. */
+async function incidentsAbout(patient: Patient, subject: string): Promise<string[]> {
+  const folder = join(patient.root, 'state', 'incidents');
+  const names = await readdir(folder).catch(() => []);
+  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));
+  return texts.filter((text) => JSON.parse(text).subject === subject);
+}
+
+const uuidOf = async (patient: Patient, gpu: number) => (await patient.status()).gpus[gpu]?.uuid ?? '';
+
+/** Helpers of nvidia-smi that live. */
+const helpers = (patient: Patient) =>
+  processesAround(patient.box.dir).filter(({ command }) => command.includes('nvidia-smi'));
+
+let before: Record<string, number | undefined> = {};
+let strangerPid = 0;
+
+const untouched = async (patient: Patient, ...ids: string[]) => {
+  const now = await patient.pids();
+  for (const id of ids) expect(now[id], id).toBe(before[id]);
+};
+
+/** Two GPUs as nvidia-smi tells them, an engine on each, and a kernel log of the scenario's own. */
+const onGpus = (
+  name: string,
+  inject: (patient: Patient) => Promise<unknown>,
+  mustHold: Scenario['mustHold'],
+  extra: Partial<Scenario> = {},
+): Scenario => ({
+  name,
+  machine: { gpu: { mode: 'nvidia', count: 2 } },
+  services: (port, box) => ({
+    engine: { enabled: true, port },
+    alpha: { enabled: true, port: port + 2 },
+    watchdog: { gpu: { queryMs: 500, kernelLog: join(box, 'kernel.log') }, sweepMs: 500 },
+  }),
+  env: (box) => ({ PATH: `${join(box, 'bin')}:${process.env.PATH}`, MGPU_SIM_GPUS: `@${join(box, 'gpus.json')}` }),
+  async before(patient) {
+    await mkdir(file(patient, 'bin'));
+    const program = file(patient, 'bin/nvidia-smi');
+    await writeFile(program, `#!/bin/sh\nexec ${process.execPath} ${nvidiaSmiProgram()} "$@"\n`);
+    await chmod(program, 0o755);
+    await writeFile(file(patient, 'kernel.log'), '');
+    await setFaults(patient, {});
+  },
+  async inject(patient) {
+    before = await patient.pids();
+    await inject(patient);
+  },
+  mustHold,
+  ...extra,
+});
+
+const quarantined = async (patient: Patient) => {
+  const { reason } = await patient.until('engine_gpu1', { state: 'blocked' });
+  expect(reason).toMatchObject({ code: 'WATCHDOG_GPU_QUARANTINED' });
+  expect(await readdir(join(patient.root, 'state', 'quarantine'))).toEqual([`${await uuidOf(patient, 1)}.json`]);
+};
+
+const othersGoOn = async (patient: Patient) => {
+  await untouched(patient, 'engine_gpu0', 'alpha');
+  await patient.untilReady('engine_gpu0', 'alpha');
+};
+
+/** Whatever nvidia-smi says, engines that work go on. */
+const unbelievable = (name: string, faults: GpuSimulationInput['faults'], extra: Partial<Scenario> = {}): Scenario =>
+  onGpus(
+    `F13 nvidia-smi: ${name}`,
+    (patient) => setFaults(patient, faults),
+    {
+      "one helper at most; GPUs' services untouched": async (patient) => {
+        for (let look = 0; look < 20; look++) {
+          expect(helpers(patient).length).toBeLessThan(3); // the shell that becomes node counts for a moment
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        await untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha');
+      },
+    },
+    extra,
+  );
+
+tryFaults('GPUs', [
+  onGpus(
+    'F14 Xid 79: a GPU has fallen off the bus',
+    (patient) => kernelSays(patient, 1, "79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."),
+    {
+      'the GPU is put out of service': quarantined,
+      'quarantine of one GPU never stops services on another': othersGoOn,
+      'one event per fault': async (patient) =>
+        expect(await incidentsAbout(patient, await uuidOf(patient, 1))).toHaveLength(1),
+      'it outlives the daemon': async (patient) => {
+        await patient.killDaemon();
+        await patient.up();
+        await quarantined(patient);
+        await othersGoOn(patient);
+      },
+      'whoever removes its file gives it back': async (patient) => {
+        await rm(join(patient.root, 'state', 'quarantine', `${await uuidOf(patient, 1)}.json`));
+        await patient.untilReady('engine_gpu1');
+      },
+    },
+    { short: true },
+  ),
+  onGpus(
+    'F14 Xid 31 of a process: that instance alone is restarted',
+    async (patient) => kernelSays(patient, 1, `31, pid=${await patient.pidOf('engine_gpu1')}, name=node, Ch 00000008`),
+    {
+      'its engine is restarted': (patient) =>
+        patient.until('engine_gpu1', { state: 'running', health: 'ready', attempt: 1 }),
+      'others go on': othersGoOn,
+    },
+  ),
+  onGpus('F14 an unknown Xid', (patient) => kernelSays(patient, 1, '9999, something new'), {
+    'nothing is stopped': async (patient) => {
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      await untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha');
+    },
+  }),
+  onGpus(
+    'F14 a storm of 10,000 lines',
+    (patient) => kernelSays(patient, 1, "79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.", 10_000),
+    {
+      'the GPU is put out of service': quarantined,
+      'others go on': othersGoOn,
+      'one event per fault': async (patient) =>
+        expect((await incidentsAbout(patient, await uuidOf(patient, 1))).length).toBeLessThan(3),
+    },
+  ),
+  onGpus(
+    'a GPU vanishes',
+    (patient) => setFaults(patient, { onlyFirst: 1 }),
+    { 'the GPU is put out of service': quarantined, 'others go on': othersGoOn },
+    { short: true },
+  ),
+  onGpus('F13 nvidia-smi: "GPU is lost"', (patient) => setFaults(patient, { gpuLost: 1 }), {
+    'the right verdict': quarantined,
+    "other GPUs' services untouched": othersGoOn,
+  }),
+  unbelievable('hang, and SIGTERM ignored', { hang: true, ignoreTerm: true }, { short: true }),
+  unbelievable('garbage', { garbage: true }),
+  unbelievable('half a line', { halfLine: true }),
+  unbelievable('NVML unknown error, exit 255', { nvmlUnknownError: true }),
+  unbelievable('4.9 s slow', { slowMs: 4_900 }),
+  unbelievable('no driver, exit 9', { noDevices: 'driver' }),
+  onGpus(
+    'the kernel kills an instance for want of memory',
+    async (patient) => {
+      const pid = await patient.pidOf('alpha');
+      appendFileSync(file(patient, 'kernel.log'), `[1.5] Out of memory: Killed process ${pid} (node) total-vm:1kB\n`);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await patient.kill('alpha');
+    },
+    {
+      'it is ready again': (patient) => patient.until('alpha', { state: 'running', health: 'ready', attempt: 1 }),
+      'its incident names the cause': async (patient) =>
+        expect
+          .poll(async () => (await incidentsAbout(patient, 'alpha')).join(), { timeout: 30_000 })
+          .toMatch(/memory/i),
+      'others go on': (patient) => untouched(patient, 'engine_gpu0', 'engine_gpu1'),
+    },
+  ),
+  onGpus(
+    'F16 a process of somebody else holds memory of a GPU',
+    async (patient) => {
+      const stranger = spawn('sleep', ['100000'], { detached: true, stdio: 'ignore' });
+      patient.defer(() => stranger.kill('SIGKILL'));
+      strangerPid = stranger.pid ?? 0;
+      const processes = [{ gpu: 0, pid: strangerPid, name: 'sleep', memoryMiB: 20_000 }];
+      await writeFile(file(patient, 'gpus.json'), JSON.stringify({ count: 2, processes }));
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+    },
+    {
+      'foreign pid not killed': () => expect(look(strangerPid)).toBeDefined(),
+      'others go on': othersGoOn,
+    },
+  ),
+  onGpus('each engine sees its GPU alone', async () => {}, {
+    'a GPU has one holder': async (patient) => {
+      const seen = await Promise.all(
+        [0, 1].map(async (gpu) => environmentOf(await patient.pidOf(`engine_gpu${gpu}`), 'CUDA_VISIBLE_DEVICES')),
+      );
+      expect(seen).toEqual([await uuidOf(patient, 0), await uuidOf(patient, 1)]);
+    },
+  }),
+]);

@@ -1,0 +1,223 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { type Patient, type Scenario, tryFaults } from './harness.ts';
+import { residentMiB } from './processes.ts';
+
+const hurried = { defaults: { backoff: { baseMs: 200, factor: 1, jitter: 0 }, attempts: 100 } };
+const two = (port: number) => ({
+  watchdog: hurried,
+  alpha: { enabled: true, port },
+  beta: { enabled: true, port: port + 1 },
+});
+
+/** Somebody else listens on a port. */
+async function steal(patient: Patient, port: number): Promise<() => Promise<void>> {
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  const free = () => new Promise<void>((resolve) => server.close(() => resolve()));
+  patient.defer(free);
+  return free;
+}
+
+const full = 8 * 1024 * 1024;
+
+/** Whether a small file system can be mounted here. */
+const canMount = (() => {
+  const folder = mkdtempSync(join(tmpdir(), 'mgpu-mount-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', folder], { stdio: 'ignore' });
+    execFileSync('umount', [folder], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+})();
+
+function mountSmall(patient: Patient, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${full}`, 'none', folder]);
+  patient.defer(() => execFileSync('umount', ['--lazy', folder]));
+}
+
+const onSmallDisk: Pick<Scenario, 'skip' | 'services'> = {
+  skip: !canMount && 'no file system can be mounted here',
+  services: two,
+};
+
+let memory = 0;
+
+tryFaults('the host', [
+  {
+    name: 'port stolen before the start',
+    services: two,
+    before: (patient) => steal(patient, patient.box.port),
+    mustHold: {
+      'it says who has the port, and kills nobody': async (patient) => {
+        await expect
+          .poll(async () => JSON.stringify((await patient.instance('alpha')).reason))
+          .toContain('CORE_PORT_IN_USE');
+        expect(JSON.stringify((await patient.instance('alpha')).reason)).toContain(String(process.pid));
+      },
+      'others go on': (patient) => patient.untilReady('beta'),
+    },
+  },
+  {
+    name: 'port stolen between two runs',
+    services: two,
+    async inject(patient) {
+      const pid = await patient.kill('alpha', 'SIGSTOP');
+      const stealing = (async () => {
+        for (;;) {
+          try {
+            return await steal(patient, patient.box.port);
+          } catch {
+            await new Promise((resolve) => setImmediate(resolve)); // not free yet
+          }
+        }
+      })();
+      process.kill(pid, 'SIGKILL');
+      const free = await Promise.race([
+        stealing,
+        patient.until('alpha', { state: 'running', health: 'ready', attempt: 1 }),
+      ]);
+      if (typeof free === 'function') {
+        await patient.until('alpha', { state: expect.stringMatching(/backoff|failed/) });
+        await free();
+      }
+    },
+    mustHold: {
+      'it is ready again once the port is free, by itself or when asked for': async (patient) => {
+        if ((await patient.instance('alpha')).state === 'failed') await patient.comesUp();
+        await patient.untilReady('alpha', 'beta');
+      },
+    },
+  },
+  {
+    name: 'log full disk: the file system of an instance has no room',
+    short: true,
+    ...onSmallDisk,
+    before: (patient) => mountSmall(patient, join(patient.root, 'alpha')),
+    async inject(patient) {
+      memory = residentMiB((await patient.status()).daemon.pid);
+      // Twice what there is room for.
+      await patient.tell('alpha', { flood: (2 * full) / 1_000 });
+      await expect
+        .poll(() => execFileSync('df', ['--output=avail', join(patient.root, 'alpha')], { encoding: 'utf8' }))
+        .toMatch(/\n\s*0\n/);
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+    },
+    mustHold: {
+      'disk full never stops a service': async (patient) => {
+        await patient.untilReady('alpha', 'beta');
+        expect(await patient.startsOf('alpha')).toBe(1);
+      },
+      'daemon alive, RSS < +64 MB': async (patient) =>
+        expect(residentMiB((await patient.status()).daemon.pid) - memory).toBeLessThan(64),
+    },
+  },
+  {
+    name: 'run folder on a full disk',
+    ...onSmallDisk,
+    before: (patient) => mountSmall(patient, join(patient.root, 'run')),
+    async inject(patient) {
+      execFileSync('sh', ['-c', `head -c ${2 * full} /dev/zero > ${join(patient.root, 'run', 'filler')} || true`], {
+        stdio: 'ignore',
+      });
+      await patient.kill('alpha');
+    },
+    mustHold: {
+      'the machine goes on, and recovers when there is room': async (patient) => {
+        await patient.untilReady('beta');
+        await rm(join(patient.root, 'run', 'filler'));
+        await expect
+          .poll(() => patient.instance('alpha'), { timeout: 30_000 })
+          .not.toMatchObject({ state: 'running', attempt: 0 });
+        if ((await patient.instance('alpha')).state === 'failed') await patient.comesUp();
+        await patient.untilReady('alpha');
+      },
+      'without a trace on its own file system': async (patient) => {
+        await patient.box.mgpu(['down']);
+        execFileSync('umount', ['--lazy', join(patient.root, 'run')]);
+        execFileSync('mount', ['-t', 'tmpfs', 'none', join(patient.root, 'run')]); // what is deferred takes it away
+        await patient.comesUp();
+      },
+    },
+  },
+  {
+    name: 'log FIFO: the output file of an instance is a pipe that nobody reads',
+    short: true,
+    services: two,
+    before(patient) {
+      mkdirSync(join(patient.root, 'alpha', 'logs'), { recursive: true });
+      execFileSync('mkfifo', [join(patient.root, 'alpha', 'logs', 'output.log')]);
+    },
+    mustHold: {
+      'the daemon does not hang; the instance says what is wrong': async (patient) => {
+        await patient.untilReady('beta');
+        await expect
+          .poll(async () => (await patient.instance('alpha')).reason?.message ?? '', { timeout: 30_000 })
+          .toMatch(/log/);
+      },
+      'it starts when that is put right': async (patient) => {
+        await rm(join(patient.root, 'alpha', 'logs', 'output.log'));
+        await patient.comesUp();
+        await patient.untilReady('alpha');
+      },
+    },
+  },
+  {
+    name: 'F12 log storm: as fast as it can, for 64 MB',
+    services: two,
+    async inject(patient) {
+      memory = residentMiB((await patient.status()).daemon.pid);
+      await patient.tell('alpha', { flood: 64_000 });
+      await expect
+        .poll(async () => (await patient.ask('alpha')).lines, { timeout: 120_000, interval: 200 })
+        .toBeGreaterThan(64_000);
+    },
+    mustHold: {
+      'daemon alive, RSS < +64 MB': async (patient) =>
+        expect(residentMiB((await patient.status()).daemon.pid) - memory).toBeLessThan(64),
+      'its neighbour goes on': (patient) => patient.untilReady('alpha', 'beta'),
+    },
+  },
+  {
+    name: 'F12 a line of 100 MB that is no text',
+    services: two,
+    async inject(patient) {
+      memory = residentMiB((await patient.status()).daemon.pid);
+      await patient.tell('alpha', { noise: 100_000_000 });
+      await expect.poll(async () => (await patient.ask('alpha')).lines, { timeout: 60_000 }).toBeGreaterThan(0);
+    },
+    mustHold: {
+      'daemon alive, RSS < +64 MB': async (patient) =>
+        expect(residentMiB((await patient.status()).daemon.pid) - memory).toBeLessThan(64),
+      'its neighbour goes on': (patient) => patient.untilReady('alpha', 'beta'),
+    },
+  },
+  {
+    name: 'the root vanishes below a living daemon',
+    services: two,
+    async inject(patient) {
+      await rename(patient.root, `${patient.root}.elsewhere`);
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      await rename(`${patient.root}.elsewhere`, patient.root);
+    },
+    mustHold: {
+      'nothing of it stays alone': async (patient) => {
+        await patient.comesUp();
+        await patient.untilReady('alpha', 'beta');
+      },
+    },
+  },
+]);
