@@ -260,6 +260,8 @@ export class Supervised implements SupervisedInstance {
   /** It cannot start because of something else. */
   block(error: unknown): void {
     if (this.#waiting && this.#waiting.state !== 'blocked') return;
+    // What it waits for now is not what it failed over before.
+    this.#undecided = undefined;
     this.#waiting = error === undefined ? undefined : { state: 'blocked', reason: reportError(error) };
     this.#options.onChange(this.status);
   }
