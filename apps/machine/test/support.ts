@@ -130,7 +130,20 @@ function run(args: readonly string[], cwd: string, env: Record<string, string>):
 export async function startRedis(port: number, dir: string) {
   const child = spawn(
     'redis-server',
-    ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--appendonly', 'yes', '--save', ''],
+    [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      dir,
+      '--appendonly',
+      'yes',
+      '--appendfsync',
+      'always',
+      '--save',
+      '',
+    ],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },

@@ -21,6 +21,7 @@ export class Feeders {
 
   /** Of one engine, or of any. */
   of(engine?: string): readonly SupervisedInstance[] {
+    this.ask();
     return this.#supervisor.instances().filter(({ id }) => {
       const engines = this.#engines.get(id);
       return engines !== undefined && (engine === undefined || engines.has(engine));

@@ -114,8 +114,11 @@ export class GpuFaults {
   /** By its process where that can be known, else by who alone is fed on that GPU. */
   #ownerOf(pid: number | undefined, gpu: string): string | undefined {
     const { feeders, ownerOf } = this.#options;
-    const owner = pid === undefined || !seesHostPids() ? undefined : ownerOf(pid);
-    if (owner !== undefined) return owner;
+    if (pid !== undefined && seesHostPids()) {
+      const owner = ownerOf(pid);
+      // A living process of somebody else is not to be answered for by the engine beside it.
+      if (owner !== undefined || describeProcess(pid) !== undefined) return owner;
+    }
     const feeding = new Set(feeders.of().map(({ id }) => id));
     const engines = this.#instances().filter((each) => each.gpu?.uuid === gpu && !feeding.has(each.id));
     return engines.length === 1 ? engines[0]?.id : undefined;

@@ -52,6 +52,9 @@ export class TestRedis implements AsyncDisposable {
       this.dir,
       '--appendonly',
       'yes',
+      // On a busy disk it would answer before it has written, and a killed one would have lost what it had promised.
+      '--appendfsync',
+      'always',
       '--save',
       '',
       ...this.#args,
