@@ -1,7 +1,7 @@
 import { reportError } from '@mgpu/core';
 import type { CommandContext, ExitCode } from './commands/command.ts';
-import { exitCodeOf } from './commands/exit-codes.ts';
 import { UsageError } from './errors.ts';
+import { exitCodeOf } from './exit-code-of.ts';
 import { createOutput } from './print/output.ts';
 
 /** A command line as it was understood, and the signals of whoever sent it. */
