@@ -1,6 +1,5 @@
-import { rm } from 'node:fs/promises';
 import { ControlClient, DaemonNotRunningError } from '@mgpu/control';
-import { type Layout, settleRoot, silentLogger, systemClock } from '@mgpu/core';
+import { endLeftovers } from '../leftovers.ts';
 import { StopView } from '../print/stop-view.ts';
 import { locateMachine } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
@@ -12,22 +11,13 @@ export async function down(context: CommandContext, { force }: { force: boolean 
     return await stopDaemon(context, socketPath, force);
   } catch (error) {
     if (!(error instanceof DaemonNotRunningError)) throw error;
-    const ended = await endLeftovers(context, layout, force);
+    const ended = await endLeftovers({ layout, socketPath }, force ? AbortSignal.abort() : context.interrupted);
     // Nothing was there at all.
     if (ended.length === 0) throw error;
     context.output.line(`no daemon was running; ended what one had left: ${ended.join(', ')}`);
     context.output.data('Down', { stopped: ended });
     return exitCodes.done;
   }
-}
-
-/** What is in `run/` means nothing any more once everything is ended. */
-async function endLeftovers({ interrupted }: CommandContext, layout: Layout, force: boolean) {
-  const signal = force ? AbortSignal.abort() : interrupted;
-  const options = { layout, planned: new Set<string>(), clock: systemClock, log: silentLogger };
-  const ended = await settleRoot({ ...options, signal, graceful: true });
-  if (ended.length > 0) await rm(layout.run, { recursive: true, force: true });
-  return ended;
 }
 
 async function stopDaemon(

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import type { z } from 'zod';
 import { FileInvalidError, FileVersionError } from '../errors/core-errors.ts';
 import { problemsOf } from '../errors/problems-of.ts';
@@ -16,8 +16,8 @@ export interface VersionedFileOptions<T> {
   /** Reads the version before, where there is one, and makes the present document of it. */
   readonly former?: z.ZodType<T>;
   /**
-   * What it says means nothing after a reboot of the host: it is not synced, and what a crash of the host has torn reads as
-   * undefined. Default false.
+   * What it says means nothing after a reboot of the host: it is not synced, and what a crash of the host has torn is removed
+   * and reads as undefined. Default false.
    */
   readonly isForBoot?: boolean;
 }
@@ -45,7 +45,10 @@ export function versionedFile<T extends object>(
       try {
         document = JSON.parse(text);
       } catch (cause) {
-        if (isForBoot) return undefined;
+        if (isForBoot) {
+          await rm(path, { force: true });
+          return undefined;
+        }
         throw new FileInvalidError({ path, problem: 'not JSON' }, { cause });
       }
       const version = (document as { v?: unknown } | null)?.v;

@@ -22,6 +22,8 @@ export interface BootOptions {
   /** What install steps get. Its signal cancels every step. */
   readonly install: InstallContext;
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Instances whose process lives already: they wait for nobody. */
+  readonly orphans?: ReadonlySet<string>;
   /** Called at each critical failure, to cancel the rest. Without it no failure is critical. */
   readonly cancel?: (reason: MgpuError) => void;
 }
@@ -98,8 +100,10 @@ class Boot {
       await abortable(milestone?.reached ?? Promise.resolve(), this.#signal);
     };
     try {
-      await reach(this.#installs.get(definition.kind));
-      for (const { id: dependency, when } of dependsOn) {
+      // What lives already needs nobody to begin.
+      const isOrphan = this.#options.orphans?.has(id) === true;
+      if (!isOrphan) await reach(this.#installs.get(definition.kind));
+      for (const { id: dependency, when } of isOrphan ? [] : dependsOn) {
         try {
           await reach((when === 'started' ? this.#turns : this.#starts).get(dependency));
           const foundation = this.#options.supervised.get(dependency);

@@ -8,6 +8,8 @@ import { type MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Layout } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
+import { processRecordFile } from '../process/process-record.ts';
+import { sweepLeftover } from '../process/sweep-leftover.ts';
 import type { MachineView } from '../service/context.ts';
 import type { InstanceStatus, StartOptions, StopOptions } from '../service/types.ts';
 import type { RestartPolicy } from '../supervision/restart-policy.ts';
@@ -48,6 +50,16 @@ export interface MachineEvents extends SupervisorEvents {
   /** A boot ended, whichever way: of everything, or of what was missing. */
   boot: BootReport;
 }
+
+/** What a daemon that was killed left to this one, by instance. */
+interface Inheritance {
+  /** Whose state it had kept. */
+  readonly restored: ReadonlySet<string>;
+  /** Whose process lives. */
+  readonly orphans: ReadonlySet<string>;
+}
+
+const nothing: Inheritance = { restored: new Set(), orphans: new Set() };
 
 interface BootUnderWay {
   readonly scope: 'everything' | 'missing';
@@ -211,12 +223,14 @@ export class Orchestrator implements AsyncDisposable {
     if (signal?.aborted) abort();
     cancel.signal.throwIfAborted();
     signal?.addEventListener('abort', abort, { once: true });
-    const restored = await this.#takeOver(cancel.signal);
+    const inheritance = await this.#takeOver(cancel.signal);
+    const { restored, orphans } = inheritance;
     const trace = this.#beginTrace();
     const instances = this.#plan.instances.filter(({ id }) => !restored.has(id) || this.#find(id).isWanted);
     // What goes on from before must not fall with one that fails.
-    const isFailureFatal = restored.size === 0;
-    const failures = await this.#bootPlan({ ...this.#plan, instances }, { trace, cancel, isFailureFatal, restored });
+    const isFailureFatal = restored.size === 0 && orphans.size === 0;
+    const failures = await this.#bootPlan({ ...this.#plan, instances }, { trace, cancel, isFailureFatal, inheritance });
+    await this.#endOrphans(orphans, cancel.signal);
     signal?.removeEventListener('abort', abort);
     await this.#stopping?.done.catch(() => {}); // whoever asked for it hears of it
     if (failures.length > 0 || signal?.aborted) {
@@ -261,33 +275,53 @@ export class Orchestrator implements AsyncDisposable {
       trace,
       cancel,
       isFailureFatal,
-      restored,
-    }: { trace: BootTrace; cancel: AbortController; isFailureFatal: boolean; restored?: ReadonlySet<string> },
+      inheritance: { restored, orphans } = nothing,
+    }: { trace: BootTrace; cancel: AbortController; isFailureFatal: boolean; inheritance?: Inheritance },
   ): Promise<readonly BootFailure[]> {
     // A stop while the root was settled has the last word.
     const isCancelled = cancel.signal.aborted;
-    for (const { id } of plan.instances) if (!isCancelled && !restored?.has(id)) this.#find(id).want('up');
+    for (const { id } of plan.instances) if (!isCancelled && !restored.has(id)) this.#find(id).want('up');
     const { layout, env, config } = this.#options;
     return bootMachine({
       plan,
       supervised: this.#supervised,
       trace,
       settings: config.services,
+      orphans,
       ...(isFailureFatal ? { cancel: (reason: MgpuError) => cancel.abort(reason) } : {}),
       install: { layout, env, log: this.#log, clock: this.#clock, machine: this.view, signal: cancel.signal },
     });
   }
 
-  /** Goes on from where a daemon before us was killed: the instances that it had in hand. */
-  async #takeOver(signal: AbortSignal): Promise<ReadonlySet<string>> {
-    if (this.#hasBooted) return new Set();
+  /** Goes on from where a daemon before us was killed. */
+  async #takeOver(signal: AbortSignal): Promise<Inheritance> {
+    if (this.#hasBooted) return nothing;
     const { layout } = this.#options;
     const planned = new Set(this.#supervised.keys());
     const settled = settleRoot({ layout, planned, clock: this.#clock, log: this.#log, signal });
-    const restored = await Promise.all(
-      [...this.#supervised.values()].map(async (each) => ((await each.restore(settled)) ? [each.id] : [])),
+    await settled;
+    const all = [...this.#supervised.values()];
+    const restored = await Promise.all(all.map(async (each) => ((await each.restore(settled)) ? [each.id] : [])));
+    const orphans = await Promise.all(all.map(async (each) => ((await each.hasOrphan()) ? [each.id] : [])));
+    return { restored: new Set(restored.flat()), orphans: new Set(orphans.flat()) };
+  }
+
+  /** What nobody went on with, because it is on hold or not wanted, must not live on out of everybody's sight. */
+  async #endOrphans(orphans: ReadonlySet<string>, hurry: AbortSignal): Promise<void> {
+    const left = [...orphans].filter((id) => {
+      const { state, pid } = this.#find(id).status;
+      return pid === undefined && (state === 'stopped' || state === 'blocked');
+    });
+    const { layout } = this.#options;
+    await Promise.all(
+      left.map(async (instance) => {
+        const file = processRecordFile(layout.run, instance);
+        const options = { instance, clock: this.#clock, log: this.#log, hurry, graceful: true };
+        await sweepLeftover(file, options).catch((error: unknown) => {
+          this.#log.error(`${instance}: what a former daemon left could not be ended`, { instance, error });
+        });
+      }),
     );
-    return new Set(restored.flat());
   }
 
   /** Those that can be replaced without loss run by the settings in force as soon as their work in hand has ended. */
@@ -350,7 +384,19 @@ export class Orchestrator implements AsyncDisposable {
       this.#stopping = undefined;
     };
     stopping.done.then(over, over);
-    return stopping.done.finally(() => this.#settled());
+    return stopping.done.finally(() => this.#endRest(options));
+  }
+
+  /** What no service of ours has in hand: a daemon before us left it, and this one was stopped before it took it over. */
+  async #endRest({ force = false }: StopOptions): Promise<void> {
+    await this.#settled();
+    const { layout, survive = true } = this.#options;
+    if (!survive) return;
+    const signal = force ? AbortSignal.abort() : new AbortController().signal;
+    const options = { layout, planned: new Set<string>(), clock: this.#clock, log: this.#log, signal };
+    await settleRoot({ ...options, graceful: true }).catch((error: unknown) => {
+      this.#log.error('what a former daemon left could not be ended', { error });
+    });
   }
 
   async #settled(): Promise<void> {

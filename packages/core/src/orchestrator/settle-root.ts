@@ -1,10 +1,11 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
+import { UnkillableError } from '../errors/core-errors.ts';
 import type { Layout } from '../files/layout.ts';
 import type { Logger } from '../logs/logger.ts';
 import { processRecordFile } from '../process/process-record.ts';
-import { environmentOf, listProcesses } from '../process/process-table.ts';
+import { environmentOf, isAlive, listProcesses } from '../process/process-table.ts';
 import { instanceMarker, leaderless, runMarker } from '../process/process-tree.ts';
 import { stopTree } from '../process/stop-tree.ts';
 import { sweepLeftover } from '../process/sweep-leftover.ts';
@@ -49,7 +50,14 @@ export async function settleRoot({
         if (record) runs.add(record.run);
         return;
       }
-      if (await sweepLeftover(file, { instance, clock, log, hurry: signal, graceful })) ended.add(instance);
+      try {
+        if (await sweepLeftover(file, { instance, clock, log, hurry: signal, graceful })) ended.add(instance);
+      } catch (error) {
+        if (!(error instanceof UnkillableError)) throw error;
+        // What hangs in the kernel and nobody wants must not keep everything else from running. Its record stays.
+        log.error(error.message, { instance, error });
+        return;
+      }
       // What else was kept of it, by whomever, means nothing any more.
       const rest = names.filter((name) => name.startsWith(`${instance}.`));
       await Promise.all(rest.map((name) => rm(join(layout.run, name), { force: true })));
@@ -57,9 +65,17 @@ export async function settleRoot({
   );
   for (const [run, instance] of straysOf(layout)) {
     if (runs.has(run)) continue;
+    // It may have been begun, or adopted, while we looked.
+    const record = await processRecordFile(layout.run, instance).read();
+    if (record?.run === run && isAlive(record.owner)) continue;
     log.warn(`${instance}: ending a process that no record knows`, { instance, run });
-    await stopTree(leaderless(run), { instance, clock, log, stopSignal: 'SIGTERM', graceMs: 0, force: signal });
-    ended.add(instance);
+    try {
+      await stopTree(leaderless(run), { instance, clock, log, stopSignal: 'SIGTERM', graceMs: 0, force: signal });
+      ended.add(instance);
+    } catch (error) {
+      if (!(error instanceof UnkillableError)) throw error;
+      log.error(error.message, { instance, error }); // as above
+    }
   }
   return [...ended];
 }

@@ -59,6 +59,8 @@ export class Supervised implements SupervisedInstance {
   #failures: readonly Failure[] = [];
   /** The present run, or the last one. */
   #run: RunMemory | undefined;
+  /** When the last start began; monotonic milliseconds. */
+  #startedAt = 0;
   #waiting: Waiting | undefined;
   /** A failure that no policy has decided about yet. */
   #undecided: Failure | undefined;
@@ -93,6 +95,12 @@ export class Supervised implements SupervisedInstance {
   get logFile(): string | undefined {
     const { service } = this.instance;
     return service instanceof ProcessService ? service.logFile : undefined;
+  }
+
+  /** Whether a process of a dead daemon waits for it to go on. */
+  async hasOrphan(): Promise<boolean> {
+    const { service } = this.instance;
+    return service instanceof ProcessService && (await service.hasOrphan());
   }
 
   get supervision(): Supervision {
@@ -144,9 +152,21 @@ export class Supervised implements SupervisedInstance {
     this.#run = run as RunMemory | undefined;
     this.#waiting = waiting as Waiting | undefined;
     this.#heedWish();
-    if (waiting?.until !== undefined && desired === 'up') this.#wakeAt(waiting.until);
+    this.#resumeWaiting();
     this.#options.onChange(this.status);
     return true;
+  }
+
+  /** What is due by now takes its turn in the boot. */
+  #resumeWaiting(): void {
+    const { until } = this.#waiting ?? {};
+    if (until === undefined || !this.isWanted) return;
+    if (until > this.#options.clock.elapsed()) {
+      this.#wakeAt(until);
+      return;
+    }
+    this.#waiting = { state: 'blocked' };
+    this.#attempt += 1;
   }
 
   /** Somebody asks for it: counters begin anew, a pending restart is called off. */
@@ -198,10 +218,6 @@ export class Supervised implements SupervisedInstance {
     }
   }
 
-  async stop(options: StopOptions = {}): Promise<void> {
-    await this.instance.service.stop(options);
-  }
-
   /** Stops it and starts it again if it still is wanted then. */
   async restart(options: StopOptions = {}): Promise<void> {
     this.#expectNoHold();
@@ -248,9 +264,9 @@ export class Supervised implements SupervisedInstance {
 
   release(name: string): void {
     if (!this.#holds.delete(name) || this.#holds.size > 0) return;
+    this.#heedWish();
     this.#options.onChange(this.status);
     if (!this.isWanted) return;
-    this.#heedWish();
     const { state, until } = this.#waiting ?? {};
     // Its end may still be under way: the start waits for that.
     if (state === undefined || state === 'blocked') this.#startInBackground();
@@ -309,9 +325,10 @@ export class Supervised implements SupervisedInstance {
       this.#waiting = undefined;
       this.#undecided = undefined;
     }
-    // One that is adopted has the id of the run that it goes on with, and what is remembered of that.
-    if (run !== undefined && run !== this.#run?.id) {
-      this.#run = { id: run, startedAt: now };
+    if (state === 'starting') this.#startedAt = now;
+    // Only after its start it is known which run it is: one that is adopted goes on with what is remembered of it.
+    else if (run !== undefined && run !== this.#run?.id) {
+      this.#run = { id: run, startedAt: this.#startedAt };
       this.#keep();
     }
     if (state === 'running' && health === 'ready' && this.#run && this.#run.readyAt === undefined) {

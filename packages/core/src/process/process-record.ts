@@ -25,6 +25,8 @@ const recordSchema = z.discriminatedUnion('state', [
     state: z.literal('spawned'),
     ...identity,
     exe: z.string().optional(),
+    /** UUID of the GPU it was started on. */
+    gpu: z.string().optional(),
     specHash: z.string(),
     /** How it is to be stopped, by whoever does not know its settings. */
     stopSignal: z.custom<NodeJS.Signals>((value) => typeof value === 'string'),

@@ -106,7 +106,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
       this.#gpu = undefined;
     });
     const record = processRecordFile(context.layout.run, id);
-    const orphan = context.survive ? await this.#findOrphan(record) : undefined;
+    const orphan = await this.#findOrphan(record);
     if (orphan) await this.#adopt(run, record, orphan);
     else await this.#startNew(run, record);
   }
@@ -151,6 +151,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
       wasReady: false,
       ...(exe ? { exe } : {}),
       specHash: hashSpec(spec),
+      ...(this.#gpu ? { gpu: this.#gpu.uuid } : {}),
       writtenAt: this.#now(),
     };
     await record.write(content);
@@ -159,27 +160,40 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     if (spec.completes) await ended(run.signal);
   }
 
-  /** The process of a daemon that is dead, where it lives. */
+  /** Whether there is a process of a dead daemon that a start would go on with. */
+  async hasOrphan(): Promise<boolean> {
+    return (await this.#findOrphan(processRecordFile(this.context.layout.run, this.id))) !== undefined;
+  }
+
+  /** The process of a daemon that is dead, where it lives. One of another GPU is a leftover like any other. */
   async #findOrphan(file: ProcessRecordFile): Promise<SpawnedRecord | undefined> {
+    if (!this.context.survive) return undefined;
     const record = await file.read();
-    return record?.state === 'spawned' && isOrphaned(record) ? record : undefined;
+    const isOurs = record?.state === 'spawned' && isOrphaned(record) && record.gpu === this.gpu?.uuid;
+    return isOurs ? record : undefined;
   }
 
   async #adopt(run: Run, file: ProcessRecordFile, orphan: SpawnedRecord): Promise<void> {
     const { clock, log } = this.context;
     run.adopt({ id: orphan.run, startedAt: orphan.startedAt, wasReady: orphan.wasReady });
+    // Before the record is ours: when the log cannot be kept, the process stays as it was found.
+    await this.#keepLog(run, { isWritten: true });
     const content: SpawnedRecord = { ...orphan, ...this.#claimOf(run), writtenAt: this.#now() };
     await file.write(content);
     run.defer(() => this.#forget(file));
-    await this.#keepLog(run, { isWritten: true });
     const child = adoptProcess(orphan, { clock, ending: run.signal });
     this.#isAdopted = true;
     run.defer(() => {
       this.#isAdopted = false;
     });
-    this.#hold(run, child, orphan);
+    this.#process = child;
     this.#remember(run, file, content);
-    await this.onPrepare?.(run);
+    try {
+      await this.onPrepare?.(run);
+    } finally {
+      // As with one that we started: it is ended before what was prepared for it is released.
+      this.#hold(run, child, orphan);
+    }
     run.signal.throwIfAborted();
     const spec = this.command();
     this.#isOutdated = hashSpec(spec) !== orphan.specHash;
@@ -203,6 +217,8 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
       ...(limits ? { limits } : {}),
     });
     run.defer(() => keeper.close());
+    // It may have taken a while.
+    run.signal.throwIfAborted();
   }
 
   #remember(run: Run, file: ProcessRecordFile, content: SpawnedRecord): void {

@@ -1,7 +1,8 @@
-import { readFileSync, statSync } from 'node:fs';
-import type { ProcessSpec } from '@mgpu/core';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ProcessSpec, Run } from '@mgpu/core';
 import { expect, test } from 'vitest';
-import { eventually, failureOf, fixture, isAlive, program, readRecord, temporaryFolder } from '../support.ts';
+import { eventually, failureOf, fixture, isAlive, Program, program, readRecord, temporaryFolder } from '../support.ts';
 import { host } from './host.ts';
 
 /** A service whose daemon was killed, and one that takes its place. */
@@ -88,4 +89,36 @@ test('what was still getting ready has to prove that it is', async () => {
   const { service } = program({ spec: fixture('counts.mjs'), probes }, { kind: 'counter', root });
   expect(await failureOf(service.start())).toMatchObject({ code: 'CORE_START_TIMEOUT' });
   expect(isAlive(pid)).toBe(false);
+});
+
+test('it is ended before what was prepared for it is released', async () => {
+  const { context, pid } = await orphan();
+  let wasAlive: boolean | undefined;
+  class Prepared extends Program {
+    protected override async onPrepare(run: Run): Promise<void> {
+      run.defer(() => {
+        wasAlive = isAlive(pid);
+      });
+    }
+  }
+  const service = new Prepared({ spec: fixture('counts.mjs') }, context);
+  await service.start();
+  await service.stop();
+  expect(wasAlive).toBe(false);
+});
+
+test('a record that a crash of the host has torn is none', async () => {
+  const { service, context } = program({ spec: fixture('stays.mjs') });
+  mkdirSync(context.layout.run, { recursive: true });
+  writeFileSync(join(context.layout.run, 'program.json'), '');
+  await service.start();
+  expect(readRecord(context)).toMatchObject({ pid: service.pid });
+});
+
+test('a log that cannot be kept leaves it as it was found', async () => {
+  const { service, context, pid, log, former } = await orphan();
+  writeFileSync(`${log}.journal`, JSON.stringify({ v: 99 }));
+  await failureOf(service.start());
+  expect(isAlive(pid)).toBe(true);
+  expect(readRecord(context)).toMatchObject({ pid, owner: former.owner });
 });
