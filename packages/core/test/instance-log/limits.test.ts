@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { type Logger, silentLogger } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support.ts';
@@ -22,6 +23,8 @@ import {
 } from './support.ts';
 
 const megabyte = 1_000_000;
+const cutId = '6f9619ff-8b86-4d01-b42d-00cf4fc964ff';
+const mark = `mgpu cut ${cutId}\n`;
 const day = 24 * 60 * 60 * 1_000;
 
 /** Lines that no archive makes smaller. */
@@ -96,7 +99,7 @@ describe('a log on a file system that cannot take out the head of a file', () =>
     }
     const lines = await linesOf(at, { from: 0 });
     expect(lines.every(({ lost }) => lost === undefined)).toBe(true);
-    expect(lines.map(({ text }) => text).filter((text) => text.startsWith('run'))).toEqual(['run 1', 'run 2', 'run 3']);
+    expect(lines.map(({ text }) => text).filter((text) => text.startsWith('run '))).toEqual(['run 1', 'run 2', 'run 3']);
   });
 
   test('is left alone while it is written', async () => {
@@ -124,6 +127,32 @@ describe('a log on a file system that cannot take out the head of a file', () =>
     // Two halves of a line and what was written at that moment, for each time.
     expect(numbers.length).toBeGreaterThan(count / 2);
   });
+
+  test.each([
+    ['copied', 'the head is copied', ''],
+    ['copied', 'the head has its mark', mark],
+    ['marked', 'the journal says so, too', mark],
+  ])(
+    'keeps what was written while nobody kept it, though its keeper was killed when (%s) %s',
+    async (stage, _, begin) => {
+      const at = place(memoryFolder());
+      const head = Array.from({ length: 200 }, (_, n) => `before ${n}\n`).join('');
+      const rest = Array.from({ length: 1_000 }, (_, n) => `after ${n}\n`).join('');
+      writeFileSync(`${at.file}.0-${head.length}.gz`, gzipSync(head));
+      const cut = { id: cutId, by: 'truncate', length: head.length, stage, isLossy: true };
+      writeFileSync(`${at.file}.journal`, JSON.stringify({ v: 1, base: 0, cut, gaps: [] }));
+      // What a recovery that was killed, too, had copied.
+      writeFileSync(`${at.file}.${head.length}-${head.length + 6}.gz`, gzipSync('after '));
+      writeFileSync(at.file, `${begin}${head.slice(begin.length)}${rest}`);
+      const keeper = await kept(at, { isWritten: true });
+      appendFileSync(at.file, 'at last\n');
+      await keeper.close();
+      const lines = await linesOf(at, { from: 0 });
+      expect(lines.map(({ text }) => `${text}\n`).join('')).toBe(`${head}${rest}at last\n`);
+      expect(lines.at(-1)).toMatchObject({ end: head.length + rest.length + 8 });
+      expect(statSync(at.file).size).toBe(8);
+    },
+  );
 });
 
 describe.skipIf(!canMount)('a log on a disk that is full', () => {
