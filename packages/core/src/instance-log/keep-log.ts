@@ -9,7 +9,7 @@ import { type Journal, journalOf } from './journal.ts';
 import { type LogLimits, logLimits } from './log-limits.ts';
 import { logEnd, logStart } from './log-source.ts';
 import { appendTimes, forgetTimesBefore, type LogTime, LogTimes } from './log-times.ts';
-import { Rounds } from './rounds.ts';
+import { quietRounds, Rounds } from './rounds.ts';
 
 export interface KeepLogOptions {
   /** What the instance's processes append to. Its folder exists. */
@@ -32,13 +32,12 @@ export interface LogKeeper {
 
 /** Milliseconds before something that went wrong is tried again. */
 const retryMs = 10_000;
-const quietRounds = 5;
 const dayMs = 24 * 60 * 60 * 1_000;
 
 /**
- * Keeps the log of an instance, which its processes write by themselves: notes about every second (every five, while nothing comes) how far it has come,
- * archives its head when it is large or a day old, and removes archives that are too many. Readers find every line once,
- * whenever the keeper is killed.
+ * Keeps the log of an instance, which its processes write by themselves: notes about every second (every five, while
+ * nothing comes) how far it has come, archives its head when it is large or a day old, and removes archives that are too
+ * many. Readers find every line once, whenever the keeper is killed.
  *
  * Where the file system cannot take the head out of a file that is written, that is done only before the run; above the
  * hard cap the file is emptied during it, and what is written at that moment is lost: recorded, and told to readers.

@@ -99,7 +99,11 @@ describe('a log on a file system that cannot take out the head of a file', () =>
     }
     const lines = await linesOf(at, { from: 0 });
     expect(lines.every(({ lost }) => lost === undefined)).toBe(true);
-    expect(lines.map(({ text }) => text).filter((text) => text.startsWith('run '))).toEqual(['run 1', 'run 2', 'run 3']);
+    expect(lines.map(({ text }) => text).filter((text) => text.startsWith('run '))).toEqual([
+      'run 1',
+      'run 2',
+      'run 3',
+    ]);
   });
 
   test('is left alone while it is written', async () => {
