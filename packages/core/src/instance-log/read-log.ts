@@ -118,7 +118,7 @@ export class LogReader {
       const lines = part.kind === 'bytes' ? this.#lines.push(part.bytes) : this.#lines.skipTo(part.end);
       const wanted = lines.filter(({ offset }) => offset < to);
       if (wanted.length > 0) yield await this.#timed(wanted);
-      if (part.kind === 'gap') this.#gap = { end: part.end, bytes: part.end - part.offset };
+      if (part.kind === 'gap') this.#skipped(part);
       if (signal?.aborted || this.#lines.begin >= to) return;
     }
     this.#seen = { offset: this.position, time: this.#clock.now() };
@@ -129,6 +129,11 @@ export class LogReader {
     const { partial } = this.#lines;
     const [line] = partial ? await this.#timed([partial]) : [];
     return line && { ...line, isPartial: true };
+  }
+
+  #skipped({ offset, end }: { offset: number; end: number }): void {
+    // At its end a gap is told again, as an empty one, until there is more to read.
+    if (offset < end || end !== this.#gap.end) this.#gap = { end, bytes: end - offset };
   }
 
   async #timed(lines: readonly SplitLine[]): Promise<LogLine[]> {
