@@ -62,7 +62,7 @@ class Keeper implements LogKeeper {
   readonly #root: string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #limits: LogLimits;
+  readonly #limits: Required<LogLimits>;
   readonly #rounds: Rounds;
   readonly #closed = new AbortController();
   readonly #troubles = new Set<string>();
@@ -92,8 +92,8 @@ class Keeper implements LogKeeper {
     this.#isWritten = isWritten;
     this.#clock = clock;
     this.#log = log;
-    const { maxBytes = logLimits.maxBytes } = limits ?? {};
-    this.#limits = { ...logLimits, hardCap: 4 * maxBytes, ...limits };
+    const given = { ...logLimits, ...limits };
+    this.#limits = { hardCap: 4 * given.maxBytes, ...given };
     this.#rounds = Rounds.of(clock);
   }
 
