@@ -190,6 +190,30 @@ describe.skipIf(!canMount)('a log on a disk that is full', () => {
     expect(told.filter((message) => message === 'a part of its log is lost').length).toBeGreaterThanOrEqual(3);
   });
 
+  test('counts what it gives up when it finishes a cut that was interrupted', async () => {
+    const at = place(smallDisk(4));
+    const { told, log } = recorded();
+    const head = noise(100_000);
+    const text = `${head}${noise(2.5 * megabyte)}`;
+    const cut = { id: cutId, by: 'truncate', length: head.length, stage: 'marked', isLossy: true };
+    writeFileSync(`${at.file}.0-${head.length}.gz`, gzipSync(head));
+    writeFileSync(`${at.file}.journal`, JSON.stringify({ v: 1, base: 0, cut, gaps: [] }));
+    writeFileSync(at.file, `${mark}${text.slice(mark.length)}`);
+    writeFileSync(join(at.root, 'ballast'), Buffer.alloc(megabyte));
+    const keeper = await kept(at, { log, isWritten: true });
+    appendFileSync(at.file, 'at last\n');
+    await keeper.close();
+    expect(told).toEqual(['a part of its log is lost']);
+    const lines = await linesOf(at, { from: 0 });
+    expect(
+      `${lines
+        .slice(0, -1)
+        .map((line) => line.text)
+        .join('\n')}\n`,
+    ).toBe(head);
+    expect(lines.at(-1)).toMatchObject({ text: 'at last', offset: text.length, lost: text.length - head.length });
+  });
+
   test('has no times for a while', async () => {
     const at = place(smallDisk(2));
     const { told, log } = recorded();
