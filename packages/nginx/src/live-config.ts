@@ -2,13 +2,13 @@ import { rename } from 'node:fs/promises';
 import { type Clock, type Endpoint, expectPortsFree, type ListenAddress, type Run } from '@mgpu/core';
 import { ipOf } from './address.ts';
 import { applyConfig } from './apply-config.ts';
+import { readConfigInUse } from './config-in-use.ts';
 import { NotRunningError } from './errors.ts';
-import { portsOf } from './routes.ts';
-import { keepUsers } from './users.ts';
+import { keepUsers, usersFileOf } from './users.ts';
 import { type ConfigSetup, type WrittenConfig, writeConfig } from './write-config.ts';
 
 /** The run whose configuration it is, and how its nginx is told to read it again. */
-export interface LiveRun extends Pick<Run, 'signal'> {
+export interface LiveRun extends Pick<Run, 'signal' | 'isAdopted' | 'setHealth'> {
   readonly clock: Clock;
   readonly logFile: string;
   /** Nothing happens when there is no nginx any more. */
@@ -28,10 +28,16 @@ export class LiveConfig {
     this.#current = current;
   }
 
-  /** Puts the first configuration in place, for an nginx that is not there yet. */
+  /** Puts the first configuration in place, for an nginx that is not there yet; an adopted one keeps what it has. */
   static async begin(setup: ConfigSetup, run: LiveRun, endpoints: readonly Endpoint[]): Promise<LiveConfig> {
+    const { files, users } = setup;
+    const inUse = run.isAdopted ? await readConfigInUse(files.config) : undefined;
+    if (inUse) {
+      const usersFile = users && usersFileOf(users, inUse.generation);
+      return new LiveConfig(setup, run, { ...inUse, usersFile });
+    }
     const first = await writeConfig(setup, endpoints, run.signal);
-    await rename(setup.files.next, setup.files.config);
+    await rename(files.next, files.config);
     return new LiveConfig(setup, run, first);
   }
 
@@ -76,6 +82,7 @@ export class LiveConfig {
       signal.throwIfAborted();
       await applyConfig({ instance, files, run, generation: next.generation });
       this.#current = next;
+      run.setHealth('ready'); // an adopted one may have had to go on with its former configuration
       // The former's workers still take a request or two; those before them were told to end before this one was read.
       if (users) await keepUsers(users, [next.generation, former.generation]);
     } catch (cause) {
@@ -84,8 +91,8 @@ export class LiveConfig {
     }
   }
 
-  #addressesOf({ routes }: WrittenConfig): ListenAddress[] {
-    const { host, port } = this.#setup.config;
-    return [port, ...portsOf(routes)].map((each) => ({ host: ipOf(host), port: each }));
+  #addressesOf({ ports }: WrittenConfig): ListenAddress[] {
+    const host = ipOf(this.#setup.config.host);
+    return ports.map((port) => ({ host, port }));
   }
 }

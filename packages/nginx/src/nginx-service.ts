@@ -6,6 +6,7 @@ import {
   type ProcessSpec,
   prepareSocket,
   type Run,
+  reportError,
   type ServiceContext,
   standaloneContext,
 } from '@mgpu/core';
@@ -15,7 +16,7 @@ import { nginxArguments } from './command-line.ts';
 import { type NginxConfig, nginxSchema } from './config.ts';
 import { NotRunningError } from './errors.ts';
 import { filesOf, type NginxFiles } from './files.ts';
-import { LiveConfig } from './live-config.ts';
+import { LiveConfig, type LiveRun } from './live-config.ts';
 import { locateProgram } from './locate-program.ts';
 import { authProbe, statusProbe } from './status-socket.ts';
 import { asksForPassword, expectProtected, prepareUsersFolder } from './users.ts';
@@ -84,13 +85,16 @@ export class NginxService extends ProcessService<NginxConfig> {
     const group = worker?.user === 'root' ? undefined : worker?.gid;
     const users = asksForPassword(config) ? await prepareUsersFolder(run, instance, files, group) : undefined;
     const setup = { instance, config, program, files, worker, users, env: { ...context.env, ...notInherited } };
-    const { signal } = run;
-    const { clock } = context;
-    const live = await LiveConfig.begin(
-      setup,
-      { signal, clock, logFile, hangUp: () => this.signal('SIGHUP') },
-      this.#endpoints,
-    );
+    const { signal, isAdopted } = run;
+    const liveRun: LiveRun = {
+      signal,
+      isAdopted,
+      setHealth: (health, reason) => run.setHealth(health, reason),
+      clock: context.clock,
+      logFile,
+      hangUp: () => this.signal('SIGHUP'),
+    };
+    const live = await LiveConfig.begin(setup, liveRun, this.#endpoints);
     this.#live = live;
     run.defer(async () => {
       this.#live = undefined;
@@ -98,9 +102,15 @@ export class NginxService extends ProcessService<NginxConfig> {
     });
   }
 
-  /** What the daemon before us had it serve may not be what there is now. */
-  protected override async onAdopted(): Promise<void> {
-    await this.#live?.replace(this.#endpoints, undefined);
+  /** What the daemon before us had it serve may not be what there is now; where it cannot be changed that still serves. */
+  protected override async onAdopted(run: Run): Promise<void> {
+    try {
+      await this.#live?.replace(this.#endpoints, undefined);
+    } catch (error) {
+      run.signal.throwIfAborted();
+      this.context.log.warn(`${this.id}: goes on with its former configuration`, { error: reportError(error) });
+      run.setHealth('degraded', `its former configuration cannot be replaced: ${reportError(error).message}`);
+    }
   }
 
   protected override command(): ProcessSpec {

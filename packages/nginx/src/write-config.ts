@@ -6,14 +6,15 @@ import { checkConfig } from './check-config.ts';
 import type { NginxConfig } from './config.ts';
 import type { NginxFiles } from './files.ts';
 import { render } from './render.ts';
-import { type ProxyRoute, planRoutes } from './routes.ts';
+import { planRoutes, portsOf } from './routes.ts';
 import { readUsers, type UsersFolder, usersFileOf, writeUsers } from './users.ts';
 import type { WorkerUser } from './worker-user.ts';
 
 /** A configuration that nginx accepted, ready in `files.next`. */
 export interface WrittenConfig {
-  readonly routes: readonly ProxyRoute[];
   readonly generation: string;
+  /** What it listens on. */
+  readonly ports: readonly number[];
   /** The users that may come in, as the workers read them. */
   readonly usersFile: string | undefined;
 }
@@ -46,5 +47,5 @@ export async function writeConfig(
   await writeFileAtomically(next, text);
   await checkConfig(instance, program, next, { folder, env, signal });
   if (users && lines) await writeUsers(users, generation, lines);
-  return { routes, generation, usersFile };
+  return { generation, ports: [config.port, ...portsOf(routes)], usersFile };
 }

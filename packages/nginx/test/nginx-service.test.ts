@@ -9,13 +9,14 @@ import {
   loadConfig,
   mockGpus,
   Orchestrator,
+  type ServiceContext,
   type ServiceStatus,
   systemClock,
 } from '@mgpu/core';
 import { leasePorts, record, serviceConformance, temporaryFolder, testContext } from '@mgpu/core/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { NginxService, nginx } from '../src/index.ts';
+import { type NginxOptions, NginxService, nginx } from '../src/index.ts';
 import { ask, startRig, workersOf } from './proxy.ts';
 import { openWebSocket, startUpstream } from './upstream.ts';
 
@@ -202,6 +203,53 @@ describe('a reload', () => {
 
   test('of one that is not running says so', async () => {
     await expect(new NginxService().reload([])).rejects.toMatchObject({ code: 'NGINX_NOT_RUNNING' });
+  });
+});
+
+describe('one whose daemon died', () => {
+  const withGpus = (count: number) =>
+    Array.from({ length: count }, (_, gpu) => ({ ...engine, instance: `comfyui_gpu${gpu}`, gpu }));
+  /** Starts one and leaves it as a daemon does that is killed. */
+  async function abandoned(context: ServiceContext, options: NginxOptions) {
+    const service = new NginxService(options, context);
+    await service.start();
+    const file = join(context.layout.run, 'nginx.json');
+    const former = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify({ ...former, owner: { pid: process.pid, startTime: 0 } }));
+    return service;
+  }
+  const statusOf = async (port: number) => (await fetch(`http://127.0.0.1:${port}/`)).status;
+
+  test('serves the engines there are now', async () => {
+    using context = testContext({ kind: 'nginx' });
+    await using former = await abandoned(context, { ...ports, endpoints: withGpus(1) });
+    await using next = new NginxService({ ...ports, endpoints: withGpus(2) }, context);
+    await next.start();
+    expect(next.status).toMatchObject({ adopted: true, pid: former.pid, health: 'ready' });
+    expect(await statusOf(lease.first + 2)).toBe(502);
+  });
+
+  test('goes on with what it has where that is refused, and says so until a reload succeeds', async () => {
+    using context = testContext({ kind: 'nginx' });
+    await using former = await abandoned(context, { ...ports, endpoints: withGpus(1) });
+    const before = readFileSync(former.configFile, 'utf8');
+    await using next = new NginxService({ ...ports, endpoints: withGpus(2) }, context);
+    {
+      await using _holder = await startUpstream(9, lease.first + 2);
+      await next.start();
+    }
+    expect(next.status).toMatchObject({
+      state: 'running',
+      adopted: true,
+      pid: former.pid,
+      health: 'degraded',
+      reason: { message: expect.stringContaining(`${lease.first + 2}`) },
+    });
+    expect(readFileSync(next.configFile, 'utf8')).toBe(before);
+    expect(await statusOf(lease.first + 1)).toBe(502);
+    await next.reload();
+    expect(next.status).toMatchObject({ health: 'ready', pid: former.pid });
+    expect(await statusOf(lease.first + 2)).toBe(502);
   });
 });
 

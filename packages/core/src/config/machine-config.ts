@@ -47,7 +47,7 @@ const loggingSchema = z.strictObject({
       maxSizeMiB: z
         .number()
         .min(1)
-        .default(50)
+        .default(logLimits.maxBytes / mebibyte)
         .describe('Size above which the beginning of an output is archived, in MiB'),
       keepArchives: z
         .number()

@@ -8,22 +8,27 @@ import { archivePath, archivesOf, isNoLog, timesPath } from './log-files.ts';
 const chunkBytes = 256 * 1024;
 const dayMs = 24 * 60 * 60 * 1_000;
 
+const full = new Set(['ENOSPC', 'EDQUOT']);
+
+/** Whether there was no room for what was to be written. */
+export const isFull = (error: unknown): boolean => full.has((error as NodeJS.ErrnoException).code ?? '');
+
 /**
- * Copies the head of a log into an archive, from its beginning at the logical offset `base`, whole or not at all; returns
- * the logical offset behind what was copied.
+ * Copies up to `length` bytes of a log into an archive, whole or not at all: from `position` in the file on, which is the
+ * logical offset `from`. Returns the logical offset behind what was copied.
  */
-export async function archiveHead(
+export async function archiveBytes(
   file: string,
-  { base, length, signal }: { base: number; length: number; signal: AbortSignal },
+  { from, position = 0, length, signal }: { from: number; position?: number; length: number; signal: AbortSignal },
 ): Promise<number> {
-  const draft = `${file}.${base}.part`;
+  const draft = `${file}.${from}.part`;
   const source = await open(file, 'r');
   try {
     const gzip = createGzip({ level: 1, chunkSize: chunkBytes });
-    const copied = copyInto(gzip, source, length);
+    const copied = copyInto(gzip, source, { position, length });
     await pipeline(gzip, createWriteStream(draft, { mode: 0o640, flush: true }), { signal });
-    const to = base + (await copied);
-    await rename(draft, archivePath(file, base, to));
+    const to = from + (await copied);
+    await rename(draft, archivePath(file, from, to));
     return to;
   } catch (error) {
     await rm(draft, { force: true });
@@ -34,14 +39,18 @@ export async function archiveHead(
 }
 
 /** Through one buffer, so that the daemon stays small; what goes wrong goes the way of the bytes. */
-async function copyInto(gzip: Gzip, source: FileHandle, length: number): Promise<number> {
+async function copyInto(
+  gzip: Gzip,
+  source: FileHandle,
+  { position, length }: { position: number; length: number },
+): Promise<number> {
   const buffer = Buffer.alloc(chunkBytes);
-  let position = 0;
+  let copied = 0;
   try {
-    while (position < length) {
-      const { bytesRead } = await source.read(buffer, 0, Math.min(chunkBytes, length - position), position);
+    while (copied < length) {
+      const { bytesRead } = await source.read(buffer, 0, Math.min(chunkBytes, length - copied), position + copied);
       if (bytesRead === 0) break;
-      position += bytesRead;
+      copied += bytesRead;
       await new Promise<void>((resolve, reject) => {
         gzip.write(buffer.subarray(0, bytesRead), (error) => (error ? reject(error) : resolve()));
       });
@@ -50,7 +59,7 @@ async function copyInto(gzip: Gzip, source: FileHandle, length: number): Promise
   } catch (error) {
     gzip.destroy(error as Error);
   }
-  return position;
+  return copied;
 }
 
 /** Removes the oldest archive of a log; false when it has none. */

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { open, rm, truncate } from 'node:fs/promises';
+import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LogCutError } from '../errors/core-errors.ts';
+import { archiveBytes, isFull } from './archive.ts';
 import { awaitCollapses, collapseRange } from './collapse-range.ts';
 import { type Cut, type Journal, journalOf, liveFrom, markOf } from './journal.ts';
 import { archivesOf, remainsOf } from './log-files.ts';
@@ -26,24 +27,55 @@ export async function cutHead(
   return finishCut(file, journal, now);
 }
 
-/** Finishes what a killed keeper left, and removes what it made for that. `now` in milliseconds since the epoch. */
-export async function recoverCut(file: string, now: number): Promise<Journal> {
+/**
+ * Finishes what a killed keeper left, and removes what it made for that. `now` in milliseconds since the epoch; the signal
+ * ends a copy.
+ */
+export async function recoverCut(
+  file: string,
+  { now, signal }: { now: number; signal: AbortSignal },
+): Promise<Journal> {
   const journal = await journalOf(file).read();
   for (const path of await remainsOf(file)) await rm(path, { force: true });
-  if (journal.cut) return finishCut(file, journal, now);
-  // Copied, but not yet cut.
-  for (const { path, to } of await archivesOf(file)) if (to > journal.base) await rm(path, { force: true });
-  return journal;
+  // Copied, but not yet part of a cut.
+  for (const { path, to } of await archivesOf(file)) if (to > liveFrom(journal)) await rm(path, { force: true });
+  return finishCut(file, await withRest(file, journal, signal), now);
+}
+
+/** Before a file is emptied, what was written behind the head while nobody kept the log is archived, too. */
+async function withRest(file: string, journal: Journal, signal: AbortSignal): Promise<Journal> {
+  const { cut } = journal;
+  if (cut?.by !== 'truncate') return journal;
+  const rest = await restOf(file, journal, cut);
+  if (rest <= 0) return journal;
+  const from = liveFrom(journal);
+  // Twice: what its writer adds meanwhile is copied, too.
+  const to = await archiveBytes(file, { from, position: cut.length, length: 2 * rest, signal }).catch((error) => {
+    if (!isFull(error)) throw error;
+    return from + rest; // lost, as on any full disk
+  });
+  const extended = { ...journal, cut: { ...cut, length: to - journal.base, isLossy: true } };
+  await journalOf(file).write(extended);
+  return extended;
+}
+
+/** Bytes behind the head, as long as that is there. */
+async function restOf(file: string, journal: Journal, cut: Cut): Promise<number> {
+  const handle = await openLog(file);
+  if (!handle) return 0;
+  try {
+    const isThere = cut.stage === 'copied' || (await hasMark(handle, journal));
+    return isThere ? (await handle.stat()).size - cut.length : 0;
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Goes on with a cut from where it was interrupted; throws as `cutHead` does. */
 export async function finishCut(file: string, journal: Journal, now: number): Promise<Journal> {
   let { cut } = journal;
   if (!cut) return journal;
-  const handle = await open(file, 'r+').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+  const handle = await openLog(file);
   if (!handle) return advance(file, journal, cut, now); // removed by somebody: the head is gone, too
   try {
     if (cut.stage === 'copied') {
@@ -68,6 +100,14 @@ export async function finishCut(file: string, journal: Journal, now: number): Pr
     await handle.close();
   }
   return advance(file, journal, cut, now);
+}
+
+/** Undefined when there is none. */
+async function openLog(file: string): Promise<FileHandle | undefined> {
+  return open(file, 'r+').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
 }
 
 async function advance(file: string, { cut: _, ...journal }: Journal, cut: Cut, now: number): Promise<Journal> {

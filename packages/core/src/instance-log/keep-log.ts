@@ -2,14 +2,14 @@ import { stat } from 'node:fs';
 import type { Clock } from '../clock.ts';
 import { MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Logger } from '../logs/logger.ts';
-import { archiveHead, removeOldestArchive, trimArchives, trimMachine } from './archive.ts';
+import { archiveBytes, isFull, removeOldestArchive, trimArchives, trimMachine } from './archive.ts';
 import { canCollapse, cutAlignment } from './collapse-range.ts';
 import { cutHead, recoverCut } from './cut.ts';
 import { type Journal, journalOf } from './journal.ts';
 import { type LogLimits, logLimits } from './log-limits.ts';
 import { logEnd, logStart } from './log-source.ts';
 import { appendTimes, forgetTimesBefore, type LogTime, LogTimes } from './log-times.ts';
-import { Rounds } from './rounds.ts';
+import { quietRounds, Rounds } from './rounds.ts';
 
 export interface KeepLogOptions {
   /** What the instance's processes append to. Its folder exists. */
@@ -32,14 +32,12 @@ export interface LogKeeper {
 
 /** Milliseconds before something that went wrong is tried again. */
 const retryMs = 10_000;
-const quietRounds = 5;
 const dayMs = 24 * 60 * 60 * 1_000;
-const full = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
- * Keeps the log of an instance, which its processes write by themselves: notes about every second (every five, while nothing comes) how far it has come,
- * archives its head when it is large or a day old, and removes archives that are too many. Readers find every line once,
- * whenever the keeper is killed.
+ * Keeps the log of an instance, which its processes write by themselves: notes about every second (every five, while
+ * nothing comes) how far it has come, archives its head when it is large or a day old, and removes archives that are too
+ * many. Readers find every line once, whenever the keeper is killed.
  *
  * Where the file system cannot take the head out of a file that is written, that is done only before the run; above the
  * hard cap the file is emptied during it, and what is written at that moment is lost: recorded, and told to readers.
@@ -64,7 +62,7 @@ class Keeper implements LogKeeper {
   readonly #root: string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #limits: LogLimits;
+  readonly #limits: Required<LogLimits>;
   readonly #rounds: Rounds;
   readonly #closed = new AbortController();
   readonly #troubles = new Set<string>();
@@ -94,8 +92,8 @@ class Keeper implements LogKeeper {
     this.#isWritten = isWritten;
     this.#clock = clock;
     this.#log = log;
-    const { maxBytes = logLimits.maxBytes } = limits ?? {};
-    this.#limits = { ...logLimits, hardCap: 4 * maxBytes, ...limits };
+    const given = { ...logLimits, ...limits };
+    this.#limits = { hardCap: 4 * given.maxBytes, ...given };
     this.#rounds = Rounds.of(clock);
   }
 
@@ -107,7 +105,7 @@ class Keeper implements LogKeeper {
       });
     await this.#try('note the times of its log', () => this.#load());
     await this.#try('rotate its log', async () => {
-      await this.#cut(() => recoverCut(this.#file, this.#clock.now()));
+      await this.#recover();
       // Where it can only be cut in silence, this is the moment.
       const isDue = !this.#isWritten && this.#isRotationDue(await sizeOf(this.#file));
       if (isDue && (await this.#how()) === 'truncate') await this.#rotate();
@@ -147,9 +145,18 @@ class Keeper implements LogKeeper {
     return this.#inTurn(async () => {
       const before = await this.#known();
       this.#journal = undefined;
-      this.#journal = await work(before);
-      return this.#journal;
+      const journal = await work(before);
+      this.#journal = journal;
+      const gap = journal.gaps.at(-1);
+      if (gap && gap.at !== before.gaps.at(-1)?.at) {
+        this.#log.warn('a part of its log is lost', { file: this.#file, from: gap.from, to: gap.to });
+      }
+      return journal;
     });
+  }
+
+  #recover(): Promise<Journal> {
+    return this.#cut(() => recoverCut(this.#file, { now: this.#clock.now(), signal: this.#closed.signal }));
   }
 
   async #known(): Promise<Journal> {
@@ -220,7 +227,7 @@ class Keeper implements LogKeeper {
   async #rotate(): Promise<void> {
     this.#retryAt = this.#clock.elapsed() + retryMs;
     const file = this.#file;
-    let { base } = await this.#cut(() => recoverCut(file, this.#clock.now()));
+    let { base } = await this.#recover();
     for (let plan = await this.#plan(); plan; plan = await this.#plan()) {
       const copied = await this.#archive(plan, base);
       const isLossy = copied === undefined || (plan.by === 'truncate' && this.#isWritten);
@@ -231,8 +238,6 @@ class Keeper implements LogKeeper {
       );
       base = journal.base;
       this.#day = dayOf(this.#clock.now());
-      const gap = journal.gaps.at(-1);
-      if (isLossy && gap) this.#log.warn('a part of its log is lost', { file, from: gap.from, to: gap.to });
       await this.#trim();
     }
     this.#day = dayOf(this.#clock.now());
@@ -263,13 +268,13 @@ class Keeper implements LogKeeper {
     for (;;) {
       try {
         // Before a file is emptied, what its writer adds meanwhile is copied, too.
-        return await archiveHead(this.#file, {
-          base,
+        return await archiveBytes(this.#file, {
+          from: base,
           length: by === 'truncate' ? length + maxBytes : length,
           signal: this.#closed.signal,
         });
       } catch (error) {
-        if (!full.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+        if (!isFull(error)) throw error;
         if (await removeOldestArchive(this.#file)) continue;
         if ((await sizeOf(this.#file)) <= hardCap) throw error;
         return undefined;

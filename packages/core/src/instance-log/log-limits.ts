@@ -10,8 +10,11 @@ export interface LogLimits {
   readonly keepDays: number;
   /** Bytes of all logs of a machine; the oldest archives go first. */
   readonly totalBytes: number;
-  /** Bytes of the file above which its head is given up, where it cannot be archived while somebody writes. Four times `maxBytes`. */
-  readonly hardCap: number;
+  /**
+   * Bytes of the file above which its head is given up, where it cannot be archived while somebody writes. Default: four
+   * times `maxBytes`.
+   */
+  readonly hardCap?: number;
 }
 
 /** One MiB, in bytes. */
@@ -23,5 +26,4 @@ export const logLimits: LogLimits = {
   keepBytes: 250 * mebibyte,
   keepDays: 30,
   totalBytes: 2_000 * mebibyte,
-  hardCap: 4 * 50 * mebibyte,
 };

@@ -4,6 +4,7 @@ import { LineSplitter, type SplitLine } from './line-splitter.ts';
 import { LogChanges } from './log-changes.ts';
 import { logEnd, logParts, logStart } from './log-source.ts';
 import { type LogTime, LogTimes } from './log-times.ts';
+import { quietRounds, roundMs } from './rounds.ts';
 
 /** A line of an instance's output. */
 export interface LogLine {
@@ -16,7 +17,7 @@ export interface LogLine {
    * colours are left in.
    */
   readonly text: string;
-  /** Milliseconds since the epoch by which its first byte was written: at most about a second late. */
+  /** Milliseconds since the epoch by which its first byte was written: at most about a second late, five after a pause. */
   readonly time: number;
   /** Nobody kept the log when it was written: it may be as old as this (milliseconds since the epoch, 0 for unknown). */
   readonly earliest?: number;
@@ -33,9 +34,9 @@ export interface ReadLogOptions {
   readonly from?: number | undefined;
   /** Lines that begin before this logical offset. Default: the present end. */
   readonly to?: number | undefined;
-  /** Lines written at this time or later, milliseconds since the epoch; about a second more. */
+  /** Lines written at this time or later, milliseconds since the epoch; up to five seconds more. */
   readonly since?: number | undefined;
-  /** Lines written up to this time, milliseconds since the epoch; about a second more. */
+  /** Lines written up to this time, milliseconds since the epoch; up to five seconds more. */
   readonly until?: number | undefined;
   /** Of these the last so many. They are looked for at most 64 KiB times their number before the end. */
   readonly last?: number | undefined;
@@ -46,8 +47,8 @@ export interface ReadLogOptions {
   readonly clock?: Clock;
 }
 
-/** Milliseconds between two entries of the index, of a keeper that was there all the time. */
-const keptMs = 3_000;
+/** Milliseconds between two entries of the index, of a keeper that was there all the time: two rounds may be late. */
+const keptMs = (quietRounds + 2) * roundMs;
 
 /**
  * The lines of an instance's output, `<instance>/logs/output.log`: archives and file as one, beside whoever writes, keeps
@@ -117,7 +118,7 @@ export class LogReader {
       const lines = part.kind === 'bytes' ? this.#lines.push(part.bytes) : this.#lines.skipTo(part.end);
       const wanted = lines.filter(({ offset }) => offset < to);
       if (wanted.length > 0) yield await this.#timed(wanted);
-      if (part.kind === 'gap') this.#gap = { end: part.end, bytes: part.end - part.offset };
+      if (part.kind === 'gap') this.#skipped(part);
       if (signal?.aborted || this.#lines.begin >= to) return;
     }
     this.#seen = { offset: this.position, time: this.#clock.now() };
@@ -128,6 +129,11 @@ export class LogReader {
     const { partial } = this.#lines;
     const [line] = partial ? await this.#timed([partial]) : [];
     return line && { ...line, isPartial: true };
+  }
+
+  #skipped({ offset, end }: { offset: number; end: number }): void {
+    // At its end a gap is told again, as an empty one, until there is more to read.
+    if (offset < end || end !== this.#gap.end) this.#gap = { end, bytes: end - offset };
   }
 
   async #timed(lines: readonly SplitLine[]): Promise<LogLine[]> {

@@ -1,7 +1,10 @@
 import type { Clock } from '../clock.ts';
 
 /** Milliseconds between two looks at a log that is written: how exact its times are. */
-const roundMs = 1_000;
+export const roundMs = 1_000;
+
+/** Rounds between two looks at a log that nobody writes, at most. */
+export const quietRounds = 5;
 
 interface Visited {
   look(): void;

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { type Logger, silentLogger } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support.ts';
@@ -22,6 +23,8 @@ import {
 } from './support.ts';
 
 const megabyte = 1_000_000;
+const cutId = '6f9619ff-8b86-4d01-b42d-00cf4fc964ff';
+const mark = `mgpu cut ${cutId}\n`;
 const day = 24 * 60 * 60 * 1_000;
 
 /** Lines that no archive makes smaller. */
@@ -96,7 +99,11 @@ describe('a log on a file system that cannot take out the head of a file', () =>
     }
     const lines = await linesOf(at, { from: 0 });
     expect(lines.every(({ lost }) => lost === undefined)).toBe(true);
-    expect(lines.map(({ text }) => text).filter((text) => text.startsWith('run'))).toEqual(['run 1', 'run 2', 'run 3']);
+    expect(lines.map(({ text }) => text).filter((text) => text.startsWith('run '))).toEqual([
+      'run 1',
+      'run 2',
+      'run 3',
+    ]);
   });
 
   test('is left alone while it is written', async () => {
@@ -124,6 +131,32 @@ describe('a log on a file system that cannot take out the head of a file', () =>
     // Two halves of a line and what was written at that moment, for each time.
     expect(numbers.length).toBeGreaterThan(count / 2);
   });
+
+  test.each([
+    ['copied', 'the head is copied', ''],
+    ['copied', 'the head has its mark', mark],
+    ['marked', 'the journal says so, too', mark],
+  ])(
+    'keeps what was written while nobody kept it, though its keeper was killed when (%s) %s',
+    async (stage, _, begin) => {
+      const at = place(memoryFolder());
+      const head = Array.from({ length: 200 }, (_, n) => `before ${n}\n`).join('');
+      const rest = Array.from({ length: 1_000 }, (_, n) => `after ${n}\n`).join('');
+      writeFileSync(`${at.file}.0-${head.length}.gz`, gzipSync(head));
+      const cut = { id: cutId, by: 'truncate', length: head.length, stage, isLossy: true };
+      writeFileSync(`${at.file}.journal`, JSON.stringify({ v: 1, base: 0, cut, gaps: [] }));
+      // What a recovery that was killed, too, had copied.
+      writeFileSync(`${at.file}.${head.length}-${head.length + 6}.gz`, gzipSync('after '));
+      writeFileSync(at.file, `${begin}${head.slice(begin.length)}${rest}`);
+      const keeper = await kept(at, { isWritten: true });
+      appendFileSync(at.file, 'at last\n');
+      await keeper.close();
+      const lines = await linesOf(at, { from: 0 });
+      expect(lines.map(({ text }) => `${text}\n`).join('')).toBe(`${head}${rest}at last\n`);
+      expect(lines.at(-1)).toMatchObject({ end: head.length + rest.length + 8 });
+      expect(statSync(at.file).size).toBe(8);
+    },
+  );
 });
 
 describe.skipIf(!canMount)('a log on a disk that is full', () => {
@@ -155,6 +188,30 @@ describe.skipIf(!canMount)('a log on a disk that is full', () => {
     const line = (await linesOf(at, { from: 0 }))[0];
     expect(line).toMatchObject({ text: 'at last', lost: line?.offset });
     expect(told.filter((message) => message === 'a part of its log is lost').length).toBeGreaterThanOrEqual(3);
+  });
+
+  test('counts what it gives up when it finishes a cut that was interrupted', async () => {
+    const at = place(smallDisk(4));
+    const { told, log } = recorded();
+    const head = noise(100_000);
+    const text = `${head}${noise(2.5 * megabyte)}`;
+    const cut = { id: cutId, by: 'truncate', length: head.length, stage: 'marked', isLossy: true };
+    writeFileSync(`${at.file}.0-${head.length}.gz`, gzipSync(head));
+    writeFileSync(`${at.file}.journal`, JSON.stringify({ v: 1, base: 0, cut, gaps: [] }));
+    writeFileSync(at.file, `${mark}${text.slice(mark.length)}`);
+    writeFileSync(join(at.root, 'ballast'), Buffer.alloc(megabyte));
+    const keeper = await kept(at, { log, isWritten: true });
+    appendFileSync(at.file, 'at last\n');
+    await keeper.close();
+    expect(told).toEqual(['a part of its log is lost']);
+    const lines = await linesOf(at, { from: 0 });
+    expect(
+      `${lines
+        .slice(0, -1)
+        .map((line) => line.text)
+        .join('\n')}\n`,
+    ).toBe(head);
+    expect(lines.at(-1)).toMatchObject({ text: 'at last', offset: text.length, lost: text.length - head.length });
   });
 
   test('has no times for a while', async () => {

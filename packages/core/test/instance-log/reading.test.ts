@@ -1,6 +1,6 @@
 import { appendFileSync, createWriteStream, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { finished } from 'node:stream/promises';
-import { type LogLine, logEnd, readLog, readLogBatches, systemClock } from '@mgpu/core';
+import { type LogLine, LogReader, logEnd, readLog, readLogBatches, systemClock } from '@mgpu/core';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support.ts';
 import { archivesOf, canCollapse, kept, linesOf, place, textsOf } from './support.ts';
@@ -122,6 +122,24 @@ describe('following a log', () => {
     const signal = AbortSignal.timeout(50);
     expect(await linesOf(at, { follow: true, signal })).toEqual([]);
     expect(await linesOf(at, { follow: true, signal: AbortSignal.abort() })).toEqual([]);
+  });
+
+  test('tells how much is lost, however often it looked before there was more', async () => {
+    const at = place();
+    writeFileSync(at.file, 'one\ntwo\n');
+    await (await kept(at)).close();
+    truncateSync(at.file);
+    await (await kept(at)).close();
+    const reader = new LogReader(at.file, { from: 0 });
+    const read = async () => {
+      const found: LogLine[] = [];
+      for await (const lines of reader.read()) found.push(...lines);
+      return found;
+    };
+    expect(await read()).toEqual([]);
+    expect(await read()).toEqual([]);
+    appendFileSync(at.file, '3\n');
+    expect(await read()).toMatchObject([{ text: '3', offset: 8, lost: 8 }]);
   });
 
   test('goes on when somebody removed the file', async () => {

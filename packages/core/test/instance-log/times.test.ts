@@ -68,6 +68,18 @@ describe('the times of a log', () => {
     ]);
   });
 
+  test('are known after a pause, whenever that ends', async () => {
+    for (let pause = 10; pause < 15; pause += 1) {
+      const at = place();
+      const start = Date.UTC(2026, 0, 1);
+      const keeper = await keeperAt(at, start);
+      for (let now = 1; now <= pause; now += 1) await keeper.look(start + now * second);
+      await keeper.append(start + (pause + 1) * second, 'at last\n');
+      await keeper.close(start + (pause + 2) * second);
+      expect(timesOf(await linesOf(at))).toEqual([['at last', start + (pause + 1) * second, undefined]]);
+    }
+  });
+
   test('are bounds where nobody kept it', async () => {
     const at = place();
     const start = Date.UTC(2026, 0, 1);
