@@ -85,7 +85,7 @@ export class GpuFaults {
     while (!signal.aborted) {
       const sample = await query.sample(signal);
       if (sample) this.#judge(sample);
-      await clock.sleep(queryMs, { signal });
+      await clock.sleep(query.nextIn(queryMs), { signal });
     }
   }
 
