@@ -1,10 +1,10 @@
-import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mockGpus } from '@mgpu/core';
 import { temporaryFolder } from '@mgpu/core/testing';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { bench, hurriedClock, isReady } from './machine.ts';
+import { type BenchOptions, bench, hurriedClock, isReady } from './machine.ts';
 
 const engine = 'engine_gpu0';
 const neighbour = 'engine_gpu1';
@@ -62,10 +62,10 @@ describe('what a worker says of its engine', () => {
 });
 
 describe('a GPU fault in the kernel log', () => {
-  async function withKernelLog(root = folder()) {
+  async function withKernelLog(options: BenchOptions = {}) {
     const kernelLog = join(folder(), 'kmsg');
     writeFileSync(kernelLog, '');
-    const machine = await bench({ gpus: mockGpus(2), root, config: { gpu: { kernelLog } } });
+    const machine = await bench({ gpus: mockGpus(2), root: folder(), config: { gpu: { kernelLog } }, ...options });
     const says = (line: string) => appendFileSync(kernelLog, `${line}\n`);
     return { ...machine, says };
   }
@@ -120,6 +120,55 @@ describe('a GPU fault in the kernel log', () => {
     await expect.poll(() => incidents(engine)).toMatchObject([{ cause: { code: 'WATCHDOG_FAULT' } }]);
   });
 
+  test('that lets its jobs end stops nothing any more when its file is removed meanwhile', async () => {
+    const ending = Promise.withResolvers<void>();
+    const machine = await withKernelLog({ feederEnds: () => ending.promise });
+    const { statusOf, until, pidOf, layout, incidents, says } = machine;
+    const pid = pidOf(engine);
+    const uuid = mockGpus(1)[0]?.uuid ?? '';
+    const flag = join(layout.state, 'quarantine', `${uuid}.json`);
+    await expect
+      .poll(() => {
+        says('[12.5] NVRM: Xid (PCI:0000:01:00): 46, GPU stopped processing');
+        return existsSync(flag);
+      })
+      .toBe(true);
+    expect(statusOf('feeder_gpu0').state).toBe('stopping');
+    rmSync(flag);
+    await expect
+      .poll(async () => (await incidents(uuid)).flatMap(({ actions }) => actions.map(({ what }) => what)))
+      .toContain('back in service');
+    ending.resolve();
+    await until('feeder_gpu0', isReady);
+    expect(statusOf(engine)).toMatchObject({ state: 'running', pid });
+  });
+
+  test('is over for a watchdog that comes to office after its file was removed', async () => {
+    const machine = await withKernelLog();
+    const { orchestrator, layout, until } = machine;
+    await untilHeld(machine);
+    await orchestrator.stopInstance('watchdog');
+    rmSync(join(layout.state, 'quarantine'), { recursive: true });
+    await orchestrator.startInstance('watchdog');
+    await until(engine, isReady);
+    await until('feeder_gpu0', isReady);
+  });
+
+  test('stands while its file cannot be looked for', async () => {
+    const machine = await withKernelLog();
+    const { layout, lines, statusOf, until } = machine;
+    await untilHeld(machine);
+    const flags = join(layout.state, 'quarantine');
+    await expect.poll(() => existsSync(flags) && readdirSync(flags)).toHaveLength(1);
+    renameSync(flags, `${flags}.away`);
+    writeFileSync(flags, 'no folder');
+    const looks = () => lines.filter((line) => line.includes('which GPUs are out of service cannot be read'));
+    await expect.poll(() => looks().length).toBeGreaterThan(1);
+    expect(statusOf(engine)).toMatchObject({ state: 'blocked', reason: { code: 'WATCHDOG_GPU_QUARANTINED' } });
+    rmSync(flags);
+    await until(engine, isReady);
+  });
+
   test('survives the daemon, and a reboot clears it', async () => {
     const first = await withKernelLog();
     const { root } = first.layout;
@@ -137,6 +186,19 @@ describe('a GPU fault in the kernel log', () => {
     await third.until(engine, isReady);
     expect(readdirSync(quarantine)).toEqual([]);
   });
+});
+
+test('a file made by hand puts its GPU out of service, at once', async () => {
+  const { layout, until, pidOf, statusOf } = await bench({ gpus: mockGpus(2), config: { sweepMs: 600_000 } });
+  const other = pidOf(neighbour);
+  const flag = join(layout.state, 'quarantine', `${mockGpus(1)[0]?.uuid}.json`);
+  writeFileSync(flag, '');
+  const { reason } = await until(engine, ({ state }) => state === 'blocked');
+  expect(reason).toMatchObject({ code: 'WATCHDOG_GPU_QUARANTINED' });
+  await until('feeder_gpu0', ({ state }) => state === 'blocked');
+  expect(statusOf(neighbour)).toMatchObject({ state: 'running', pid: other });
+  rmSync(flag);
+  await until(engine, isReady);
 });
 
 describe('a full disk', () => {

@@ -16,6 +16,7 @@ import {
   type Probes,
   ProcessService,
   type ProcessSpec,
+  type Run,
   type ServiceContext,
   type Supervision,
   systemClock,
@@ -61,12 +62,17 @@ class Engine extends ProcessService<EngineOptions> {
 }
 
 /** Tells of the engines of its GPU what the test lays into its mouth. */
-class Feeder extends BaseService<{ readonly said: (id: string) => readonly Observation[] }> {
+class Feeder extends BaseService<{
+  readonly said: (id: string) => readonly Observation[];
+  readonly end: () => Promise<void>;
+}> {
   override observations(): readonly Observation[] {
     return this.status.state === 'running' ? this.config.said(this.id) : [];
   }
 
-  protected override async onStart(): Promise<void> {}
+  protected override async onStart(run: Run): Promise<void> {
+    run.defer(() => this.config.end());
+  }
 }
 
 export interface BenchOptions {
@@ -79,6 +85,8 @@ export interface BenchOptions {
   readonly clock?: Clock;
   /** By id of the engine; what its feeder says of it. */
   readonly said?: Map<string, Omit<Observation, 'instance'>>;
+  /** What a feeder does to end its work. Default: it has none. */
+  readonly feederEnds?: () => Promise<void>;
 }
 
 const quick = { baseMs: 10, capMs: 50 };
@@ -92,6 +100,7 @@ export async function bench({
   root,
   clock = systemClock,
   said = new Map(),
+  feederEnds = async () => {},
 }: BenchOptions = {}) {
   const folder = root ?? temporaryFolder().path;
   const engines = defineService({
@@ -115,7 +124,7 @@ export async function bench({
     schema,
     create: (_, context: ServiceContext) => {
       const instance = context.id.replace('feeder', 'engine');
-      return new Feeder({ said: () => [{ work: [], ...said.get(instance), instance }] }, context);
+      return new Feeder({ said: () => [{ work: [], ...said.get(instance), instance }], end: feederEnds }, context);
     },
   });
   const definitions = [watchdog, engines, feeders];
