@@ -13,6 +13,7 @@ import { type GpuMemorySample, strayMemory } from './rules/stray-memory.ts';
 import { type XidSample, xid } from './rules/xid.ts';
 import { xidFacts } from './rules/xid-table.ts';
 import type { GpuHealthQuery, GpuHealthSample } from './sources/gpu-health/gpu-health-query.ts';
+import type { GpuProblem } from './sources/gpu-health/problem.ts';
 import type { XidEvent } from './sources/kernel-log/kernel-event.ts';
 import { kernelEvents } from './sources/kernel-log/kernel-events.ts';
 import { describeProcess, seesHostPids } from './sources/memory-holders.ts';
@@ -37,6 +38,8 @@ export interface GpuFaultsOptions {
 /** Milliseconds in which a GPU whose management processor hangs is asked nothing. */
 const queryPauseMs = 30_000;
 const maxKills = 64;
+/** Answers that tell nothing of any GPU. */
+const silent: ReadonlySet<GpuProblem['kind']> = new Set(['hung', 'not-asked', 'failed']);
 
 /** Judges what kernel and driver say about the GPUs. */
 export class GpuFaults {
@@ -132,17 +135,21 @@ export class GpuFaults {
   }
 
   #judge(sample: GpuHealthSample): void {
+    const { ladder } = this.#options;
+    ladder.stands('nvidia-smi', nvidiaSmiHang([sample]));
+    // Nothing was learned of the GPUs: they stand as they stood.
+    if (sample.gpus.length === 0 && sample.problem && silent.has(sample.problem.kind)) return;
     const expected = new Map(
       this.#instances().flatMap(({ gpu }) =>
         gpu?.mode === 'nvidia' ? [[gpu.uuid, { uuid: gpu.uuid, bus: pciBus(gpu.pciBusId ?? '') }] as const] : [],
       ),
     );
-    const rules = [ecc, rowRemap, gpuMissing([...expected.values()]), gpuSlowdown, nvidiaSmiHang, driverUnusable];
+    const rules = [ecc, rowRemap, gpuMissing([...expected.values()]), gpuSlowdown, driverUnusable];
     const history = this.#health.add('machine', sample);
     const strays = [...expected.keys()].flatMap((gpu) =>
       strayMemory(this.#memory.add(gpu, this.#memoryOf(gpu, sample))),
     );
-    this.#options.ladder.stands('gpu', [...rules.flatMap((rule) => rule(history)), ...strays]);
+    ladder.stands('gpu', [...rules.flatMap((rule) => rule(history)), ...strays]);
   }
 
   #memoryOf(gpu: string, { at, gpus, apps }: GpuHealthSample): GpuMemorySample {

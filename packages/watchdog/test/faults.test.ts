@@ -1,10 +1,20 @@
-import { appendFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mockGpus } from '@mgpu/core';
 import { temporaryFolder } from '@mgpu/core/testing';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type BenchOptions, bench, hurriedClock, isReady } from './machine.ts';
+import { scriptedSmi } from './support.ts';
 
 const engine = 'engine_gpu0';
 const neighbour = 'engine_gpu1';
@@ -201,6 +211,28 @@ test('a file made by hand puts its GPU out of service, at once', async () => {
   await until(engine, isReady);
 });
 
+test('a driver that cannot be used stops the intake of jobs until nvidia-smi says otherwise', async () => {
+  const programs = folder();
+  const [asked, answer] = [join(programs, 'asked'), join(programs, 'answer')];
+  // The old driver that this stands for knows no other question.
+  scriptedSmi(
+    programs,
+    `echo once >>${asked}; case $1 in --query-gpu*) cat ${answer} && grep -q ^GPU- ${answer};; *) exit 1;; esac`,
+  );
+  writeFileSync(answer, 'Failed to initialize NVML: Driver/library version mismatch\n');
+  const gpus = mockGpus(1).map((each) => ({ ...each, mode: 'nvidia' as const, uuid: 'GPU-aaaa' }));
+  const { until, statusOf } = await bench({ gpus, programs, config: { gpu: { queryMs: 10 } } });
+  const { reason } = await until('feeder_gpu0', ({ state }) => state === 'blocked');
+  expect(reason).toMatchObject({ code: 'WATCHDOG_INTAKE_STOPPED' });
+  writeFileSync(answer, 'Segmentation fault\n');
+  rmSync(asked);
+  const questions = () => existsSync(asked) && readFileSync(asked, 'utf8').split('\n').length;
+  await expect.poll(questions).toBeGreaterThan(8);
+  expect(statusOf('feeder_gpu0')).toMatchObject({ state: 'blocked', reason: { code: 'WATCHDOG_INTAKE_STOPPED' } });
+  writeFileSync(answer, 'GPU-aaaa, 00000000:01:00.0, 24564, 1, 40\n');
+  await until('feeder_gpu0', isReady);
+});
+
 describe('a full disk', () => {
   const floor = { warnGiB: 0, cleanGiB: 0, stopGiB: 1_000_000_000, resumeGiB: 1_000_000_000 };
 
@@ -210,6 +242,20 @@ describe('a full disk', () => {
     expect(reason).toMatchObject({ code: 'WATCHDOG_INTAKE_STOPPED' });
     expect(statusOf(engine).state).toBe('running');
     await expect.poll(async () => (await incidents('machine'))[0]?.actions[0]?.what).toBe('no new jobs are taken');
+  });
+
+  test('is full until it can be looked at again', async () => {
+    const root = folder();
+    const { until, statusOf, lines } = await bench({ root, config: { disk: floor } });
+    await until('feeder_gpu0', ({ state }) => state === 'blocked');
+    renameSync(root, `${root}.away`);
+    symlinkSync(`${root}.nowhere`, root);
+    const looks = () => lines.filter((line) => line.includes('the disk of the root could not be looked at'));
+    await expect.poll(() => looks().length).toBeGreaterThan(1);
+    const { state, reason } = statusOf('feeder_gpu0');
+    rmSync(root);
+    renameSync(`${root}.away`, root);
+    expect({ state, reason }).toMatchObject({ state: 'blocked', reason: { code: 'WATCHDOG_INTAKE_STOPPED' } });
   });
 
   test('is met by removing old outputs, where that is allowed', async () => {

@@ -85,6 +85,8 @@ export interface BenchOptions {
   readonly clock?: Clock;
   /** By id of the engine; what its feeder says of it. */
   readonly said?: Map<string, Omit<Observation, 'instance'>>;
+  /** Folder of programs that stand before those of this machine. */
+  readonly programs?: string;
   /** What a feeder does to end its work. Default: it has none. */
   readonly feederEnds?: () => Promise<void>;
 }
@@ -100,6 +102,7 @@ export async function bench({
   root,
   clock = systemClock,
   said = new Map(),
+  programs,
   feederEnds = async () => {},
 }: BenchOptions = {}) {
   const folder = root ?? temporaryFolder().path;
@@ -145,7 +148,7 @@ export async function bench({
     layout,
     config: composeConfigSchema(definitions).parse({ services }),
     machineId: 'bench',
-    env: { PATH: process.env.PATH },
+    env: { PATH: [...(programs === undefined ? [] : [programs]), process.env.PATH].join(':') },
     log: loggerTo((level, message) => void lines.push(`${level} ${message}`)),
   });
   const statuses = record<InstanceStatus>(orchestrator, 'instance');
