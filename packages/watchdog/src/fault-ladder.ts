@@ -1,4 +1,4 @@
-import { type Logger, reportError, type SupervisedInstance, type Supervisor } from '@mgpu/core';
+import { type Clock, type Logger, reportError, type SupervisedInstance, type Supervisor } from '@mgpu/core';
 import { EngineRenewedError, FaultError } from './errors.ts';
 import { evidenceOf } from './evidence.ts';
 import type { Feeders } from './feeders.ts';
@@ -13,6 +13,7 @@ export interface FaultLadderOptions {
   readonly incidents: IncidentBook;
   readonly quarantine: Quarantine;
   readonly intake: Intake;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** Removes old outputs; tells what it did. */
@@ -20,12 +21,16 @@ export interface FaultLadderOptions {
 }
 
 const renewHold = 'renewal';
+/** Milliseconds between two removals of old outputs while that is asked for: some have grown old since. */
+const cleanAgainMs = 3_600_000;
 
 /** Does what verdicts ask for, from saying so to putting a GPU out of service. */
 export class FaultLadder {
   readonly #options: FaultLadderOptions;
   /** States that last, by group; in each by rule and subject. */
   readonly #lasting = new Map<string, ReadonlyMap<string, Verdict>>();
+  /** When old outputs were last removed; monotonic milliseconds. */
+  #cleanedAt = Number.NEGATIVE_INFINITY;
   readonly #renewing = new Set<string>();
 
   constructor(options: FaultLadderOptions) {
@@ -49,6 +54,8 @@ export class FaultLadder {
       const before = former.get(key);
       if (before?.action === 'stop-intake' && verdict.action !== 'stop-intake') this.#resume(before);
       if (before?.action !== verdict.action || before.severity !== verdict.severity) this.#act(verdict);
+      else if (verdict.action === 'clean-up' && this.#options.clock.elapsed() - this.#cleanedAt >= cleanAgainMs)
+        this.#begin(verdict);
     }
     for (const [key, verdict] of former) if (!present.has(key)) this.#over(verdict);
   }
@@ -68,11 +75,18 @@ export class FaultLadder {
       const gpu = this.#gpuOf(verdict);
       incidents.open({ subject, scope, severity, gpu, evidence, cause: { code: rule, message: reason, hint } });
     }
-    this.#carryOut(verdict).catch((error: unknown) => log.error(`${subject}: ${action} failed`, { rule, error }));
+    this.#begin(verdict);
+  }
+
+  #begin(verdict: Verdict): void {
+    const { rule, subject, action } = verdict;
+    this.#carryOut(verdict).catch((error: unknown) => {
+      this.#options.log.error(`${subject}: ${action} failed`, { rule, error });
+    });
   }
 
   async #carryOut(verdict: Verdict): Promise<void> {
-    const { quarantine, intake, incidents, cleanUp } = this.#options;
+    const { quarantine, intake, incidents, clock, cleanUp } = this.#options;
     const { action, subject } = verdict;
     if (action === 'restart') return this.#restart(verdict);
     if (action === 'relieve') return this.#relieve(verdict);
@@ -83,7 +97,10 @@ export class FaultLadder {
       intake.stop(verdict);
       incidents.note(subject, 'no new jobs are taken');
     }
-    if (action === 'clean-up') incidents.note(subject, await cleanUp());
+    if (action === 'clean-up') {
+      this.#cleanedAt = clock.elapsed();
+      incidents.note(subject, await cleanUp());
+    }
     if (action === 'tell-worker') incidents.note(subject, 'its worker deals with the job');
   }
 

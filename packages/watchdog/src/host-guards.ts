@@ -55,7 +55,7 @@ export class HostGuards {
     // What could not be looked at stands as it stood.
     if (room) ladder.stands('disk', diskRule([{ ...room, stopped: stopped('disk-space') }]));
     if (ram) ladder.stands('memory', memoryRule([{ ...ram, stopped: stopped('host-memory') }]));
-    if (files) ladder.stands('files', hostFiles([files]));
+    if (files) ladder.stands('files', hostFiles([{ ...files, stopped: stopped('host-files') }]));
   }
 }
 

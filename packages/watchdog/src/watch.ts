@@ -94,6 +94,7 @@ export class Watch {
       incidents,
       quarantine: this.#quarantine,
       intake: this.#intake,
+      clock,
       log,
       signal,
       cleanUp: () => cleanUp(config.cleanUp, { root: layout.root, now: clock.now(), signal }),
