@@ -350,6 +350,7 @@ export class Watch {
   async #observe(): Promise<void> {
     const observations = this.#feeders.ask();
     this.#engineFaults.look(observations, this.#instances);
+    this.#ladder.renewIdle();
     if (this.#intake.isStopped()) this.#intake.apply();
     const engines = new Set(observations.map(({ instance }) => instance));
     for (const instance of this.#instances)

@@ -277,12 +277,19 @@ describe('a full disk', () => {
 
 test('an engine above its memory is restarted between two jobs, its feeder kept away meanwhile', async () => {
   // A peak may last a minute.
+  const at = new Date().toISOString();
+  const said = new Map([[engine, { work: [{ job: 'portrait', since: at, progressAt: at }] }]]);
   const { until, pidOf, statusOf, incidents } = await bench({
+    said,
     clock: hurriedClock(60),
     config: { sweepMs: 3_000 },
     supervision: { memoryMiB: 1, liveness: { intervalMs: 600_000 } },
   });
   const pid = pidOf(engine);
+  const feeder = statusOf('feeder_gpu0');
+  await expect.poll(() => incidents(engine)).toMatchObject([{ cause: { code: 'tree-memory' } }]);
+  expect([statusOf(engine).pid, statusOf('feeder_gpu0')]).toEqual([pid, feeder]);
+  said.delete(engine);
   const held = await until('feeder_gpu0', ({ state }) => state === 'blocked');
   expect(held.reason).toMatchObject({ code: 'WATCHDOG_ENGINE_RENEWED' });
   const again = await until(engine, (status) => isReady(status) && status.pid !== pid);
