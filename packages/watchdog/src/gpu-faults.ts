@@ -14,7 +14,7 @@ import { type XidSample, xid } from './rules/xid.ts';
 import { xidFacts } from './rules/xid-table.ts';
 import type { GpuHealthQuery, GpuHealthSample } from './sources/gpu-health/gpu-health-query.ts';
 import type { GpuProblem } from './sources/gpu-health/problem.ts';
-import type { XidEvent } from './sources/kernel-log/kernel-event.ts';
+import type { OomKill, XidEvent } from './sources/kernel-log/kernel-event.ts';
 import { kernelEvents } from './sources/kernel-log/kernel-events.ts';
 import { describeProcess, seesHostPids } from './sources/memory-holders.ts';
 import { pciBus } from './sources/pci-bus.ts';
@@ -38,6 +38,8 @@ export interface GpuFaultsOptions {
 /** Milliseconds in which a GPU whose management processor hangs is asked nothing. */
 const queryPauseMs = 30_000;
 const maxKills = 64;
+/** Milliseconds after the kernel's word in which the end of that process is its consequence. */
+const killMs = 60_000;
 /** Answers that tell nothing of any GPU. */
 const silent: ReadonlySet<GpuProblem['kind']> = new Set(['hung', 'not-asked', 'failed']);
 
@@ -50,7 +52,7 @@ export class GpuFaults {
   /** When something on a GPU was last ended by us, by UUID; monotonic milliseconds. */
   readonly #ended = new Map<string, number>();
   /** The kernel's last kills for want of memory, by pid. */
-  readonly #oomKills = new Map<number, { readonly limit: 'machine' | 'cgroup'; readonly line: string }>();
+  readonly #oomKills = new Map<number, OomKill & { readonly at: number }>();
 
   constructor(options: GpuFaultsOptions) {
     this.#options = options;
@@ -61,9 +63,10 @@ export class GpuFaults {
     if (gpu?.uuid !== undefined) this.#ended.set(gpu.uuid, this.#options.clock.elapsed());
   }
 
-  /** The kernel's word about killing this process. */
-  oomKillOf(pid: number | undefined): { readonly limit: 'machine' | 'cgroup'; readonly line: string } | undefined {
-    return pid === undefined ? undefined : this.#oomKills.get(pid);
+  /** The kernel's word about killing this process, a moment ago: pids are used again, and those of a container are its own. */
+  oomKillOf(pid: number): OomKill | undefined {
+    const kill = seesHostPids() ? this.#oomKills.get(pid) : undefined;
+    return kill && this.#options.clock.elapsed() - kill.at <= killMs ? kill : undefined;
   }
 
   /** Reads the kernel's log until the signal fires. */
@@ -72,13 +75,20 @@ export class GpuFaults {
     if (kernelLog === 'off') return;
     const path = kernelLog === 'auto' ? undefined : kernelLog;
     for await (const event of kernelEvents({ clock, log, signal, env, path })) {
-      if (event.type === 'xid') this.#onXid(event, event.at);
-      else {
-        this.#oomKills.set(event.pid, event);
-        const [oldest] = this.#oomKills.keys();
-        if (this.#oomKills.size > maxKills && oldest !== undefined) this.#oomKills.delete(oldest);
+      try {
+        if (event.type === 'xid') this.#onXid(event, event.at);
+        else this.#onOomKill(event);
+      } catch (error) {
+        // The next line may be the one that matters.
+        log.error(`a line of the kernel's log could not be judged: ${event.line}`, { error });
       }
     }
+  }
+
+  #onOomKill(event: OomKill & { readonly at: number }): void {
+    this.#oomKills.set(event.pid, event);
+    const [oldest] = this.#oomKills.keys();
+    if (this.#oomKills.size > maxKills && oldest !== undefined) this.#oomKills.delete(oldest);
   }
 
   /** Asks nvidia-smi until the signal fires; nobody, on a machine without real GPUs. */

@@ -233,6 +233,35 @@ test('a driver that cannot be used stops the intake of jobs until nvidia-smi say
   await until('feeder_gpu0', isReady);
 });
 
+test('one thing that cannot be looked at leaves the watch over all others', async () => {
+  let isBroken = true;
+  const said = new Map();
+  said.get = (id) => {
+    if (isBroken) throw new Error('what is in its hand cannot be told');
+    return Map.prototype.get.call(said, id);
+  };
+  const kernelLog = join(folder(), 'kmsg');
+  writeFileSync(kernelLog, '');
+  const disk = { warnGiB: 1_000_000_000, cleanGiB: 0, stopGiB: 0, resumeGiB: 0 };
+  const { lines, incidents, until, statusOf } = await bench({ said, config: { disk, gpu: { kernelLog } } });
+  await expect.poll(() => incidents('machine')).toMatchObject([{ cause: { code: 'disk-space' } }]);
+  const says = (xid: string) => appendFileSync(kernelLog, `[12.5] NVRM: Xid (PCI:0000:01:00): ${xid}\n`);
+  await expect
+    .poll(() => {
+      says('31, Ch 00000008, MMU Fault');
+      return lines.filter((line) => line.includes("the kernel's log"));
+    })
+    .not.toEqual([]);
+  isBroken = false;
+  await expect
+    .poll(() => {
+      says('79, GPU has fallen off the bus.');
+      return statusOf(engine).state;
+    })
+    .toBe('blocked');
+  await until('feeder_gpu0', ({ state }) => state === 'blocked');
+});
+
 describe('a full disk', () => {
   const floor = { warnGiB: 0, cleanGiB: 0, stopGiB: 1_000_000_000, resumeGiB: 1_000_000_000 };
 
