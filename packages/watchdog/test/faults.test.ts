@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { mockGpus } from '@mgpu/core';
 import { temporaryFolder } from '@mgpu/core/testing';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { seesHostPids } from '../src/sources/memory-holders.ts';
 import { type BenchOptions, bench, hurriedClock, isReady } from './machine.ts';
 import { scriptedSmi } from './support.ts';
 
@@ -261,6 +262,47 @@ test('one thing that cannot be looked at leaves the watch over all others', asyn
     .toBe('blocked');
   await until('feeder_gpu0', ({ state }) => state === 'blocked');
 });
+
+test.skipIf(!seesHostPids())(
+  "the kernel's kill for want of memory explains the end of that process, for a minute",
+  async () => {
+    const kernelLog = join(folder(), 'kmsg');
+    writeFileSync(kernelLog, '');
+    const clock = hurriedClock(20);
+    const liveness = { intervalMs: 600_000 };
+    const { pidOf, until, incidents } = await bench({
+      clock,
+      supervision: { liveness },
+      config: { gpu: { kernelLog } },
+    });
+    const oom = (pid: number) => `Out of memory: Killed process ${pid} (node) total-vm:1kB`;
+    const uuid = mockGpus(1)[0]?.uuid ?? '';
+    /** What is read after it proves that it was read. */
+    const tells = async (pid: number, marker: number) => {
+      await expect
+        .poll(async () => {
+          appendFileSync(kernelLog, `${oom(pid)}\nNVRM: Xid (PCI:0000:01:00): ${marker}, unlisted\n`);
+          return (await incidents('0000:01:00'))
+            .concat(await incidents(uuid))
+            .map(({ cause }) => cause.message)
+            .join();
+        })
+        .toContain(`Xid ${marker}`);
+    };
+    const evidence = async (index: number) => (await incidents(engine))[index]?.evidence.map(({ text }) => text);
+    const killed = pidOf(engine);
+    await tells(killed, 998);
+    process.kill(killed, 'SIGKILL');
+    await expect.poll(() => evidence(0)).toContain(oom(killed));
+    const next = (await until(engine, (status) => isReady(status) && status.pid !== killed)).pid ?? 0;
+    await tells(next, 999);
+    const then = clock.elapsed();
+    await expect.poll(() => clock.elapsed() - then).toBeGreaterThan(60_000);
+    process.kill(next, 'SIGKILL');
+    await expect.poll(() => evidence(1)).not.toBeUndefined();
+    expect(await evidence(1)).not.toContain(oom(next));
+  },
+);
 
 describe('a full disk', () => {
   const floor = { warnGiB: 0, cleanGiB: 0, stopGiB: 1_000_000_000, resumeGiB: 1_000_000_000 };
