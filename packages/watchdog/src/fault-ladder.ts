@@ -1,4 +1,4 @@
-import { type Logger, reportError, type SupervisedInstance, type Supervisor } from '@mgpu/core';
+import { type Clock, type Logger, reportError, type SupervisedInstance, type Supervisor } from '@mgpu/core';
 import { EngineRenewedError, FaultError } from './errors.ts';
 import { evidenceOf } from './evidence.ts';
 import type { Feeders } from './feeders.ts';
@@ -13,6 +13,7 @@ export interface FaultLadderOptions {
   readonly incidents: IncidentBook;
   readonly quarantine: Quarantine;
   readonly intake: Intake;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** Removes old outputs; tells what it did. */
@@ -20,12 +21,18 @@ export interface FaultLadderOptions {
 }
 
 const renewHold = 'renewal';
+/** Milliseconds between two removals of old outputs while that is asked for: some have grown old since. */
+const cleanAgainMs = 3_600_000;
 
 /** Does what verdicts ask for, from saying so to putting a GPU out of service. */
 export class FaultLadder {
   readonly #options: FaultLadderOptions;
   /** States that last, by group; in each by rule and subject. */
-  readonly #lasting = new Map<string, ReadonlyMap<string, Verdict>>();
+  readonly #lasting = new Map<string, Map<string, Verdict>>();
+  /** When old outputs were last removed; monotonic milliseconds. */
+  #cleanedAt = Number.NEGATIVE_INFINITY;
+  /** Why an engine is to be restarted as soon as it has no job in hand, by engine. */
+  readonly #due = new Map<string, Verdict>();
   readonly #renewing = new Set<string>();
 
   constructor(options: FaultLadderOptions) {
@@ -43,19 +50,33 @@ export class FaultLadder {
    */
   stands(group: string, verdicts: readonly Verdict[]): void {
     const former = this.#lasting.get(group) ?? new Map<string, Verdict>();
-    const present = new Map(verdicts.map((each) => [`${each.rule} ${each.subject}`, each]));
+    const present = new Map(verdicts.map((each) => [keyOf(each), each]));
     this.#lasting.set(group, present);
     for (const [key, verdict] of present) {
       const before = former.get(key);
-      if (before?.action === 'stop-intake' && verdict.action !== 'stop-intake') this.#resume(before);
+      if (before && before.action !== verdict.action) this.#withdraw(before);
       if (before?.action !== verdict.action || before.severity !== verdict.severity) this.#act(verdict);
+      else if (verdict.action === 'clean-up' && this.#options.clock.elapsed() - this.#cleanedAt >= cleanAgainMs)
+        this.#begin(verdict);
     }
     for (const [key, verdict] of former) if (!present.has(key)) this.#over(verdict);
   }
 
   /** Whom that group is about is gone, and how it stood with it. */
   forget(group: string): void {
+    for (const verdict of this.#lasting.get(group)?.values() ?? []) this.#callOff(verdict);
     this.#lasting.delete(group);
+  }
+
+  /** Restarts engines that are to be restarted between two jobs and have none in hand. Such a moment is short: to be called often. */
+  renewIdle(): void {
+    const observations = this.#due.size > 0 ? this.#options.feeders.ask() : [];
+    for (const [engine, verdict] of this.#due) {
+      const isBusy = observations.some(({ instance, feeder, work }) => {
+        return (instance === engine || feeder === engine) && work.length > 0;
+      });
+      if (!isBusy && !this.#renewing.has(engine)) void this.#renew(verdict);
+    }
   }
 
   #act(verdict: Verdict): void {
@@ -68,22 +89,35 @@ export class FaultLadder {
       const gpu = this.#gpuOf(verdict);
       incidents.open({ subject, scope, severity, gpu, evidence, cause: { code: rule, message: reason, hint } });
     }
-    this.#carryOut(verdict).catch((error: unknown) => log.error(`${subject}: ${action} failed`, { rule, error }));
+    this.#begin(verdict);
+  }
+
+  #begin(verdict: Verdict): void {
+    const { rule, subject, action } = verdict;
+    this.#carryOut(verdict).catch((error: unknown) => {
+      this.#options.log.error(`${subject}: ${action} failed`, { rule, error });
+    });
   }
 
   async #carryOut(verdict: Verdict): Promise<void> {
-    const { quarantine, intake, incidents, cleanUp } = this.#options;
+    const { quarantine, intake, incidents, clock, cleanUp } = this.#options;
     const { action, subject } = verdict;
     if (action === 'restart') return this.#restart(verdict);
     if (action === 'relieve') return this.#relieve(verdict);
-    if (action === 'restart-when-idle') return this.#renew(verdict);
+    if (action === 'restart-when-idle') {
+      this.#due.set(subject, verdict);
+      this.renewIdle();
+    }
     if (action === 'drain-gpu' || action === 'quarantine-gpu')
       return quarantine.put(verdict, { drain: action === 'drain-gpu' });
     if (action === 'stop-intake') {
       intake.stop(verdict);
       incidents.note(subject, 'no new jobs are taken');
     }
-    if (action === 'clean-up') incidents.note(subject, await cleanUp());
+    if (action === 'clean-up') {
+      this.#cleanedAt = clock.elapsed();
+      incidents.note(subject, await cleanUp());
+    }
     if (action === 'tell-worker') incidents.note(subject, 'its worker deals with the job');
   }
 
@@ -103,19 +137,23 @@ export class FaultLadder {
     incidents.note(subject, relieved ? 'its memory was freed' : 'it knows no way to free memory');
   }
 
-  /** Restarts it between two jobs: whoever feeds it ends its work in hand first and takes no more meanwhile. */
-  async #renew({ subject: engine, reason }: Verdict): Promise<void> {
-    const { feeders, incidents } = this.#options;
-    const instance = this.#find(engine);
-    if (!instance || this.#renewing.has(engine)) return;
+  /** Whoever feeds it takes no more meanwhile. */
+  async #renew(verdict: Verdict): Promise<void> {
+    const { feeders, incidents, log } = this.#options;
+    const { subject: engine, reason } = verdict;
     this.#renewing.add(engine);
     const others = feeders.of(engine);
     try {
       const error = reportError(new EngineRenewedError({ engine, reason }));
       await Promise.all(others.map((each) => each.hold(renewHold, error)));
-      await instance.restart();
+      await this.#find(engine)?.restart();
       incidents.note(engine, 'restarted between two jobs');
+    } catch (error) {
+      log.error(`${engine} could not be restarted between two jobs`, { rule: verdict.rule, error });
+      // As if it had not been said: where it still stands at the next look, it is tried again.
+      for (const verdicts of this.#lasting.values()) verdicts.delete(keyOf(verdict));
     } finally {
+      this.#due.delete(engine);
       this.#renewing.delete(engine);
       for (const each of others) each.release(renewHold);
     }
@@ -125,7 +163,17 @@ export class FaultLadder {
     const { log, incidents } = this.#options;
     log.info(`over: ${verdict.reason}`, { rule: verdict.rule, subject: verdict.subject });
     incidents.note(verdict.subject, `over: ${verdict.rule}`);
+    this.#withdraw(verdict);
+  }
+
+  /** What it asked for is not asked for any more. */
+  #withdraw(verdict: Verdict): void {
     if (verdict.action === 'stop-intake') this.#resume(verdict);
+    this.#callOff(verdict);
+  }
+
+  #callOff({ rule, subject }: Verdict): void {
+    if (this.#due.get(subject)?.rule === rule) this.#due.delete(subject);
   }
 
   #resume({ rule, subject }: Verdict): void {
@@ -143,3 +191,5 @@ export class FaultLadder {
     return instances.find(({ id, gpu }) => (scope === 'gpu' ? gpu?.uuid === subject : id === subject))?.gpu?.index;
   }
 }
+
+const keyOf = ({ rule, subject }: Verdict): string => `${rule} ${subject}`;

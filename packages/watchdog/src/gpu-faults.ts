@@ -13,7 +13,8 @@ import { type GpuMemorySample, strayMemory } from './rules/stray-memory.ts';
 import { type XidSample, xid } from './rules/xid.ts';
 import { xidFacts } from './rules/xid-table.ts';
 import type { GpuHealthQuery, GpuHealthSample } from './sources/gpu-health/gpu-health-query.ts';
-import type { XidEvent } from './sources/kernel-log/kernel-event.ts';
+import type { GpuProblem } from './sources/gpu-health/problem.ts';
+import type { OomKill, XidEvent } from './sources/kernel-log/kernel-event.ts';
 import { kernelEvents } from './sources/kernel-log/kernel-events.ts';
 import { describeProcess, seesHostPids } from './sources/memory-holders.ts';
 import { pciBus } from './sources/pci-bus.ts';
@@ -37,6 +38,10 @@ export interface GpuFaultsOptions {
 /** Milliseconds in which a GPU whose management processor hangs is asked nothing. */
 const queryPauseMs = 30_000;
 const maxKills = 64;
+/** Milliseconds after the kernel's word in which the end of that process is its consequence. */
+const killMs = 60_000;
+/** Answers that tell nothing of any GPU. */
+const silent: ReadonlySet<GpuProblem['kind']> = new Set(['hung', 'not-asked', 'failed']);
 
 /** Judges what kernel and driver say about the GPUs. */
 export class GpuFaults {
@@ -47,7 +52,7 @@ export class GpuFaults {
   /** When something on a GPU was last ended by us, by UUID; monotonic milliseconds. */
   readonly #ended = new Map<string, number>();
   /** The kernel's last kills for want of memory, by pid. */
-  readonly #oomKills = new Map<number, { readonly limit: 'machine' | 'cgroup'; readonly line: string }>();
+  readonly #oomKills = new Map<number, OomKill & { readonly at: number }>();
 
   constructor(options: GpuFaultsOptions) {
     this.#options = options;
@@ -58,9 +63,10 @@ export class GpuFaults {
     if (gpu?.uuid !== undefined) this.#ended.set(gpu.uuid, this.#options.clock.elapsed());
   }
 
-  /** The kernel's word about killing this process. */
-  oomKillOf(pid: number | undefined): { readonly limit: 'machine' | 'cgroup'; readonly line: string } | undefined {
-    return pid === undefined ? undefined : this.#oomKills.get(pid);
+  /** The kernel's word about killing this process, a moment ago: pids are used again, and those of a container are its own. */
+  oomKillOf(pid: number): OomKill | undefined {
+    const kill = seesHostPids() ? this.#oomKills.get(pid) : undefined;
+    return kill && this.#options.clock.elapsed() - kill.at <= killMs ? kill : undefined;
   }
 
   /** Reads the kernel's log until the signal fires. */
@@ -69,13 +75,20 @@ export class GpuFaults {
     if (kernelLog === 'off') return;
     const path = kernelLog === 'auto' ? undefined : kernelLog;
     for await (const event of kernelEvents({ clock, log, signal, env, path })) {
-      if (event.type === 'xid') this.#onXid(event, event.at);
-      else {
-        this.#oomKills.set(event.pid, event);
-        const [oldest] = this.#oomKills.keys();
-        if (this.#oomKills.size > maxKills && oldest !== undefined) this.#oomKills.delete(oldest);
+      try {
+        if (event.type === 'xid') this.#onXid(event, event.at);
+        else this.#onOomKill(event);
+      } catch (error) {
+        // The next line may be the one that matters.
+        log.error(`a line of the kernel's log could not be judged: ${event.line}`, { error });
       }
     }
+  }
+
+  #onOomKill(event: OomKill & { readonly at: number }): void {
+    this.#oomKills.set(event.pid, event);
+    const [oldest] = this.#oomKills.keys();
+    if (this.#oomKills.size > maxKills && oldest !== undefined) this.#oomKills.delete(oldest);
   }
 
   /** Asks nvidia-smi until the signal fires; nobody, on a machine without real GPUs. */
@@ -85,7 +98,7 @@ export class GpuFaults {
     while (!signal.aborted) {
       const sample = await query.sample(signal);
       if (sample) this.#judge(sample);
-      await clock.sleep(queryMs, { signal });
+      await clock.sleep(query.nextIn(queryMs), { signal });
     }
   }
 
@@ -132,17 +145,21 @@ export class GpuFaults {
   }
 
   #judge(sample: GpuHealthSample): void {
+    const { ladder } = this.#options;
+    ladder.stands('nvidia-smi', nvidiaSmiHang([sample]));
+    // Nothing was learned of the GPUs: they stand as they stood.
+    if (sample.gpus.length === 0 && sample.problem && silent.has(sample.problem.kind)) return;
     const expected = new Map(
       this.#instances().flatMap(({ gpu }) =>
         gpu?.mode === 'nvidia' ? [[gpu.uuid, { uuid: gpu.uuid, bus: pciBus(gpu.pciBusId ?? '') }] as const] : [],
       ),
     );
-    const rules = [ecc, rowRemap, gpuMissing([...expected.values()]), gpuSlowdown, nvidiaSmiHang, driverUnusable];
+    const rules = [ecc, rowRemap, gpuMissing([...expected.values()]), gpuSlowdown, driverUnusable];
     const history = this.#health.add('machine', sample);
     const strays = [...expected.keys()].flatMap((gpu) =>
       strayMemory(this.#memory.add(gpu, this.#memoryOf(gpu, sample))),
     );
-    this.#options.ladder.stands('gpu', [...rules.flatMap((rule) => rule(history)), ...strays]);
+    ladder.stands('gpu', [...rules.flatMap((rule) => rule(history)), ...strays]);
   }
 
   #memoryOf(gpu: string, { at, gpus, apps }: GpuHealthSample): GpuMemorySample {

@@ -52,11 +52,10 @@ export class HostGuards {
       stopBelow: memory.stopShare,
       resumeAbove: memory.resumeShare,
     });
-    ladder.stands('host', [
-      ...(room ? diskRule([{ ...room, stopped: stopped('disk-space') }]) : []),
-      ...(ram ? memoryRule([{ ...ram, stopped: stopped('host-memory') }]) : []),
-      ...(files ? hostFiles([files]) : []),
-    ]);
+    // What could not be looked at stands as it stood.
+    if (room) ladder.stands('disk', diskRule([{ ...room, stopped: stopped('disk-space') }]));
+    if (ram) ladder.stands('memory', memoryRule([{ ...ram, stopped: stopped('host-memory') }]));
+    if (files) ladder.stands('files', hostFiles([{ ...files, stopped: stopped('host-files') }]));
   }
 }
 

@@ -36,7 +36,7 @@ export interface QuarantineOptions {
 
 /**
  * GPUs that are out of service: each has a file `state/quarantine/<uuid>.json`, and nothing runs on it while that is
- * there. Whoever removes the file gives it back, at once; a reboot does so when the GPU then is well.
+ * there, whoever made it. Whoever removes the file gives it back, at once; a reboot does so when the GPU then is well.
  */
 export class Quarantine implements Disposable {
   readonly #options: QuarantineOptions;
@@ -66,12 +66,10 @@ export class Quarantine implements Disposable {
     } catch (error) {
       log.warn('GPUs can only be given back in the sweep', { error });
     }
-    for (const flag of this.#flags()) {
-      this.#held.set(flag.gpu, flag);
-      void this.#holdAll(flag);
-      if (flag.bootId === bootId()) continue;
-      this.#test(flag).catch((error: unknown) => log.warn(`${flag.gpu} stays out of service`, { error }));
-    }
+    if (!this.look()) return;
+    // A watchdog before us in this daemon's life may have held what was given back since.
+    for (const each of this.#options.supervisor.instances())
+      if (each.gpu?.uuid !== undefined && !this.#held.has(each.gpu.uuid)) each.release(hold);
   }
 
   /** Puts a GPU out of service. With `drain` its jobs may end before the engines stop. */
@@ -90,17 +88,33 @@ export class Quarantine implements Disposable {
     const kept = this.#keep(flag);
     const instances = drain ? await this.#drain(flag) : await this.#holdAll(flag);
     await kept;
+    if (this.#held.get(gpu) !== flag) return; // given back meanwhile
     incidents.note(gpu, `put out of service, stopped: ${instances.join(', ') || 'nothing'}`);
   }
 
-  /** Gives back those whose file is gone. */
-  look(): void {
-    const there = new Set(this.#flags().map(({ gpu }) => gpu));
+  /** Holds those that have a file, gives back those whose file is gone. False when that cannot be known: all stays as it is. */
+  look(): boolean {
+    const flags = this.#flags();
+    if (!flags) return false;
+    for (const flag of flags) if (!this.#held.has(flag.gpu)) this.#takeUp(flag);
+    const there = new Set(flags.map(({ gpu }) => gpu));
     for (const gpu of this.#held.keys()) if (!there.has(gpu) && !this.#unwritten.has(gpu)) this.#giveBack(gpu);
+    return true;
   }
 
   [Symbol.dispose](): void {
     this.#watcher?.close();
+  }
+
+  /** Its file was there before us, or somebody made it. */
+  #takeUp(flag: Flag): void {
+    const { gpu, reason, hint } = flag;
+    const { log } = this.#options;
+    this.#held.set(gpu, flag);
+    log.error(`${gpu} is out of service: ${reason}`, { gpu, hint });
+    void this.#holdAll(flag);
+    if (flag.bootId === bootId()) return;
+    this.#test(flag).catch((error: unknown) => log.warn(`${gpu} stays out of service`, { error }));
   }
 
   async #keep(flag: Flag): Promise<void> {
@@ -109,7 +123,7 @@ export class Quarantine implements Disposable {
       await versionedFile(this.#pathOf(flag.gpu), 1, flagSchema).write(flag);
       this.#unwritten.delete(flag.gpu);
     } catch (error) {
-      // Without its file it stays out of service for as long as this daemon lives.
+      // Without its file it stays out of service for as long as this watchdog lives.
       this.#options.log.error(`${flag.gpu}: that it is out of service could not be kept`, { error });
     }
   }
@@ -122,6 +136,7 @@ export class Quarantine implements Disposable {
       flag,
       on.filter(({ id }) => feeders.has(id)),
     );
+    if (this.#held.get(flag.gpu) !== flag) return []; // given back meanwhile
     await this.#holdEach(
       flag,
       on.filter(({ id }) => !feeders.has(id)),
@@ -169,12 +184,15 @@ export class Quarantine implements Disposable {
     return this.#options.supervisor.instances().filter((each) => each.gpu?.uuid === gpu);
   }
 
-  #flags(): Flag[] {
+  /** Undefined when they cannot be looked for. */
+  #flags(): Flag[] | undefined {
     let names: string[];
     try {
       names = readdirSync(this.#folder).filter((name) => name.endsWith('.json'));
-    } catch {
-      return []; // there never was one
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // there never was one
+      this.#options.log.warn('which GPUs are out of service cannot be read, all stay as they are', { error });
+      return undefined;
     }
     return names.flatMap((name) => {
       const gpu = name.slice(0, -'.json'.length);

@@ -29,6 +29,8 @@ import { progressIn, WorkWatch } from './watch-work.ts';
 
 /** Milliseconds between two looks at what workers say. */
 const observeMs = 1_000;
+/** Milliseconds before a watch over something is begun again that failed. */
+const againMs = 10_000;
 
 /** One run of an instance, as far as it is watched. */
 interface WatchedRun {
@@ -94,6 +96,7 @@ export class Watch {
       incidents,
       quarantine: this.#quarantine,
       intake: this.#intake,
+      clock,
       log,
       signal,
       cleanUp: () => cleanUp(config.cleanUp, { root: layout.root, now: clock.now(), signal }),
@@ -139,10 +142,10 @@ export class Watch {
     this.#leave = [...this.#leave, this.#supervisor.appoint(policy)];
     this.#loops = [
       this.#incidents.load(),
-      this.#repeat('the sweep', sweepMs, () => this.#sweep()),
-      this.#repeat('the look at the work', observeMs, () => this.#observe()),
-      this.#guarded("the reading of the kernel's log", () => this.#gpus.readKernelLog()),
-      this.#guarded('the look at the GPUs', () => this.#gpus.watchHealth()),
+      this.#repeat(sweepMs, () => this.#sweep()),
+      this.#repeat(observeMs, () => this.#observe()),
+      this.#untilItEnds("the reading of the kernel's log", () => this.#gpus.readKernelLog()),
+      this.#untilItEnds('the look at the GPUs', () => this.#gpus.watchHealth()),
     ];
   }
 
@@ -152,8 +155,8 @@ export class Watch {
     for (const { over } of this.#runs.values()) over.abort();
     this.#files[Symbol.dispose]();
     this.#quarantine[Symbol.dispose]();
-    this.#intake.end();
     await Promise.all(this.#loops);
+    this.#intake.end();
     await this.#incidents.settled();
   }
 
@@ -286,14 +289,14 @@ export class Watch {
     if (state !== 'running' || watched.isAsked) return;
     watched.isAsked = true;
     watched.started.abort();
-    void this.#guarded(`the liveness of ${instance.id}`, () =>
-      watchLiveness(instance, {
-        clock: this.#context.clock,
-        signal: watched.over.signal,
-        policy: this.#policyOf(instance),
-        progressOf: () => progressIn(this.#feeders.ask(), instance.id),
-      }),
-    );
+    const { signal } = watched.over;
+    const liveness = {
+      clock: this.#context.clock,
+      signal,
+      policy: this.#policyOf(instance),
+      progressOf: () => progressIn(this.#feeders.ask(), instance.id),
+    };
+    void this.#untilItEnds(`the liveness of ${instance.id}`, () => watchLiveness(instance, liveness), signal);
   }
 
   #beginRun(instance: SupervisedInstance, id: string, isStarting: boolean): WatchedRun {
@@ -315,21 +318,25 @@ export class Watch {
       instance.fail(new StartDeadlineError({ instance: instance.id, limitMs, ...seen }));
   }
 
-  /** What events miss, and what has to be looked for. */
+  /** What events miss, and what has to be looked for; a part that fails keeps none of the others from it. */
   async #sweep(): Promise<void> {
-    const { clock } = this.#context;
     const instances = this.#instances;
+    await this.#guarded('the look at the restart files', () => this.#lookAtFiles(instances));
+    await this.#guarded('the search for lost instances', () => this.#findLost(instances));
+    await this.#guarded('the look at what is out of service', () => this.#quarantine.look());
+    await this.#guarded('the look at the intake', () => this.#intake.apply());
+    await this.#guarded('the look at the processes', () => this.#processes.look(instances));
+    await this.#guarded('the look at the host', () => this.#host.look());
+  }
+
+  #lookAtFiles(instances: readonly SupervisedInstance[]): void {
+    const { clock } = this.#context;
     for (const instance of instances) {
       const { id, state, health, since } = instance.status;
       this.#files.look(id);
       const readyMs = state === 'running' && health === 'ready' ? clock.now() - Date.parse(since) : 0;
       if (readyMs >= this.#policyOf(instance).stableAfterMs) this.#files.forgetCount(id);
     }
-    this.#findLost(instances);
-    this.#quarantine.look();
-    this.#intake.apply();
-    this.#processes.look(instances);
-    await this.#host.look();
   }
 
   /** Wanted, has been here, is down, and nobody is about to start it: twice in a row, as a start may be on its way. */
@@ -348,26 +355,42 @@ export class Watch {
 
   async #observe(): Promise<void> {
     const observations = this.#feeders.ask();
-    this.#engineFaults.look(observations, this.#instances);
-    if (this.#intake.isStopped()) this.#intake.apply();
+    const instances = this.#instances;
+    await this.#guarded('the look at faults of engines', () => this.#engineFaults.look(observations, instances));
+    await this.#guarded('the look for idle engines', () => this.#ladder.renewIdle());
+    if (this.#intake.isStopped()) await this.#guarded('the look at the intake', () => this.#intake.apply());
     const engines = new Set(observations.map(({ instance }) => instance));
-    for (const instance of this.#instances)
-      if (engines.has(instance.id)) await this.#work.look(instance, observations, this.#policyOf(instance));
-  }
-
-  /** Until the watch ends; what goes wrong once may go well the next time. */
-  async #repeat(what: string, ms: number, work: () => Promise<void>): Promise<void> {
-    while (!this.#signal.aborted) {
-      await this.#guarded(what, work);
-      await this.#context.clock.sleep(ms, { signal: this.#signal }).catch(() => {}); // the watch ends
+    for (const each of instances.filter(({ id }) => engines.has(id))) {
+      const look = () => this.#work.look(each, observations, this.#policyOf(each));
+      await this.#guarded(`the look at the work of ${each.id}`, look);
     }
   }
 
-  async #guarded(what: string, work: () => Promise<void>): Promise<void> {
+  /** Until the watch ends. */
+  async #repeat(ms: number, work: () => Promise<void>): Promise<void> {
+    while (!this.#signal.aborted) {
+      await this.#guarded('a look at the machine', work);
+      await this.#pause(ms, this.#signal);
+    }
+  }
+
+  /** Begun again as long as it fails: what goes wrong once may go well the next time. */
+  async #untilItEnds(what: string, work: () => Promise<void>, signal: AbortSignal = this.#signal): Promise<void> {
+    while (!(await this.#guarded(what, work)) && !signal.aborted) await this.#pause(againMs, signal);
+  }
+
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
+    return this.#context.clock.sleep(ms, { signal }).catch(() => {}); // it ends
+  }
+
+  /** Whether it went well; what did not is in the log. */
+  async #guarded(what: string, work: () => unknown): Promise<boolean> {
     try {
       await work();
+      return true;
     } catch (error) {
       if (!this.#signal.aborted) this.#context.log.error(`${what} failed`, { error });
+      return false;
     }
   }
 }

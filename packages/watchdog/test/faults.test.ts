@@ -1,10 +1,21 @@
-import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mockGpus } from '@mgpu/core';
 import { temporaryFolder } from '@mgpu/core/testing';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { bench, hurriedClock, isReady } from './machine.ts';
+import { seesHostPids } from '../src/sources/memory-holders.ts';
+import { type BenchOptions, bench, hurriedClock, isReady } from './machine.ts';
+import { scriptedSmi } from './support.ts';
 
 const engine = 'engine_gpu0';
 const neighbour = 'engine_gpu1';
@@ -62,10 +73,10 @@ describe('what a worker says of its engine', () => {
 });
 
 describe('a GPU fault in the kernel log', () => {
-  async function withKernelLog(root = folder()) {
+  async function withKernelLog(options: BenchOptions = {}) {
     const kernelLog = join(folder(), 'kmsg');
     writeFileSync(kernelLog, '');
-    const machine = await bench({ gpus: mockGpus(2), root, config: { gpu: { kernelLog } } });
+    const machine = await bench({ gpus: mockGpus(2), root: folder(), config: { gpu: { kernelLog } }, ...options });
     const says = (line: string) => appendFileSync(kernelLog, `${line}\n`);
     return { ...machine, says };
   }
@@ -120,6 +131,55 @@ describe('a GPU fault in the kernel log', () => {
     await expect.poll(() => incidents(engine)).toMatchObject([{ cause: { code: 'WATCHDOG_FAULT' } }]);
   });
 
+  test('that lets its jobs end stops nothing any more when its file is removed meanwhile', async () => {
+    const ending = Promise.withResolvers<void>();
+    const machine = await withKernelLog({ feederEnds: () => ending.promise });
+    const { statusOf, until, pidOf, layout, incidents, says } = machine;
+    const pid = pidOf(engine);
+    const uuid = mockGpus(1)[0]?.uuid ?? '';
+    const flag = join(layout.state, 'quarantine', `${uuid}.json`);
+    await expect
+      .poll(() => {
+        says('[12.5] NVRM: Xid (PCI:0000:01:00): 46, GPU stopped processing');
+        return existsSync(flag);
+      })
+      .toBe(true);
+    expect(statusOf('feeder_gpu0').state).toBe('stopping');
+    rmSync(flag);
+    await expect
+      .poll(async () => (await incidents(uuid)).flatMap(({ actions }) => actions.map(({ what }) => what)))
+      .toContain('back in service');
+    ending.resolve();
+    await until('feeder_gpu0', isReady);
+    expect(statusOf(engine)).toMatchObject({ state: 'running', pid });
+  });
+
+  test('is over for a watchdog that comes to office after its file was removed', async () => {
+    const machine = await withKernelLog();
+    const { orchestrator, layout, until } = machine;
+    await untilHeld(machine);
+    await orchestrator.stopInstance('watchdog');
+    rmSync(join(layout.state, 'quarantine'), { recursive: true });
+    await orchestrator.startInstance('watchdog');
+    await until(engine, isReady);
+    await until('feeder_gpu0', isReady);
+  });
+
+  test('stands while its file cannot be looked for', async () => {
+    const machine = await withKernelLog();
+    const { layout, lines, statusOf, until } = machine;
+    await untilHeld(machine);
+    const flags = join(layout.state, 'quarantine');
+    await expect.poll(() => existsSync(flags) && readdirSync(flags)).toHaveLength(1);
+    renameSync(flags, `${flags}.away`);
+    writeFileSync(flags, 'no folder');
+    const looks = () => lines.filter((line) => line.includes('which GPUs are out of service cannot be read'));
+    await expect.poll(() => looks().length).toBeGreaterThan(1);
+    expect(statusOf(engine)).toMatchObject({ state: 'blocked', reason: { code: 'WATCHDOG_GPU_QUARANTINED' } });
+    rmSync(flags);
+    await until(engine, isReady);
+  });
+
   test('survives the daemon, and a reboot clears it', async () => {
     const first = await withKernelLog();
     const { root } = first.layout;
@@ -139,6 +199,111 @@ describe('a GPU fault in the kernel log', () => {
   });
 });
 
+test('a file made by hand puts its GPU out of service, at once', async () => {
+  const { layout, until, pidOf, statusOf } = await bench({ gpus: mockGpus(2), config: { sweepMs: 600_000 } });
+  const other = pidOf(neighbour);
+  const flag = join(layout.state, 'quarantine', `${mockGpus(1)[0]?.uuid}.json`);
+  writeFileSync(flag, '');
+  const { reason } = await until(engine, ({ state }) => state === 'blocked');
+  expect(reason).toMatchObject({ code: 'WATCHDOG_GPU_QUARANTINED' });
+  await until('feeder_gpu0', ({ state }) => state === 'blocked');
+  expect(statusOf(neighbour)).toMatchObject({ state: 'running', pid: other });
+  rmSync(flag);
+  await until(engine, isReady);
+});
+
+test('a driver that cannot be used stops the intake of jobs until nvidia-smi says otherwise', async () => {
+  const programs = folder();
+  const [asked, answer] = [join(programs, 'asked'), join(programs, 'answer')];
+  // The old driver that this stands for knows no other question.
+  scriptedSmi(
+    programs,
+    `echo once >>${asked}; case $1 in --query-gpu*) cat ${answer} && grep -q ^GPU- ${answer};; *) exit 1;; esac`,
+  );
+  writeFileSync(answer, 'Failed to initialize NVML: Driver/library version mismatch\n');
+  const gpus = mockGpus(1).map((each) => ({ ...each, mode: 'nvidia' as const, uuid: 'GPU-aaaa' }));
+  const { until, statusOf } = await bench({ gpus, programs, config: { gpu: { queryMs: 10 } } });
+  const { reason } = await until('feeder_gpu0', ({ state }) => state === 'blocked');
+  expect(reason).toMatchObject({ code: 'WATCHDOG_INTAKE_STOPPED' });
+  writeFileSync(answer, 'Segmentation fault\n');
+  rmSync(asked);
+  const questions = () => existsSync(asked) && readFileSync(asked, 'utf8').split('\n').length;
+  await expect.poll(questions).toBeGreaterThan(8);
+  expect(statusOf('feeder_gpu0')).toMatchObject({ state: 'blocked', reason: { code: 'WATCHDOG_INTAKE_STOPPED' } });
+  writeFileSync(answer, 'GPU-aaaa, 00000000:01:00.0, 24564, 1, 40\n');
+  await until('feeder_gpu0', isReady);
+});
+
+test('one thing that cannot be looked at leaves the watch over all others', async () => {
+  let isBroken = true;
+  const said = new Map();
+  said.get = (id) => {
+    if (isBroken) throw new Error('what is in its hand cannot be told');
+    return Map.prototype.get.call(said, id);
+  };
+  const kernelLog = join(folder(), 'kmsg');
+  writeFileSync(kernelLog, '');
+  const disk = { warnGiB: 1_000_000_000, cleanGiB: 0, stopGiB: 0, resumeGiB: 0 };
+  const { lines, incidents, until, statusOf } = await bench({ said, config: { disk, gpu: { kernelLog } } });
+  await expect.poll(() => incidents('machine')).toMatchObject([{ cause: { code: 'disk-space' } }]);
+  const says = (xid: string) => appendFileSync(kernelLog, `[12.5] NVRM: Xid (PCI:0000:01:00): ${xid}\n`);
+  await expect
+    .poll(() => {
+      says('31, Ch 00000008, MMU Fault');
+      return lines.filter((line) => line.includes("the kernel's log"));
+    })
+    .not.toEqual([]);
+  isBroken = false;
+  await expect
+    .poll(() => {
+      says('79, GPU has fallen off the bus.');
+      return statusOf(engine).state;
+    })
+    .toBe('blocked');
+  await until('feeder_gpu0', ({ state }) => state === 'blocked');
+});
+
+test.skipIf(!seesHostPids())(
+  "the kernel's kill for want of memory explains the end of that process, for a minute",
+  async () => {
+    const kernelLog = join(folder(), 'kmsg');
+    writeFileSync(kernelLog, '');
+    const clock = hurriedClock(20);
+    const liveness = { intervalMs: 600_000 };
+    const { pidOf, until, incidents } = await bench({
+      clock,
+      supervision: { liveness },
+      config: { gpu: { kernelLog } },
+    });
+    const oom = (pid: number) => `Out of memory: Killed process ${pid} (node) total-vm:1kB`;
+    const uuid = mockGpus(1)[0]?.uuid ?? '';
+    /** What is read after it proves that it was read. */
+    const tells = async (pid: number, marker: number) => {
+      await expect
+        .poll(async () => {
+          appendFileSync(kernelLog, `${oom(pid)}\nNVRM: Xid (PCI:0000:01:00): ${marker}, unlisted\n`);
+          return (await incidents('0000:01:00'))
+            .concat(await incidents(uuid))
+            .map(({ cause }) => cause.message)
+            .join();
+        })
+        .toContain(`Xid ${marker}`);
+    };
+    const evidence = async (index: number) => (await incidents(engine))[index]?.evidence.map(({ text }) => text);
+    const killed = pidOf(engine);
+    await tells(killed, 998);
+    process.kill(killed, 'SIGKILL');
+    await expect.poll(() => evidence(0)).toContain(oom(killed));
+    const next = (await until(engine, (status) => isReady(status) && status.pid !== killed)).pid ?? 0;
+    await tells(next, 999);
+    const then = clock.elapsed();
+    await expect.poll(() => clock.elapsed() - then).toBeGreaterThan(60_000);
+    process.kill(next, 'SIGKILL');
+    await expect.poll(() => evidence(1)).not.toBeUndefined();
+    expect(await evidence(1)).not.toContain(oom(next));
+  },
+);
+
 describe('a full disk', () => {
   const floor = { warnGiB: 0, cleanGiB: 0, stopGiB: 1_000_000_000, resumeGiB: 1_000_000_000 };
 
@@ -148,6 +313,20 @@ describe('a full disk', () => {
     expect(reason).toMatchObject({ code: 'WATCHDOG_INTAKE_STOPPED' });
     expect(statusOf(engine).state).toBe('running');
     await expect.poll(async () => (await incidents('machine'))[0]?.actions[0]?.what).toBe('no new jobs are taken');
+  });
+
+  test('is full until it can be looked at again', async () => {
+    const root = folder();
+    const { until, statusOf, lines } = await bench({ root, config: { disk: floor } });
+    await until('feeder_gpu0', ({ state }) => state === 'blocked');
+    renameSync(root, `${root}.away`);
+    symlinkSync(`${root}.nowhere`, root);
+    const looks = () => lines.filter((line) => line.includes('the disk of the root could not be looked at'));
+    await expect.poll(() => looks().length).toBeGreaterThan(1);
+    const { state, reason } = statusOf('feeder_gpu0');
+    rmSync(root);
+    renameSync(`${root}.away`, root);
+    expect({ state, reason }).toMatchObject({ state: 'blocked', reason: { code: 'WATCHDOG_INTAKE_STOPPED' } });
   });
 
   test('is met by removing old outputs, where that is allowed', async () => {
@@ -169,12 +348,19 @@ describe('a full disk', () => {
 
 test('an engine above its memory is restarted between two jobs, its feeder kept away meanwhile', async () => {
   // A peak may last a minute.
+  const at = new Date().toISOString();
+  const said = new Map([[engine, { work: [{ job: 'portrait', since: at, progressAt: at }] }]]);
   const { until, pidOf, statusOf, incidents } = await bench({
+    said,
     clock: hurriedClock(60),
     config: { sweepMs: 3_000 },
     supervision: { memoryMiB: 1, liveness: { intervalMs: 600_000 } },
   });
   const pid = pidOf(engine);
+  const feeder = statusOf('feeder_gpu0');
+  await expect.poll(() => incidents(engine)).toMatchObject([{ cause: { code: 'tree-memory' } }]);
+  expect([statusOf(engine).pid, statusOf('feeder_gpu0')]).toEqual([pid, feeder]);
+  said.delete(engine);
   const held = await until('feeder_gpu0', ({ state }) => state === 'blocked');
   expect(held.reason).toMatchObject({ code: 'WATCHDOG_ENGINE_RENEWED' });
   const again = await until(engine, (status) => isReady(status) && status.pid !== pid);

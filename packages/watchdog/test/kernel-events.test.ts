@@ -86,6 +86,19 @@ describe('a file in place of the kernel log', () => {
     await eventually(() => log.events.length === 3, systemClock);
   });
 
+  test('of one kind hides none of another', async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, 'kern.log');
+    await using log = following({ path });
+    const kills = Array.from(
+      { length: 100 },
+      (_, pid) => `Out of memory: Killed process ${pid + 1} (node) total-vm:1kB\n`,
+    );
+    writeFileSync(path, kills.join('') + xid(79));
+    await log.until(79);
+    expect(log.told()).toEqual([...Array(64).fill('oom-kill'), 79]);
+  });
+
   test('is opened again when its reader ends', async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, 'kern.log');

@@ -16,6 +16,7 @@ import {
   type Probes,
   ProcessService,
   type ProcessSpec,
+  type Run,
   type ServiceContext,
   type Supervision,
   systemClock,
@@ -61,12 +62,17 @@ class Engine extends ProcessService<EngineOptions> {
 }
 
 /** Tells of the engines of its GPU what the test lays into its mouth. */
-class Feeder extends BaseService<{ readonly said: (id: string) => readonly Observation[] }> {
+class Feeder extends BaseService<{
+  readonly said: (id: string) => readonly Observation[];
+  readonly end: () => Promise<void>;
+}> {
   override observations(): readonly Observation[] {
     return this.status.state === 'running' ? this.config.said(this.id) : [];
   }
 
-  protected override async onStart(): Promise<void> {}
+  protected override async onStart(run: Run): Promise<void> {
+    run.defer(() => this.config.end());
+  }
 }
 
 export interface BenchOptions {
@@ -79,6 +85,10 @@ export interface BenchOptions {
   readonly clock?: Clock;
   /** By id of the engine; what its feeder says of it. */
   readonly said?: Map<string, Omit<Observation, 'instance'>>;
+  /** Folder of programs that stand before those of this machine. */
+  readonly programs?: string;
+  /** What a feeder does to end its work. Default: it has none. */
+  readonly feederEnds?: () => Promise<void>;
 }
 
 const quick = { baseMs: 10, capMs: 50 };
@@ -92,6 +102,8 @@ export async function bench({
   root,
   clock = systemClock,
   said = new Map(),
+  programs,
+  feederEnds = async () => {},
 }: BenchOptions = {}) {
   const folder = root ?? temporaryFolder().path;
   const engines = defineService({
@@ -115,7 +127,7 @@ export async function bench({
     schema,
     create: (_, context: ServiceContext) => {
       const instance = context.id.replace('feeder', 'engine');
-      return new Feeder({ said: () => [{ work: [], ...said.get(instance), instance }] }, context);
+      return new Feeder({ said: () => [{ work: [], ...said.get(instance), instance }], end: feederEnds }, context);
     },
   });
   const definitions = [watchdog, engines, feeders];
@@ -136,7 +148,7 @@ export async function bench({
     layout,
     config: composeConfigSchema(definitions).parse({ services }),
     machineId: 'bench',
-    env: { PATH: process.env.PATH },
+    env: { PATH: [...(programs === undefined ? [] : [programs]), process.env.PATH].join(':') },
     log: loggerTo((level, message) => void lines.push(`${level} ${message}`)),
   });
   const statuses = record<InstanceStatus>(orchestrator, 'instance');

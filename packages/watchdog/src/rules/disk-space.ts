@@ -1,5 +1,5 @@
 import type { DiskSample } from '../sources/disk.ts';
-import { machine, type Rule } from './verdict.ts';
+import { machine, type Rule, type Verdict } from './verdict.ts';
 
 /** Bytes available, in falling order but for the last. */
 export interface DiskLimits {
@@ -29,20 +29,20 @@ export const diskSpace =
     const left = noFiles
       ? `room for ${availableFiles} files`
       : `${gigabytes(availableBytes)} of ${gigabytes(totalBytes)}`;
-    return [
-      {
-        rule: 'disk-space',
-        scope: 'host',
-        subject: machine,
-        severity: stop ? 'critical' : clean ? 'error' : 'warning',
-        action: stop ? 'stop-intake' : clean ? 'clean-up' : 'record',
-        reason: `the disk of ${path} has ${left} left`,
-        hint: stop
-          ? `free space: jobs are taken again above ${gigabytes(resumeAbove)}`
-          : 'remove old outputs and models that are not used, or enlarge the disk',
-        evidence: [`${path}: ${availableBytes} of ${totalBytes} bytes, ${availableFiles ?? 'unknown'} files available`],
-      },
-    ];
+    const room: Verdict = {
+      rule: 'disk-space',
+      scope: 'host',
+      subject: machine,
+      severity: clean ? 'error' : 'warning',
+      action: clean ? 'clean-up' : 'record',
+      reason: `the disk of ${path} has ${left} left`,
+      hint: 'remove old outputs and models that are not used, or enlarge the disk',
+      evidence: [`${path}: ${availableBytes} of ${totalBytes} bytes, ${availableFiles ?? 'unknown'} files available`],
+    };
+    if (!stop) return [room];
+    const hint = `free space: jobs are taken again above ${gigabytes(resumeAbove)}`;
+    const full: Verdict = { ...room, severity: 'critical', action: 'stop-intake', hint };
+    return clean ? [full, { ...room, rule: 'disk-clean-up' }] : [full];
   };
 
 const gigabytes = (bytes: number) => `${(bytes / 1024 ** 3).toFixed(1)} GiB`;

@@ -117,6 +117,12 @@ describe('nvidia-smi that does not answer', () => {
     ]);
     expect(nvidiaSmiHang([at(230, [5, 75], [200])])).toMatchObject([{ action: 'record' }]);
   });
+
+  test('is forgiven an hour after it answered', () => {
+    expect(nvidiaSmiHang([at(3_000, [5, 75], [200, 300])])).toMatchObject([{ action: 'stop-intake' }]);
+    expect(nvidiaSmiHang([at(3_700, [5, 75], [200, 300])])).toEqual([]);
+    expect(nvidiaSmiHang([at(3_700, [5, 75], [3_695])])).toMatchObject([{ action: 'record', severity: 'warning' }]);
+  });
 });
 
 test.each([

@@ -25,6 +25,14 @@ describe('a disk', () => {
     expect(left(gibibytes)[0]?.action).toBe(action);
   });
 
+  test('that is full at once is cleaned up as well', () => {
+    expect(left(4)).toMatchObject([
+      { rule: 'disk-space', action: 'stop-intake' },
+      { rule: 'disk-clean-up', action: 'clean-up', severity: 'error' },
+    ]);
+    expect(left(400, false, 3)).toHaveLength(1);
+  });
+
   test('takes jobs again well above where it stopped', () => {
     expect(left(7)[0]?.action).toBe('clean-up');
     expect(left(7, true)[0]?.action).toBe('stop-intake');
@@ -128,5 +136,12 @@ test.each([
   [85, 'record'],
   [99, 'stop-intake'],
 ])('a machine with %i of 100 files open asks for %s', (open, action) => {
-  expect(hostFiles([{ at: 0, open, limit: 100 }])[0]?.action).toBe(action);
+  expect(hostFiles([{ at: 0, open, limit: 100, stopped: false }])[0]?.action).toBe(action);
+});
+
+test.each([
+  [91, 'stop-intake'],
+  [89, 'record'],
+])('a machine that stopped for its open files asks at %i of 100 for %s', (open, action) => {
+  expect(hostFiles([{ at: 0, open, limit: 100, stopped: true }])[0]?.action).toBe(action);
 });

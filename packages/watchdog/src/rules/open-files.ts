@@ -5,6 +5,8 @@ import { machine, type Rule } from './verdict.ts';
 /** Share of a limit, 0 to 1. */
 const warnAt = 0.8;
 const stopAt = 0.95;
+/** Once stopped: jobs are taken again below. */
+const resumeAt = 0.9;
 
 /** A process near its limit of open files: a leak, mostly, that a restart cures before everything in it fails. */
 export const processFiles: Rule<TreeSample> = (history) => {
@@ -26,18 +28,19 @@ export const processFiles: Rule<TreeSample> = (history) => {
   ];
 };
 
-/** The machine near its limit of open files: soon nothing can be opened by anybody. */
-export const hostFiles: Rule<OpenFilesSample> = (history) => {
+/** The machine near its limit of open files: soon nothing can be opened by anybody. `stopped`: whether intake is stopped for it now. */
+export const hostFiles: Rule<OpenFilesSample & { readonly stopped: boolean }> = (history) => {
   const last = history.at(-1);
   if (last === undefined || last.open < last.limit * warnAt) return [];
-  const { open, limit } = last;
+  const { open, limit, stopped } = last;
+  const stop = open >= limit * (stopped ? resumeAt : stopAt);
   return [
     {
       rule: 'host-files',
       scope: 'host',
       subject: machine,
-      severity: open < limit * stopAt ? 'warning' : 'critical',
-      action: open < limit * stopAt ? 'record' : 'stop-intake',
+      severity: stop ? 'critical' : 'warning',
+      action: stop ? 'stop-intake' : 'record',
       reason: `the machine has ${open} files open of the ${limit} it may have`,
       hint: 'find who holds them with `lsof`, or raise `fs.file-max`',
       evidence: [`file-nr: ${open} of ${limit}`],

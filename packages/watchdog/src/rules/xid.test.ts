@@ -82,6 +82,17 @@ describe('the GPU is suspected', () => {
     expect(xid(faults)).toMatchObject([{ action: 'drain-gpu', reason: expect.stringContaining('5 unlisted faults') }]);
   });
 
+  test('not for the many that one crash leaves', () => {
+    const crash = (at: number) => [seen(13, { at }), seen(31, { at: at + 1 }), seen(69, { at: at + 2 })];
+    expect(xid(crash(0))).toMatchObject([{ action: 'restart' }]);
+    expect(xid([...crash(0), ...crash(60_000)])).toMatchObject([{ action: 'restart' }]);
+    expect(xid([...crash(0), ...crash(60_000), seen(13, { at: 120_000 })])).toMatchObject([
+      { action: 'restart' },
+      { action: 'drain-gpu', reason: expect.stringContaining('3 faults of one service') },
+    ]);
+    expect(xid([seen(109), seen(109, { at: 2 })])).toMatchObject([{ action: 'restart' }]);
+  });
+
   test('when 109 is repeated', () => {
     expect(xid(minutes(seen(109), seen(109)))).toMatchObject([{ action: 'drain-gpu' }]);
   });
@@ -99,11 +110,10 @@ describe("the driver's own verdict", () => {
     expect(xid([seen(154, { recovery })])).toMatchObject([{ action, reason: expect.stringContaining(text) }]);
   });
 
-  test('outranks the table for what belongs to it', () => {
-    const spoken = seen(154, { recovery: 2 });
-    expect(xid([spoken, seen(13, { at: 1_000 })])).toMatchObject([
-      { action: 'quarantine-gpu', hint: 'reboot the machine' },
-    ]);
-    expect(xid([spoken, seen(13, { at: 120_000 })])).toMatchObject([{ action: 'restart' }]);
+  test('is about what was before it, never about what comes later', () => {
+    const spoken = seen(154, { recovery: 0, at: 1_000 });
+    expect(xid([seen(48), spoken])).toMatchObject([{ action: 'record' }]);
+    expect(xid([seen(13), spoken, seen(79, { at: 2_000 })])).toMatchObject([{ action: 'quarantine-gpu' }]);
+    expect(xid([seen(154, { recovery: 2 }), seen(13, { at: 1_000 })])).toMatchObject([{ action: 'restart' }]);
   });
 });

@@ -21,8 +21,8 @@ export interface XidSample {
 const hourMs = 3_600_000;
 /** Milliseconds after our own kill in which its traces are expected. */
 const consequenceMs = 10_000;
-/** The driver's verdict comes with the fault it is about. */
-const sameFaultMs = 60_000;
+/** What one crash says comes within milliseconds of its first word. */
+const sameFaultMs = 5_000;
 const suspectLimit = 3;
 const unknownLimit = 5;
 
@@ -35,10 +35,10 @@ export const xid: Rule<XidSample> = (history) => {
   if (last === undefined) return [];
   if (isConsequence(last))
     return [verdictOn(last, { name: 'consequence of our own kill', advice: 'record' }, { severity: 'info' })];
-  const facts = factsOf(last, history);
+  const facts = factsOf(last);
   const counted = recent(history, hourMs).filter((each) => !isConsequence(each));
   const suspicion = suspicionOf(counted, facts.advice);
-  const repeated = last.xid === 109 && counted.filter((each) => each.xid === 109).length > 1;
+  const repeated = last.xid === 109 && faultsIn(counted.filter((each) => each.xid === 109)).length > 1;
   const verdict = verdictOn(last, repeated ? { ...facts, advice: 'drain' } : facts);
   if (suspicion === undefined) return [verdict];
   return [
@@ -56,17 +56,26 @@ export const xid: Rule<XidSample> = (history) => {
   ];
 };
 
-/** The driver's own verdict where it gave one on this fault, else what the table says. */
-function factsOf(last: XidSample, history: readonly XidSample[]): XidFacts {
-  const spoken = history.findLast(({ recovery, at }) => recovery !== undefined && last.at - at <= sameFaultMs);
-  if (spoken?.recovery !== undefined) return recoveryAdvice(spoken.recovery);
-  const facts = xidFacts(last.xid);
-  return last.nvlinkFatal ? { ...facts, name: `fatal ${facts.name}`, advice: 'drain' } : facts;
+/** What the table says; Xid 154 is the driver's own verdict, on what it said before. */
+function factsOf({ xid: number, recovery, nvlinkFatal }: XidSample): XidFacts {
+  if (recovery !== undefined) return recoveryAdvice(recovery);
+  const facts = xidFacts(number);
+  return nvlinkFatal ? { ...facts, name: `fatal ${facts.name}`, advice: 'drain' } : facts;
+}
+
+/** The first of each: what one instance has within a few seconds is one fault. */
+function faultsIn(samples: readonly XidSample[]): readonly XidSample[] {
+  const faults: XidSample[] = [];
+  for (const each of samples) {
+    const former = faults.findLast(({ instance }) => instance === each.instance);
+    if (!former || each.at - former.at > sameFaultMs) faults.push(each);
+  }
+  return faults;
 }
 
 /** Why the GPU rather than a service is to blame; undefined while it is not, or when this fault says more by itself. */
 function suspicionOf(counted: readonly XidSample[], advice: XidAdvice): string | undefined {
-  const of = (wanted: XidAdvice) => counted.filter((each) => xidFacts(each.xid).advice === wanted);
+  const of = (wanted: XidAdvice) => faultsIn(counted.filter((each) => xidFacts(each.xid).advice === wanted));
   if (advice === 'unknown' && of('unknown').length >= unknownLimit) return `${of('unknown').length} unlisted faults`;
   if (advice !== 'suspect') return undefined;
   const faults = of('suspect');

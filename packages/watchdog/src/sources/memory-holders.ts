@@ -26,5 +26,13 @@ export function describeProcess(pid: number): { readonly command: string; readon
 function ownerOf(pid: number): string {
   const uid = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
   if (uid === undefined) return 'unknown';
-  return uid === process.getuid?.() ? userInfo().username : `uid ${uid}`;
+  return uid === process.getuid?.() ? (ownName() ?? `uid ${uid}`) : `uid ${uid}`;
+}
+
+function ownName(): string | undefined {
+  try {
+    return userInfo().username;
+  } catch {
+    return undefined; // a container may run as a user that has no name
+  }
 }

@@ -30,6 +30,12 @@ export class Breaker {
     return `no query for another ${Math.ceil((this.#notBefore - now) / 1_000)} s`;
   }
 
+  /** Milliseconds until it is worth asking again, for one who asks every `ms`: while it is open, as soon as one is let through. */
+  nextIn(ms: number): number {
+    const open = this.#periods.at(-1);
+    return open && open.until === undefined ? Math.min(ms, retryMs) : ms;
+  }
+
   /** Lets nothing through for `ms`. */
   pause(now: number, ms: number): void {
     this.#notBefore = Math.max(this.#notBefore, now + ms);

@@ -69,6 +69,11 @@ export class GpuHealthQuery {
     this.#breaker.pause(this.#options.clock.elapsed(), ms);
   }
 
+  /** Milliseconds until the next question, for one who asks every `ms`: sooner while it hangs, to learn for how long it does. */
+  nextIn(ms: number): number {
+    return this.#breaker.nextIn(ms);
+  }
+
   async #sample(signal: AbortSignal | undefined): Promise<GpuHealthSample | undefined> {
     const { clock, env, program = 'nvidia-smi' } = this.#options;
     const file = await findProgram([program], env);

@@ -98,10 +98,12 @@ describe('the breaker', () => {
     breaker.hung(0, 5_000);
     expect(breaker.refusal(34_999)).toBe('no query for another 1 s');
     expect(breaker.refusal(35_000)).toBeUndefined();
+    expect([breaker.nextIn(60_000), breaker.nextIn(10_000)]).toEqual([30_000, 10_000]);
     breaker.hung(35_000, 40_000);
     expect(breaker.periods).toEqual([{ from: 0 }]);
     breaker.answered(70_000);
     expect(breaker.periods).toEqual([{ from: 0, until: 70_000 }]);
+    expect(breaker.nextIn(60_000)).toBe(60_000);
   });
 
   test('lets none through while one that was abandoned lives', async () => {
