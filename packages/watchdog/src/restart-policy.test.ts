@@ -153,6 +153,13 @@ describe('whether it is restarted', () => {
     expect(patient({ config: { policies: { a: { restart: 'never' } } } }).fail(1)).toMatchObject({ restart: false });
   });
 
+  const hung = { code: 'WATCHDOG_HUNG', message: 'it hangs', retryable: true };
+  test.each([0, 78, 127])('does not follow from exit code %i where the watchdog ended the run', (code) => {
+    const exit = { code, signal: null, at: '', run: '', uptimeMs: 100 };
+    const { fail } = patient({ supervision: { restart: 'on-failure' } });
+    expect(fail(100, { error: hung, exit })).toMatchObject({ restart: true });
+  });
+
   test('is forbidden by the absence of restart_enabled', () => {
     expect(patient({ mayRestart: false }).fail(1)).toMatchObject({ restart: false, gaveUp: true });
   });

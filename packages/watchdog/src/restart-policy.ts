@@ -30,10 +30,10 @@ export function restartPolicy(options: RestartPolicyOptions): RestartPolicy {
   const limiter = new RestartLimiter(restartsPerMinute);
   return {
     decide(failure, history, supervision): RestartDecision {
-      const { instance, kind, error, exit, endedAt } = failure;
+      const { instance, kind, error, endedAt } = failure;
       const policy = policyOf({ id: instance, kind, supervision });
       if (policy.restart === 'never') return { restart: false, delayMs: 0, reason: 'it is not to be restarted' };
-      if (policy.restart === 'on-failure' && exit?.code === 0)
+      if (policy.restart === 'on-failure' && ownExit(failure)?.code === 0)
         return { restart: false, delayMs: 0, reason: 'it ended with exit code 0' };
       if (!mayRestart(instance)) return forGood('its file restart_enabled is not there');
       const refusal = permanent(failure);
@@ -59,8 +59,13 @@ export function restartPolicy(options: RestartPolicyOptions): RestartPolicy {
 
 const forGood = (reason: string): RestartDecision => ({ restart: false, gaveUp: true, delayMs: 0, reason });
 
+/** How its process ended by itself; what we ended may answer our signal with any code. */
+const ownExit = ({ error, exit }: Failure) => (error.code === 'CORE_PROCESS_EXITED' ? exit : undefined);
+
 /** Why another start would fail as well; undefined when it may not. */
-function permanent({ error, exit, readyAt }: Failure): string | undefined {
+function permanent(failure: Failure): string | undefined {
+  const { error, readyAt } = failure;
+  const exit = ownExit(failure);
   if (exit?.code === configurationExitCode) return 'exit code 78 says that its configuration is wrong';
   if (shellExitCodes.has(exit?.code) && (exit?.uptimeMs ?? shellMs) < shellMs) return 'its program cannot be run';
   // Of what nobody has described nobody knows whether it lasts.
