@@ -77,8 +77,8 @@ export interface BenchOptions {
   readonly gpus?: readonly Gpu[];
   readonly root?: string;
   readonly clock?: Clock;
-  /** By id of the engine; what its feeder says of it. */
-  readonly said?: Map<string, Omit<Observation, 'instance'>>;
+  /** By id of the engine; what its feeder says of it, or of another. */
+  readonly said?: Map<string, Omit<Observation, 'instance'> & { readonly instance?: string }>;
 }
 
 const quick = { baseMs: 10, capMs: 50 };
@@ -115,7 +115,7 @@ export async function bench({
     schema,
     create: (_, context: ServiceContext) => {
       const instance = context.id.replace('feeder', 'engine');
-      return new Feeder({ said: () => [{ work: [], ...said.get(instance), instance }] }, context);
+      return new Feeder({ said: () => [{ work: [], instance, ...said.get(instance) }] }, context);
     },
   });
   const definitions = [watchdog, engines, feeders];
