@@ -65,11 +65,11 @@ export class RestartFiles implements Disposable {
     this.forgetCount(instance);
   }
 
-  /** One restart more; `anew`: the first since it was stable. */
-  count(instance: string, { anew }: { anew: boolean }): void {
+  /** One restart more. */
+  count(instance: string): void {
     this.#try(instance, () => {
       const path = this.#countPath(instance);
-      const before = anew || !existsSync(path) ? 0 : Number.parseInt(readFileSync(path, 'utf8'), 10) || 0;
+      const before = !existsSync(path) ? 0 : Number.parseInt(readFileSync(path, 'utf8'), 10) || 0;
       writeFileSync(path, `${before + 1}\n`);
     });
   }

@@ -64,13 +64,13 @@ const ownExit = ({ error, exit }: Failure) => (error.code === 'CORE_PROCESS_EXIT
 
 /** Why another start would fail as well; undefined when it may not. */
 function permanent(failure: Failure): string | undefined {
-  const { error, readyAt } = failure;
+  const { error, readyMs } = failure;
   const exit = ownExit(failure);
   if (exit?.code === configurationExitCode) return 'exit code 78 says that its configuration is wrong';
   if (shellExitCodes.has(exit?.code) && (exit?.uptimeMs ?? shellMs) < shellMs) return 'its program cannot be run';
   // Of what nobody has described nobody knows whether it lasts.
   const lasts = !error.retryable && error.code !== 'CORE_UNEXPECTED';
-  return lasts && readyAt === undefined ? 'another start would fail as well' : undefined;
+  return lasts && readyMs === undefined ? 'another start would fail as well' : undefined;
 }
 
 const isCharged = ({ code, retryable, details }: Failure['error']): boolean =>
@@ -87,9 +87,18 @@ interface Streak {
   readonly giveUps: number;
 }
 
-function streakOf(failures: readonly Failure[], { stableAfterMs, windowMs, attempts }: RecoveryPolicy): Streak {
-  const isStable = ({ readyAt, endedAt }: Failure) => readyAt !== undefined && endedAt - readyAt >= stableAfterMs;
-  const streak = failures.slice(Math.max(0, failures.findLastIndex(isStable)));
+/** Whether the run that failed was ready long enough for counting to begin anew. */
+export const wasStable = ({ readyMs }: Failure, { stableAfterMs }: RecoveryPolicy): boolean =>
+  readyMs !== undefined && readyMs >= stableAfterMs;
+
+function streakOf(failures: readonly Failure[], policy: RecoveryPolicy): Streak {
+  const { windowMs, attempts } = policy;
+  const streak = failures.slice(
+    Math.max(
+      0,
+      failures.findLastIndex((each) => wasStable(each, policy)),
+    ),
+  );
   const charged: number[] = [];
   let giveUps = 0;
   for (const { error, endedAt } of streak) {
@@ -100,7 +109,7 @@ function streakOf(failures: readonly Failure[], { stableAfterMs, windowMs, attem
   const now = streak.at(-1)?.endedAt ?? 0;
   return {
     failures: streak.length,
-    beganReady: streak[0]?.readyAt !== undefined,
+    beganReady: streak[0]?.readyMs !== undefined,
     inWindow: giveUps > 0 ? Math.max(attempts, recent(charged, now, windowMs)) : recent(charged, now, windowMs),
     giveUps,
   };

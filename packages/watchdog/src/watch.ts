@@ -21,7 +21,7 @@ import { ProcessGuards } from './process-guards.ts';
 import { Quarantine } from './quarantine.ts';
 import { type RecoveryPolicy, recoveryPolicy } from './recovery-policy.ts';
 import { RestartFiles } from './restart-files.ts';
-import { restartPolicy } from './restart-policy.ts';
+import { restartPolicy, wasStable } from './restart-policy.ts';
 import { processExit } from './rules/process-exit.ts';
 import { GpuHealthQuery } from './sources/gpu-health/gpu-health-query.ts';
 import { watchLiveness } from './watch-liveness.ts';
@@ -57,6 +57,8 @@ export class Watch {
   readonly #work: WorkWatch;
   readonly #runs = new Map<string, WatchedRun>();
   readonly #pids = new Map<string, number>();
+  /** Restarts since somebody asked for it, as last seen. */
+  readonly #attempts = new Map<string, number>();
   /** When an instance failed that has not recovered yet; monotonic milliseconds. */
   readonly #failedAt = new Map<string, number>();
   /** What was decided about the last failure. */
@@ -182,10 +184,17 @@ export class Watch {
     if (desired === 'down') this.#files.letGo(id);
     else if (state === 'blocked' && reason === undefined) this.#onWish(id);
     else this.#files.take(id);
+    this.#countRestart(status);
     if (state === 'stopping' || state === 'cleaning') this.#gpus.ending(instance);
     this.#judgeEnd(status);
     this.#follow(instance, status);
     if (state === 'running' && status.health === 'ready') this.#onReady(id);
+  }
+
+  /** Whoever restarted it: the policy, somebody's wish, or a sweep. */
+  #countRestart({ id, attempt }: InstanceStatus): void {
+    if (attempt > (this.#attempts.get(id) ?? attempt)) this.#files.count(id);
+    this.#attempts.set(id, attempt);
   }
 
   /** What survives SIGKILL is told: nothing is started over it. */
@@ -224,7 +233,7 @@ export class Watch {
   }
 
   #onFailure(failure: Failure, decision: RestartDecision): void {
-    const { instance: id, error, gpu, endedAt, readyAt } = failure;
+    const { instance: id, error, gpu, endedAt } = failure;
     const { log } = this.#context;
     const { details = {} } = error;
     const lines = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
@@ -242,10 +251,8 @@ export class Watch {
     this.#failedAt.set(id, endedAt);
     if (decision.gaveUp) log.error(`${id} is given up: ${decision.reason}`, { instance: id, error });
     else log.warn(`${id} failed: ${decision.reason}`, { instance: id, error });
-    if (!decision.restart || decision.gaveUp) return;
     const instance = this.#find(id);
-    const isStable = instance && readyAt !== undefined && endedAt - readyAt >= this.#policyOf(instance).stableAfterMs;
-    this.#files.count(id, { anew: isStable === true });
+    if (instance && wasStable(failure, this.#policyOf(instance))) this.#files.forgetCount(id);
   }
 
   /** What the exit of its process means, where it ended by itself. */
