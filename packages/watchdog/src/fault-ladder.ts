@@ -73,7 +73,7 @@ export class FaultLadder {
 
   async #carryOut(verdict: Verdict): Promise<void> {
     const { quarantine, intake, incidents, cleanUp } = this.#options;
-    const { action, subject } = verdict;
+    const { rule, action, subject } = verdict;
     if (action === 'restart') return this.#restart(verdict);
     if (action === 'relieve') return this.#relieve(verdict);
     if (action === 'restart-when-idle') return this.#renew(verdict);
@@ -81,10 +81,10 @@ export class FaultLadder {
       return quarantine.put(verdict, { drain: action === 'drain-gpu' });
     if (action === 'stop-intake') {
       intake.stop(verdict);
-      incidents.note(subject, 'no new jobs are taken');
+      incidents.note(subject, 'no new jobs are taken', rule);
     }
-    if (action === 'clean-up') incidents.note(subject, await cleanUp());
-    if (action === 'tell-worker') incidents.note(subject, 'its worker deals with the job');
+    if (action === 'clean-up') incidents.note(subject, await cleanUp(), rule);
+    if (action === 'tell-worker') incidents.note(subject, 'its worker deals with the job', rule);
   }
 
   async #restart({ rule, subject, reason, hint: cure, evidence }: Verdict): Promise<void> {
@@ -124,14 +124,14 @@ export class FaultLadder {
   #over(verdict: Verdict): void {
     const { log, incidents } = this.#options;
     log.info(`over: ${verdict.reason}`, { rule: verdict.rule, subject: verdict.subject });
-    incidents.note(verdict.subject, `over: ${verdict.rule}`);
+    incidents.note(verdict.subject, `over: ${verdict.rule}`, verdict.rule);
     if (verdict.action === 'stop-intake') this.#resume(verdict);
   }
 
   #resume({ rule, subject }: Verdict): void {
     const { intake, incidents } = this.#options;
     intake.resume(rule);
-    if (!intake.isStopped()) incidents.note(subject, 'jobs are taken again');
+    if (!intake.isStopped()) incidents.note(subject, 'jobs are taken again', rule);
   }
 
   #find(id: string): SupervisedInstance | undefined {

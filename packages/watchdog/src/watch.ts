@@ -59,8 +59,8 @@ export class Watch {
   readonly #pids = new Map<string, number>();
   /** Restarts since somebody asked for it, as last seen. */
   readonly #attempts = new Map<string, number>();
-  /** When an instance failed that has not recovered yet; monotonic milliseconds. */
-  readonly #failedAt = new Map<string, number>();
+  /** The last failure of an instance that has not recovered yet. */
+  readonly #failures = new Map<string, Failure>();
   /** What was decided about the last failure. */
   readonly #decisions = new Map<string, RestartDecision>();
   /** Found stopped against the wish at the last sweep. */
@@ -220,20 +220,21 @@ export class Watch {
   #onWish(id: string): void {
     this.#files.arm(id);
     this.#decisions.delete(id);
-    if (this.#failedAt.has(id)) this.#incidents.note(id, 'somebody asked for it again');
+    const failure = this.#failures.get(id);
+    if (failure) this.#incidents.note(id, 'somebody asked for it again', failure.error.code);
   }
 
   #onReady(id: string): void {
-    const failedAt = this.#failedAt.get(id);
-    if (failedAt === undefined) return;
-    this.#failedAt.delete(id);
+    const failure = this.#failures.get(id);
+    if (!failure) return;
+    this.#failures.delete(id);
     this.#decisions.delete(id);
-    const seconds = Math.round((this.#context.clock.elapsed() - failedAt) / 100) / 10;
-    this.#incidents.note(id, `ready again after ${seconds} s`);
+    const seconds = Math.round((this.#context.clock.elapsed() - failure.endedAt) / 100) / 10;
+    this.#incidents.note(id, `ready again after ${seconds} s`, failure.error.code);
   }
 
   #onFailure(failure: Failure, decision: RestartDecision): void {
-    const { instance: id, error, gpu, endedAt } = failure;
+    const { instance: id, error, gpu } = failure;
     const { log } = this.#context;
     const { details = {} } = error;
     const lines = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
@@ -246,9 +247,9 @@ export class Watch {
       evidence: [...lines(details.evidence), ...this.#readExit(failure)],
       lastWords: lines(details.lastLines),
     });
-    this.#incidents.note(id, decision.reason);
+    this.#incidents.note(id, decision.reason, error.code);
     this.#decisions.set(id, decision);
-    this.#failedAt.set(id, endedAt);
+    this.#failures.set(id, failure);
     if (decision.gaveUp) log.error(`${id} is given up: ${decision.reason}`, { instance: id, error });
     else log.warn(`${id} failed: ${decision.reason}`, { instance: id, error });
     const instance = this.#find(id);
@@ -333,6 +334,7 @@ export class Watch {
       if (readyMs >= this.#policyOf(instance).stableAfterMs) this.#files.forgetCount(id);
     }
     this.#findLost(instances);
+    this.#incidents.flush();
     this.#quarantine.look();
     this.#intake.apply();
     this.#processes.look(instances);
