@@ -18,8 +18,8 @@ const configurationExitCode = 78;
 /** A shell says that there is no such program, or that it may not be run. */
 const shellExitCodes: ReadonlySet<number | null | undefined> = new Set([126, 127]);
 const shellMs = 1_000;
-/** These are the machine's fault, or the GPU's. */
-const notItsFault = new Set(['CORE_GPU_QUERY', 'CORE_PROCESS_SPAWN']);
+/** These are the machine's fault. */
+const machineFaults = new Set(['CORE_GPU_QUERY', 'CORE_PROCESS_SPAWN']);
 
 /**
  * Restarts at once after the first failure of a run that was ready, then with growing pauses; gives up when there were
@@ -73,8 +73,7 @@ function permanent(failure: Failure): string | undefined {
   return lasts && readyMs === undefined ? 'another start would fail as well' : undefined;
 }
 
-const isCharged = ({ code, retryable, details }: Failure['error']): boolean =>
-  !(retryable && notItsFault.has(code)) && details?.scope !== 'gpu' && details?.scope !== 'host';
+const isCharged = ({ code, retryable }: Failure['error']): boolean => !(retryable && machineFaults.has(code));
 
 /** Failures since it was last stable, up to the present one. */
 interface Streak {
