@@ -11,6 +11,7 @@ import type { WatchdogConfig } from './config.ts';
 import { EngineFaults } from './engine-faults.ts';
 import { RestartDisabledError, StartDeadlineError } from './errors.ts';
 import { evidenceOf } from './evidence.ts';
+import { exitMeaning } from './exit-meaning.ts';
 import { FaultLadder } from './fault-ladder.ts';
 import { Feeders } from './feeders.ts';
 import { GpuFaults } from './gpu-faults.ts';
@@ -22,7 +23,6 @@ import { Quarantine } from './quarantine.ts';
 import { type RecoveryPolicy, recoveryPolicy } from './recovery-policy.ts';
 import { RestartFiles } from './restart-files.ts';
 import { restartPolicy, wasStable } from './restart-policy.ts';
-import { processExit } from './rules/process-exit.ts';
 import { GpuHealthQuery } from './sources/gpu-health/gpu-health-query.ts';
 import { watchLiveness } from './watch-liveness.ts';
 import { progressIn, WorkWatch } from './watch-work.ts';
@@ -257,13 +257,12 @@ export class Watch {
   }
 
   /** What the exit of its process means, where it ended by itself. */
-  #readExit({ instance, error, exit, endedAt: at }: Failure): readonly string[] {
+  #readExit({ instance, error, exit }: Failure): readonly string[] {
     const pid = this.#pids.get(instance);
     if (!exit || pid === undefined || error.code !== 'CORE_PROCESS_EXITED') return [];
     const { code, signal } = exit;
-    const oomKill = this.#gpus.oomKillOf(pid);
-    const verdicts = processExit([{ at, instance, pid, code, signal, sentByUs: false, oomKill }]);
-    return verdicts.flatMap(({ reason, hint, evidence }) => [reason, ...evidence, hint]);
+    const meaning = exitMeaning({ instance, pid, code, signal, oomKill: this.#gpus.oomKillOf(pid) });
+    return meaning ? [meaning.reason, meaning.evidence, meaning.hint] : [];
   }
 
   /** Somebody touched, or removed, its `restart_enabled`. */
