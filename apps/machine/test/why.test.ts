@@ -1,3 +1,5 @@
+import { appendFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { MachineStatus } from '@mgpu/control';
 import { expect, test } from 'vitest';
 import { type Box, openBox } from './support.ts';
@@ -37,4 +39,29 @@ test('tells what went wrong and what was done about it, with a daemon and withou
   expect(stdout).toMatch(/no daemon is running on this root\n$/);
   expect(stdout.split('\n').filter((line) => line.length > 80 && !line.includes('/'))).toEqual([]);
   expect((await box.mgpu(['why', 'nonsense'])).code).toBe(2);
+});
+
+test('an instance that is kept from running is told what keeps it: its GPU', async () => {
+  await using box = await openBox((_, dir) => ({ watchdog: { gpu: { kernelLog: join(dir, 'kmsg') } } }));
+  const kernelLog = join(box.dir, 'kmsg');
+  writeFileSync(kernelLog, '');
+  expect((await box.mgpu(['up', '--mock', '2', '--detach'])).code).toBe(0);
+  const codes = async (subject: string) => (await ask(box, subject)).incidents.map(({ cause }) => cause.code);
+  await expect
+    .poll(() => {
+      // Its reader needs a moment to begin; of the same line one counts.
+      appendFileSync(kernelLog, '[12.5] NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus.\n');
+      return codes('comfyui_gpu0');
+    })
+    .toContain('xid');
+  expect(await codes('comfyui_gpu1')).toEqual([]);
+});
+
+test('an instance that is kept from running is told what keeps it: the machine', async () => {
+  const disk = { warnGiB: 0, cleanGiB: 0, stopGiB: 1_000_000_000, resumeGiB: 1_000_000_000 };
+  await using box = await openBox(() => ({ watchdog: { disk } }));
+  await box.mgpu(['up', '--mock', '1', '--detach']);
+  const codes = async (subject: string) => (await ask(box, subject)).incidents.map(({ cause }) => cause.code);
+  await expect.poll(() => codes('worker_gpu0')).toContain('disk-space');
+  expect(await codes('comfyui_gpu0')).toEqual([]);
 });

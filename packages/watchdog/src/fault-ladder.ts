@@ -101,7 +101,7 @@ export class FaultLadder {
 
   async #carryOut(verdict: Verdict): Promise<void> {
     const { quarantine, intake, incidents, clock, cleanUp } = this.#options;
-    const { action, subject } = verdict;
+    const { rule, action, subject } = verdict;
     if (action === 'restart') return this.#restart(verdict);
     if (action === 'relieve') return this.#relieve(verdict);
     if (action === 'restart-when-idle') {
@@ -112,13 +112,13 @@ export class FaultLadder {
       return quarantine.put(verdict, { drain: action === 'drain-gpu' });
     if (action === 'stop-intake') {
       intake.stop(verdict);
-      incidents.note(subject, 'no new jobs are taken');
+      incidents.note(subject, 'no new jobs are taken', rule);
     }
     if (action === 'clean-up') {
       this.#cleanedAt = clock.elapsed();
-      incidents.note(subject, await cleanUp());
+      incidents.note(subject, await cleanUp(), rule);
     }
-    if (action === 'tell-worker') incidents.note(subject, 'its worker deals with the job');
+    if (action === 'tell-worker') incidents.note(subject, 'its worker deals with the job', rule);
   }
 
   async #restart({ rule, subject, reason, hint: cure, evidence }: Verdict): Promise<void> {
@@ -162,7 +162,7 @@ export class FaultLadder {
   #over(verdict: Verdict): void {
     const { log, incidents } = this.#options;
     log.info(`over: ${verdict.reason}`, { rule: verdict.rule, subject: verdict.subject });
-    incidents.note(verdict.subject, `over: ${verdict.rule}`);
+    incidents.note(verdict.subject, `over: ${verdict.rule}`, verdict.rule);
     this.#withdraw(verdict);
   }
 
@@ -179,7 +179,7 @@ export class FaultLadder {
   #resume({ rule, subject }: Verdict): void {
     const { intake, incidents } = this.#options;
     intake.resume(rule);
-    if (!intake.isStopped()) incidents.note(subject, 'jobs are taken again');
+    if (!intake.isStopped()) incidents.note(subject, 'jobs are taken again', rule);
   }
 
   #find(id: string): SupervisedInstance | undefined {

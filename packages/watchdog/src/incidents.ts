@@ -37,6 +37,17 @@ const maxActions = 100;
 const maxLines = 50;
 const maxChars = 1_000;
 
+const keyOf = ({ subject, cause }: Incident) => `${cause.code} ${subject}`;
+
+function latestOf(incidents: readonly Incident[]): ReadonlyMap<string, Incident> {
+  const latest = new Map<string, Incident>();
+  for (const each of incidents) {
+    latest.delete(keyOf(each)); // a later one also comes later in order
+    latest.set(keyOf(each), each);
+  }
+  return latest;
+}
+
 const clip = (text: string) => (text.length > maxChars ? `${text.slice(0, maxChars)}…` : text);
 const folderIn = (stateDir: string) => join(stateDir, 'incidents');
 const fileIn = (stateDir: string, id: string) =>
@@ -70,8 +81,8 @@ export class IncidentBook {
   readonly #stateDir: string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  /** The last one of each subject. */
-  readonly #latest = new Map<string, Incident>();
+  /** The last one of each cause and subject, in the order of their beginning. */
+  #latest: ReadonlyMap<string, Incident> = new Map();
   readonly #unwritten = new Map<string, Incident>();
   #count = 0;
   #writing: Promise<void> | undefined;
@@ -85,8 +96,8 @@ export class IncidentBook {
   /** Goes on with those of the daemon before. */
   async load(): Promise<void> {
     try {
-      const former = new Map((await readIncidents(this.#stateDir)).map((each) => [each.subject, each]));
-      for (const [subject, incident] of former) if (!this.#latest.has(subject)) this.#latest.set(subject, incident);
+      const former = await readIncidents(this.#stateDir);
+      this.#latest = latestOf([...former, ...this.#latest.values()]);
     } catch (error) {
       this.#log.warn('earlier incidents could not be read', { error });
     }
@@ -109,17 +120,27 @@ export class IncidentBook {
       lastWords: lastWords.slice(-maxLines).map(clip),
       actions: [],
     };
-    this.#latest.set(subject, incident);
+    this.#latest = latestOf([...this.#latest.values(), incident]);
     this.#write(incident);
   }
 
-  /** Something was done about the last incident of this subject, or came of it. */
-  note(subject: string, what: string): void {
-    const incident = this.#latest.get(subject);
+  /** Something was done about the last incident of this subject, of this cause where one is named, or came of it. */
+  note(subject: string, what: string, code?: string): void {
+    const incident = [...this.#latest.values()].findLast(
+      (each) => each.subject === subject && (code === undefined || each.cause.code === code),
+    );
     if (!incident || incident.actions.length >= maxActions) return;
     const noted = { ...incident, actions: [...incident.actions, { at: this.#now(), what: clip(what) }] };
-    this.#latest.set(subject, noted);
+    this.#latest = new Map(this.#latest).set(keyOf(noted), noted);
     this.#write(noted);
+  }
+
+  /** Tries again to write what could not be written. */
+  flush(): void {
+    if (this.#unwritten.size === 0) return;
+    this.#writing ??= this.#writeAll().finally(() => {
+      this.#writing = undefined;
+    });
   }
 
   /** Resolves when all is on disk. */
@@ -139,9 +160,9 @@ export class IncidentBook {
 
   #write(incident: Incident): void {
     this.#unwritten.set(incident.id, incident);
-    this.#writing ??= this.#writeAll().finally(() => {
-      this.#writing = undefined;
-    });
+    const [oldest] = this.#unwritten.keys();
+    if (this.#unwritten.size > maxIncidents && oldest !== undefined) this.#unwritten.delete(oldest);
+    this.flush();
   }
 
   async #writeAll(): Promise<void> {
@@ -149,8 +170,9 @@ export class IncidentBook {
       await mkdir(folderIn(this.#stateDir), { recursive: true });
       while (this.#unwritten.size > 0) {
         for (const [id, incident] of this.#unwritten) {
-          this.#unwritten.delete(id);
           await fileIn(this.#stateDir, id).write(incident);
+          // What was noted meanwhile is yet to be written.
+          if (this.#unwritten.get(id) === incident) this.#unwritten.delete(id);
         }
         await this.#removeOldest();
       }

@@ -17,6 +17,8 @@ export interface RestartFilesOptions {
 export class RestartFiles implements Disposable {
   readonly #options: RestartFilesOptions;
   readonly #known = new Map<string, { isAllowed: boolean; readonly watcher: FSWatcher | undefined }>();
+  /** Whose `restart_enabled` could not be made: that it is not there is nobody's wish. */
+  readonly #unmade = new Set<string>();
 
   constructor(options: RestartFilesOptions) {
     this.#options = options;
@@ -28,7 +30,7 @@ export class RestartFiles implements Disposable {
 
   /** Whether restarts are allowed. */
   allows(instance: string): boolean {
-    return existsSync(this.pathOf(instance));
+    return this.#unmade.has(instance) || existsSync(this.pathOf(instance));
   }
 
   /** It is wanted: from now on its files are watched. One that was wanted by a daemon before us keeps them as they are. */
@@ -36,7 +38,6 @@ export class RestartFiles implements Disposable {
     if (this.#known.has(instance)) return;
     const folder = this.#options.layout.instance(instance);
     this.#try(instance, () => {
-      mkdirSync(folder, { recursive: true });
       if (!this.#isArmed(instance)) this.#allow(instance);
     });
     this.#known.set(instance, { isAllowed: true, watcher: this.#watch(instance, folder) });
@@ -48,7 +49,7 @@ export class RestartFiles implements Disposable {
     this.take(instance);
     const known = this.#known.get(instance);
     if (known) known.isAllowed = true;
-    this.#try(instance, () => this.#allow(instance));
+    this.#allow(instance);
     this.forgetCount(instance);
   }
 
@@ -57,6 +58,7 @@ export class RestartFiles implements Disposable {
     const known = this.#known.get(instance);
     if (!known) return;
     this.#known.delete(instance);
+    this.#unmade.delete(instance);
     known.watcher?.close();
     this.#try(instance, () => {
       rmSync(this.pathOf(instance), { force: true });
@@ -65,11 +67,11 @@ export class RestartFiles implements Disposable {
     this.forgetCount(instance);
   }
 
-  /** One restart more; `anew`: the first since it was stable. */
-  count(instance: string, { anew }: { anew: boolean }): void {
+  /** One restart more. */
+  count(instance: string): void {
     this.#try(instance, () => {
       const path = this.#countPath(instance);
-      const before = anew || !existsSync(path) ? 0 : Number.parseInt(readFileSync(path, 'utf8'), 10) || 0;
+      const before = !existsSync(path) ? 0 : Number.parseInt(readFileSync(path, 'utf8'), 10) || 0;
       writeFileSync(path, `${before + 1}\n`);
     });
   }
@@ -80,6 +82,7 @@ export class RestartFiles implements Disposable {
 
   /** Looks again: what nobody told us of is noticed. */
   look(instance: string): void {
+    if (this.#unmade.has(instance)) this.#allow(instance);
     const known = this.#known.get(instance);
     const isAllowed = this.allows(instance);
     if (!known || known.isAllowed === isAllowed) return;
@@ -94,15 +97,22 @@ export class RestartFiles implements Disposable {
   }
 
   #allow(instance: string): void {
-    writeFileSync(this.pathOf(instance), '');
-    mkdirSync(this.#options.layout.run, { recursive: true, mode: 0o700 });
-    writeFileSync(this.#armedPath(instance), bootId() ?? '');
+    const { layout } = this.#options;
+    this.#unmade.add(instance);
+    this.#try(instance, () => {
+      mkdirSync(layout.instance(instance), { recursive: true });
+      writeFileSync(this.pathOf(instance), '');
+      this.#unmade.delete(instance);
+      mkdirSync(layout.run, { recursive: true, mode: 0o700 });
+      writeFileSync(this.#armedPath(instance), bootId() ?? '');
+    });
   }
 
   /** A daemon of this boot has allowed restarts: that they are not allowed now is somebody's wish. */
   #isArmed(instance: string): boolean {
     const path = this.#armedPath(instance);
-    return existsSync(path) && readFileSync(path, 'utf8') === (bootId() ?? '');
+    // An empty one was cut short by a full disk: `restart_enabled` was there before it.
+    return existsSync(path) && ['', bootId()].includes(readFileSync(path, 'utf8'));
   }
 
   #armedPath(instance: string): string {

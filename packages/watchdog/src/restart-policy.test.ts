@@ -4,7 +4,7 @@ import { watchdogSchema } from './config.ts';
 import { recoveryPolicy } from './recovery-policy.ts';
 import { restartPolicy } from './restart-policy.ts';
 
-type Change = Partial<Failure> & { readonly readyMs?: number };
+type Change = Partial<Failure> & { readonly readyAfter?: number };
 
 /** An instance that fails again and again, each time as told; time passes as it was decided. */
 function patient({
@@ -30,12 +30,12 @@ function patient({
   let now = 1_000_000;
   return {
     /** Runs for `ms`, ready after `readyAfter`, then fails. */
-    fail(ms: number, { readyMs, ...change }: Change = {}) {
+    fail(ms: number, { readyAfter, ...change }: Change = {}) {
       const error = { code: 'CORE_PROCESS_EXITED', message: 'ended', retryable: true };
       const startedAt = now;
       now += ms;
-      const readyAt = readyMs === undefined ? {} : { readyAt: startedAt + readyMs };
-      const failure = { instance: 'a', kind: 'a', error, startedAt, endedAt: now, ...readyAt, ...change };
+      const ready = readyAfter === undefined ? {} : { readyMs: ms - readyAfter };
+      const failure = { instance: 'a', kind: 'a', error, startedAt, endedAt: now, ...ready, ...change };
       const decision = policy.decide(failure, history, supervision);
       history.push(failure);
       now += decision.delayMs;
@@ -45,7 +45,7 @@ function patient({
 }
 
 /** Ready after a second. */
-const wasReady = { readyMs: 1_000 };
+const wasReady = { readyAfter: 1_000 };
 
 describe('pauses', () => {
   test('a run that never was ready is restarted after a pause that doubles, and given up at the fifth failure', () => {
@@ -77,7 +77,7 @@ describe('pauses', () => {
   test('no more restarts a minute than the machine allows', () => {
     const { fail } = patient({ config: { restartsPerMinute: 2, defaults: { attempts: 100 } } });
     const first = fail(5_000, { ...wasReady, instance: 'a' });
-    const others = ['b', 'c', 'd'].map((instance) => fail(0, { readyMs: 0, instance }));
+    const others = ['b', 'c', 'd'].map((instance) => fail(0, { readyAfter: 0, instance }));
     expect([first, ...others].map(({ delayMs }) => delayMs)).toEqual([0, 1_000, 59_000, 4_000]);
     expect(others[1]?.reason).toMatch(/the machine restarts enough already/);
   });
@@ -86,19 +86,25 @@ describe('pauses', () => {
 describe('giving up', () => {
   test('counts failures in the window whatever the uptime, and not those before', () => {
     const slow = patient();
-    expect(Array.from({ length: 5 }, () => slow.fail(115_000, { readyMs: 80_000 }).gaveUp).at(-1)).toBe(true);
+    expect(Array.from({ length: 5 }, () => slow.fail(115_000, { readyAfter: 80_000 }).gaveUp).at(-1)).toBe(true);
     const slower = patient();
-    expect(Array.from({ length: 20 }, () => slower.fail(160_000, { readyMs: 110_000 }).gaveUp)).not.toContain(true);
+    expect(Array.from({ length: 20 }, () => slower.fail(160_000, { readyAfter: 110_000 }).gaveUp)).not.toContain(true);
   });
 
   test('a stable run clears it, the doubling included', () => {
     const { fail } = patient();
     for (let count = 0; count < 6; count++) fail(100);
-    expect(fail(61_000, { readyMs: 1_000 })).toMatchObject({
+    expect(fail(61_000, wasReady)).toMatchObject({
       delayMs: 0,
       reason: expect.stringContaining('failure 1 of 5'),
     });
     expect(fail(100)).toMatchObject({ delayMs: 1_000 });
+  });
+
+  test('a run that was not ready any more is not stable', () => {
+    const { fail } = patient();
+    const decisions = Array.from({ length: 5 }, () => fail(70_000, { readyMs: 1_000 }));
+    expect(decisions.map(({ delayMs }) => delayMs)).toEqual([0, 1_000, 2_000, 4_000, 900_000]);
   });
 
   test('a run that fails before it is stable after a cool-off is given up again', () => {
@@ -129,12 +135,9 @@ describe('giving up', () => {
     expect(patient().fail(100, change)).toMatchObject({ restart: true });
   });
 
-  test.each<[string, Change]>([
-    ['the machine', { error: { code: 'CORE_PROCESS_SPAWN', message: '', retryable: true } }],
-    ['the GPU', { error: { code: 'ANY', message: '', retryable: true, details: { scope: 'gpu' } } }],
-  ])('a fault of %s is not counted', (_, change) => {
+  test.each(['CORE_PROCESS_SPAWN', 'CORE_GPU_QUERY'])('a fault of the machine (%s) is not counted', (code) => {
     const { fail } = patient();
-    const decisions = Array.from({ length: 12 }, () => fail(100, change));
+    const decisions = Array.from({ length: 12 }, () => fail(100, { error: { code, message: '', retryable: true } }));
     expect(decisions.map(({ gaveUp }) => gaveUp)).not.toContain(true);
     expect(decisions.at(-1)).toMatchObject({ delayMs: 60_000, reason: expect.stringContaining('not counted') });
   });
@@ -151,6 +154,13 @@ describe('whether it is restarted', () => {
       true,
     );
     expect(patient({ config: { policies: { a: { restart: 'never' } } } }).fail(1)).toMatchObject({ restart: false });
+  });
+
+  const hung = { code: 'WATCHDOG_HUNG', message: 'it hangs', retryable: true };
+  test.each([0, 78, 127])('does not follow from exit code %i where the watchdog ended the run', (code) => {
+    const exit = { code, signal: null, at: '', run: '', uptimeMs: 100 };
+    const { fail } = patient({ supervision: { restart: 'on-failure' } });
+    expect(fail(100, { error: hung, exit })).toMatchObject({ restart: true });
   });
 
   test('is forbidden by the absence of restart_enabled', () => {

@@ -18,8 +18,8 @@ const configurationExitCode = 78;
 /** A shell says that there is no such program, or that it may not be run. */
 const shellExitCodes: ReadonlySet<number | null | undefined> = new Set([126, 127]);
 const shellMs = 1_000;
-/** These are the machine's fault, or the GPU's. */
-const notItsFault = new Set(['CORE_GPU_QUERY', 'CORE_PROCESS_SPAWN']);
+/** These are the machine's fault. */
+const machineFaults = new Set(['CORE_GPU_QUERY', 'CORE_PROCESS_SPAWN']);
 
 /**
  * Restarts at once after the first failure of a run that was ready, then with growing pauses; gives up when there were
@@ -30,10 +30,10 @@ export function restartPolicy(options: RestartPolicyOptions): RestartPolicy {
   const limiter = new RestartLimiter(restartsPerMinute);
   return {
     decide(failure, history, supervision): RestartDecision {
-      const { instance, kind, error, exit, endedAt } = failure;
+      const { instance, kind, error, endedAt } = failure;
       const policy = policyOf({ id: instance, kind, supervision });
       if (policy.restart === 'never') return { restart: false, delayMs: 0, reason: 'it is not to be restarted' };
-      if (policy.restart === 'on-failure' && exit?.code === 0)
+      if (policy.restart === 'on-failure' && ownExit(failure)?.code === 0)
         return { restart: false, delayMs: 0, reason: 'it ended with exit code 0' };
       if (!mayRestart(instance)) return forGood('its file restart_enabled is not there');
       const refusal = permanent(failure);
@@ -59,17 +59,21 @@ export function restartPolicy(options: RestartPolicyOptions): RestartPolicy {
 
 const forGood = (reason: string): RestartDecision => ({ restart: false, gaveUp: true, delayMs: 0, reason });
 
+/** How its process ended by itself; what we ended may answer our signal with any code. */
+const ownExit = ({ error, exit }: Failure) => (error.code === 'CORE_PROCESS_EXITED' ? exit : undefined);
+
 /** Why another start would fail as well; undefined when it may not. */
-function permanent({ error, exit, readyAt }: Failure): string | undefined {
+function permanent(failure: Failure): string | undefined {
+  const { error, readyMs } = failure;
+  const exit = ownExit(failure);
   if (exit?.code === configurationExitCode) return 'exit code 78 says that its configuration is wrong';
   if (shellExitCodes.has(exit?.code) && (exit?.uptimeMs ?? shellMs) < shellMs) return 'its program cannot be run';
   // Of what nobody has described nobody knows whether it lasts.
   const lasts = !error.retryable && error.code !== 'CORE_UNEXPECTED';
-  return lasts && readyAt === undefined ? 'another start would fail as well' : undefined;
+  return lasts && readyMs === undefined ? 'another start would fail as well' : undefined;
 }
 
-const isCharged = ({ code, retryable, details }: Failure['error']): boolean =>
-  !(retryable && notItsFault.has(code)) && details?.scope !== 'gpu' && details?.scope !== 'host';
+const isCharged = ({ code, retryable }: Failure['error']): boolean => !(retryable && machineFaults.has(code));
 
 /** Failures since it was last stable, up to the present one. */
 interface Streak {
@@ -82,9 +86,18 @@ interface Streak {
   readonly giveUps: number;
 }
 
-function streakOf(failures: readonly Failure[], { stableAfterMs, windowMs, attempts }: RecoveryPolicy): Streak {
-  const isStable = ({ readyAt, endedAt }: Failure) => readyAt !== undefined && endedAt - readyAt >= stableAfterMs;
-  const streak = failures.slice(Math.max(0, failures.findLastIndex(isStable)));
+/** Whether the run that failed was ready long enough for counting to begin anew. */
+export const wasStable = ({ readyMs }: Failure, { stableAfterMs }: RecoveryPolicy): boolean =>
+  readyMs !== undefined && readyMs >= stableAfterMs;
+
+function streakOf(failures: readonly Failure[], policy: RecoveryPolicy): Streak {
+  const { windowMs, attempts } = policy;
+  const streak = failures.slice(
+    Math.max(
+      0,
+      failures.findLastIndex((each) => wasStable(each, policy)),
+    ),
+  );
   const charged: number[] = [];
   let giveUps = 0;
   for (const { error, endedAt } of streak) {
@@ -95,7 +108,7 @@ function streakOf(failures: readonly Failure[], { stableAfterMs, windowMs, attem
   const now = streak.at(-1)?.endedAt ?? 0;
   return {
     failures: streak.length,
-    beganReady: streak[0]?.readyAt !== undefined,
+    beganReady: streak[0]?.readyMs !== undefined,
     inWindow: giveUps > 0 ? Math.max(attempts, recent(charged, now, windowMs)) : recent(charged, now, windowMs),
     giveUps,
   };

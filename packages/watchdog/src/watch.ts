@@ -11,6 +11,7 @@ import type { WatchdogConfig } from './config.ts';
 import { EngineFaults } from './engine-faults.ts';
 import { RestartDisabledError, StartDeadlineError } from './errors.ts';
 import { evidenceOf } from './evidence.ts';
+import { exitMeaning } from './exit-meaning.ts';
 import { FaultLadder } from './fault-ladder.ts';
 import { Feeders } from './feeders.ts';
 import { GpuFaults } from './gpu-faults.ts';
@@ -21,8 +22,7 @@ import { ProcessGuards } from './process-guards.ts';
 import { Quarantine } from './quarantine.ts';
 import { type RecoveryPolicy, recoveryPolicy } from './recovery-policy.ts';
 import { RestartFiles } from './restart-files.ts';
-import { restartPolicy } from './restart-policy.ts';
-import { processExit } from './rules/process-exit.ts';
+import { restartPolicy, wasStable } from './restart-policy.ts';
 import { GpuHealthQuery } from './sources/gpu-health/gpu-health-query.ts';
 import { watchLiveness } from './watch-liveness.ts';
 import { progressIn, WorkWatch } from './watch-work.ts';
@@ -59,8 +59,10 @@ export class Watch {
   readonly #work: WorkWatch;
   readonly #runs = new Map<string, WatchedRun>();
   readonly #pids = new Map<string, number>();
-  /** When an instance failed that has not recovered yet; monotonic milliseconds. */
-  readonly #failedAt = new Map<string, number>();
+  /** Restarts since somebody asked for it, as last seen. */
+  readonly #attempts = new Map<string, number>();
+  /** The last failure of an instance that has not recovered yet. */
+  readonly #failures = new Map<string, Failure>();
   /** What was decided about the last failure. */
   readonly #decisions = new Map<string, RestartDecision>();
   /** Found stopped against the wish at the last sweep. */
@@ -185,10 +187,17 @@ export class Watch {
     if (desired === 'down') this.#files.letGo(id);
     else if (state === 'blocked' && reason === undefined) this.#onWish(id);
     else this.#files.take(id);
+    this.#countRestart(status);
     if (state === 'stopping' || state === 'cleaning') this.#gpus.ending(instance);
     this.#judgeEnd(status);
     this.#follow(instance, status);
     if (state === 'running' && status.health === 'ready') this.#onReady(id);
+  }
+
+  /** Whoever restarted it: the policy, somebody's wish, or a sweep. */
+  #countRestart({ id, attempt }: InstanceStatus): void {
+    if (attempt > (this.#attempts.get(id) ?? attempt)) this.#files.count(id);
+    this.#attempts.set(id, attempt);
   }
 
   /** What survives SIGKILL is told: nothing is started over it. */
@@ -214,20 +223,21 @@ export class Watch {
   #onWish(id: string): void {
     this.#files.arm(id);
     this.#decisions.delete(id);
-    if (this.#failedAt.has(id)) this.#incidents.note(id, 'somebody asked for it again');
+    const failure = this.#failures.get(id);
+    if (failure) this.#incidents.note(id, 'somebody asked for it again', failure.error.code);
   }
 
   #onReady(id: string): void {
-    const failedAt = this.#failedAt.get(id);
-    if (failedAt === undefined) return;
-    this.#failedAt.delete(id);
+    const failure = this.#failures.get(id);
+    if (!failure) return;
+    this.#failures.delete(id);
     this.#decisions.delete(id);
-    const seconds = Math.round((this.#context.clock.elapsed() - failedAt) / 100) / 10;
-    this.#incidents.note(id, `ready again after ${seconds} s`);
+    const seconds = Math.round((this.#context.clock.elapsed() - failure.endedAt) / 100) / 10;
+    this.#incidents.note(id, `ready again after ${seconds} s`, failure.error.code);
   }
 
   #onFailure(failure: Failure, decision: RestartDecision): void {
-    const { instance: id, error, gpu, endedAt, readyAt } = failure;
+    const { instance: id, error, gpu } = failure;
     const { log } = this.#context;
     const { details = {} } = error;
     const lines = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
@@ -240,25 +250,22 @@ export class Watch {
       evidence: [...lines(details.evidence), ...this.#readExit(failure)],
       lastWords: lines(details.lastLines),
     });
-    this.#incidents.note(id, decision.reason);
+    this.#incidents.note(id, decision.reason, error.code);
     this.#decisions.set(id, decision);
-    this.#failedAt.set(id, endedAt);
+    this.#failures.set(id, failure);
     if (decision.gaveUp) log.error(`${id} is given up: ${decision.reason}`, { instance: id, error });
     else log.warn(`${id} failed: ${decision.reason}`, { instance: id, error });
-    if (!decision.restart || decision.gaveUp) return;
     const instance = this.#find(id);
-    const isStable = instance && readyAt !== undefined && endedAt - readyAt >= this.#policyOf(instance).stableAfterMs;
-    this.#files.count(id, { anew: isStable === true });
+    if (instance && wasStable(failure, this.#policyOf(instance))) this.#files.forgetCount(id);
   }
 
   /** What the exit of its process means, where it ended by itself. */
-  #readExit({ instance, error, exit, endedAt: at }: Failure): readonly string[] {
+  #readExit({ instance, error, exit }: Failure): readonly string[] {
     const pid = this.#pids.get(instance);
     if (!exit || pid === undefined || error.code !== 'CORE_PROCESS_EXITED') return [];
     const { code, signal } = exit;
-    const oomKill = this.#gpus.oomKillOf(pid);
-    const verdicts = processExit([{ at, instance, pid, code, signal, sentByUs: false, oomKill }]);
-    return verdicts.flatMap(({ reason, hint, evidence }) => [reason, ...evidence, hint]);
+    const meaning = exitMeaning({ instance, pid, code, signal, oomKill: this.#gpus.oomKillOf(pid) });
+    return meaning ? [meaning.reason, meaning.evidence, meaning.hint] : [];
   }
 
   /** Somebody touched, or removed, its `restart_enabled`. */
@@ -323,6 +330,7 @@ export class Watch {
     const instances = this.#instances;
     await this.#guarded('the look at the restart files', () => this.#lookAtFiles(instances));
     await this.#guarded('the search for lost instances', () => this.#findLost(instances));
+    await this.#guarded('the writing of incidents', () => this.#incidents.flush());
     await this.#guarded('the look at what is out of service', () => this.#quarantine.look());
     await this.#guarded('the look at the intake', () => this.#intake.apply());
     await this.#guarded('the look at the processes', () => this.#processes.look(instances));

@@ -54,6 +54,20 @@ describe('what a worker says of its engine', () => {
     await until(engine, (status) => isReady(status) && status.pid === pid);
   });
 
+  test('is judged once, also where two feed one engine', async () => {
+    const { said, incidents } = await bench({ gpus: mockGpus(2) });
+    const jobFault = () => ({ ...fault('COMFYUI_EXECUTION_FAILED', 'no such node'), instance: engine });
+    said.set(engine, jobFault());
+    await expect.poll(() => incidents(engine)).toHaveLength(1);
+    said.set(neighbour, jobFault());
+    await expect.poll(async () => (await incidents(engine)).length).toBeGreaterThan(1);
+    const last = jobFault();
+    said.set(engine, { ...last, fault: { ...last.fault, job: 'landscape' } });
+    const told = async () => (await incidents(engine)).map(({ cause }) => cause.message);
+    await expect.poll(told).toContainEqual(expect.stringContaining('landscape'));
+    expect(await told()).toHaveLength(3);
+  });
+
   test('too little memory frees that of the engine; at the third time it is restarted', async () => {
     let relieved = 0;
     const { until, pidOf, said, incidents } = await bench({

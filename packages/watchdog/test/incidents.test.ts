@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentLogger } from '@mgpu/core';
 import { fakeClock, temporaryFolder } from '@mgpu/core/testing';
@@ -39,6 +39,37 @@ test('an incident tells in order what was done, by this daemon and the next', as
       ],
     },
   ]);
+});
+
+test('what was done about one is not told under another of the same subject, nor after a restart of ours', async () => {
+  const { stateDir, clock, incidents } = book();
+  for (const code of ['disk-space', 'host-memory'])
+    incidents.open({ ...facts('machine'), cause: { code, message: 'too little' } });
+  incidents.note('machine', 'over: disk-space', 'disk-space');
+  incidents.note('machine', 'a note on the last one');
+  await incidents.settled();
+  const next = new IncidentBook({ stateDir, clock, log: silentLogger });
+  await next.load();
+  next.note('machine', 'again', 'disk-space');
+  await next.settled();
+  expect(await readIncidents(stateDir)).toMatchObject([
+    { cause: { code: 'disk-space' }, actions: [{ what: 'over: disk-space' }, { what: 'again' }] },
+    { cause: { code: 'host-memory' }, actions: [{ what: 'a note on the last one' }] },
+  ]);
+});
+
+test('what could not be written is written once that is possible, five hundred at most', async () => {
+  const { stateDir, incidents } = book();
+  const inTheWay = join(stateDir, 'incidents');
+  writeFileSync(inTheWay, '');
+  for (let count = 0; count < 510; count++) incidents.open(facts(`a${count}`));
+  await incidents.settled();
+  rmSync(inTheWay);
+  incidents.flush();
+  await incidents.settled();
+  const kept = await readIncidents(stateDir);
+  expect(kept).toHaveLength(500);
+  expect([kept[0]?.subject, kept.at(-1)?.subject]).toEqual(['a10', 'a509']);
 });
 
 test('the oldest go when there are more than five hundred', async () => {

@@ -83,8 +83,8 @@ export interface BenchOptions {
   readonly gpus?: readonly Gpu[];
   readonly root?: string;
   readonly clock?: Clock;
-  /** By id of the engine; what its feeder says of it. */
-  readonly said?: Map<string, Omit<Observation, 'instance'>>;
+  /** By id of the engine; what its feeder says of it, or of another. */
+  readonly said?: Map<string, Omit<Observation, 'instance'> & { readonly instance?: string }>;
   /** Folder of programs that stand before those of this machine. */
   readonly programs?: string;
   /** What a feeder does to end its work. Default: it has none. */
@@ -127,7 +127,7 @@ export async function bench({
     schema,
     create: (_, context: ServiceContext) => {
       const instance = context.id.replace('feeder', 'engine');
-      return new Feeder({ said: () => [{ work: [], ...said.get(instance), instance }], end: feederEnds }, context);
+      return new Feeder({ said: () => [{ work: [], instance, ...said.get(instance) }], end: feederEnds }, context);
     },
   });
   const definitions = [watchdog, engines, feeders];

@@ -4,6 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { bench, fixture, isReady } from './machine.ts';
 
 const engine = 'engine_gpu0';
+const countOf = (layout: { instance(id: string): string }) =>
+  Number(readFileSync(join(layout.instance(engine), 'restart_count'), 'utf8'));
 
 describe('a crash', () => {
   test('is answered by a restart at once, counted, and told', async () => {
@@ -12,7 +14,7 @@ describe('a crash', () => {
     process.kill(pid, 'SIGKILL');
     const again = await until(engine, (status) => isReady(status) && status.pid !== pid);
     expect(again.attempt).toBe(1);
-    expect(readFileSync(join(layout.instance(engine), 'restart_count'), 'utf8')).toBe('1\n');
+    expect(countOf(layout)).toBe(1);
     await expect
       .poll(async () => (await incidents(engine)).at(-1)?.actions.map(({ what }) => what))
       .toEqual(['restarted at once (failure 1 of 5 in 10 min)', expect.stringMatching(/^ready again after [\d.]+ s$/)]);
@@ -42,12 +44,13 @@ describe('a crash', () => {
     await until(engine, ({ attempt, reason }) => attempt > 0 && /given up/.test(reason?.message ?? ''));
   });
 
-  test('is tried again after the cool-off', async () => {
-    const { until } = await bench({
+  test('is tried again after the cool-off, which counts as well', async () => {
+    const { until, layout } = await bench({
       engine: { command: () => fixture('fails.mjs', '1', 'no') },
       config: { coolOffMs: 20, defaults: { attempts: 1 } },
     });
     await until(engine, ({ state, attempt }) => state === 'failed' && attempt >= 3);
+    expect(countOf(layout)).toBeGreaterThanOrEqual(3);
   });
 
   test('for a wrong configuration is not answered', async () => {
@@ -83,6 +86,7 @@ describe('restart_enabled', () => {
     expect(reason?.message).toMatch(/restart_enabled is not there$/);
     writeFileSync(flagOf(layout), '');
     await until(engine, (status) => isReady(status) && status.pid !== pid);
+    expect(countOf(layout)).toBe(1);
   });
 
   test('removed while it waits for its restart calls that off', async () => {

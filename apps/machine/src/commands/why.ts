@@ -15,7 +15,7 @@ export async function why({ output, settings, interrupted }: CommandContext, sub
   // A daemon that is down, or does not answer, is what people ask about.
   const status = await client.status({ signal: interrupted }).catch(() => undefined);
   const all = await readIncidents(layout.state);
-  const incidents = all.filter((each) => isAbout(each, subject, status));
+  const incidents = aboutIn(all, subject, status);
   if (incidents.length === 0) await expectKnown(subject, { layout, status, all });
   const present = status?.instances.find(({ id }) => id === subject);
   output.data('Why', { subject, ...(present ? { present } : {}), incidents });
@@ -28,11 +28,23 @@ const gpuIn = (subject: string): number | undefined => {
   return index === undefined ? undefined : Number(index);
 };
 
-/** A GPU's are its own and those of the instances on it, the machine's those that concern all. */
-function isAbout({ subject, scope, gpu }: Incident, asked: string, status: MachineStatus | undefined): boolean {
+/**
+ * A GPU's are its own and those of the instances on it, the machine's those that concern all. An instance's are also those
+ * of its GPU, and the machine's while that takes no jobs because of them.
+ */
+function aboutIn(all: readonly Incident[], asked: string, status: MachineStatus | undefined) {
   const index = gpuIn(asked);
-  if (index !== undefined) return gpu === index || status?.gpus.find((each) => each.index === index)?.uuid === subject;
-  return asked === 'machine' ? scope === 'host' : subject === asked;
+  const uuid = status?.gpus.find((each) => each.index === index)?.uuid;
+  if (index !== undefined) return all.filter(({ subject, gpu }) => gpu === index || subject === uuid);
+  if (asked === 'machine') return all.filter(({ scope }) => scope === 'host');
+  const present = status?.instances.find(({ id }) => id === asked);
+  const itsGpu = present?.gpu ?? all.findLast(({ subject }) => subject === asked)?.gpu;
+  const { reason } = present ?? {};
+  const isKeptFromJobs = reason !== undefined && 'code' in reason && reason.code === 'WATCHDOG_INTAKE_STOPPED';
+  return all.filter(({ subject, scope, gpu }) => {
+    if (subject === asked) return true;
+    return scope === 'gpu' ? gpu !== undefined && gpu === itsGpu : scope === 'host' && isKeptFromJobs;
+  });
 }
 
 async function expectKnown(

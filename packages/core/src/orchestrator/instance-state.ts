@@ -14,7 +14,14 @@ const schema = z.object({
   attempt: z.number().int().nonnegative(),
   failures: z.array(z.custom<Failure>()),
   /** Its present run, so that one that is adopted goes on counting from where it was. */
-  run: z.object({ id: z.string(), startedAt: z.number(), readyAt: z.number().optional() }).optional(),
+  run: z
+    .object({
+      id: z.string(),
+      startedAt: z.number(),
+      readySince: z.number().optional(),
+      readyMs: z.number().optional(),
+    })
+    .optional(),
   /** The next start is not before `until`; without it somebody has to ask for it. */
   waiting: z
     .object({ state: z.enum(['backoff', 'failed']), until: z.number().optional(), reason: z.custom<ErrorReport>() })

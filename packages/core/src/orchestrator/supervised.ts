@@ -40,7 +40,10 @@ interface RunMemory {
   readonly id: string;
   /** Monotonic milliseconds. */
   readonly startedAt: number;
-  readonly readyAt?: number;
+  /** Monotonic milliseconds; while it is ready. */
+  readonly readySince?: number;
+  /** Its longest time of being ready that is over, in milliseconds. */
+  readonly readyMs?: number;
 }
 
 const historyLength = 100;
@@ -331,12 +334,16 @@ export class Supervised implements SupervisedInstance {
       this.#run = { id: run, startedAt: this.#startedAt };
       this.#keep();
     }
-    if (state === 'running' && health === 'ready' && this.#run && this.#run.readyAt === undefined) {
-      this.#run = { ...this.#run, readyAt: now };
-      this.#keep();
-    }
+    this.#noteReady(state === 'running' && health === 'ready', now);
     if (state === 'failed' && this.isWanted && this.#holds.size === 0) this.#decideAbout(this.#failureOf(status, now));
     this.#options.onChange(this.status);
+  }
+
+  #noteReady(isReady: boolean, now: number): void {
+    if (!this.#run || isReady === (this.#run.readySince !== undefined)) return;
+    const { readySince = now, readyMs = 0, ...run } = this.#run;
+    this.#run = isReady ? { ...this.#run, readySince: now } : { ...run, readyMs: Math.max(readyMs, now - readySince) };
+    this.#keep();
   }
 
   #failureOf({ id, kind, gpu, reason, lastExit }: ServiceStatus, endedAt: number): Failure {
@@ -344,14 +351,14 @@ export class Supervised implements SupervisedInstance {
       reason && 'code' in reason
         ? reason
         : { code: 'CORE_UNEXPECTED', message: reason?.message ?? 'unknown', retryable: false };
-    const { startedAt = endedAt, readyAt } = this.#run ?? {};
+    const { startedAt = endedAt, readyMs } = this.#run ?? {};
     return {
       instance: id,
       kind,
       error,
       startedAt,
       endedAt,
-      ...(readyAt === undefined ? {} : { readyAt }),
+      ...(readyMs === undefined ? {} : { readyMs }),
       ...(gpu === undefined ? {} : { gpu }),
       ...(lastExit && lastExit.run === this.#run?.id ? { exit: lastExit } : {}),
     };

@@ -14,8 +14,8 @@ export interface Failure {
   /** How its process ended, where it had one. */
   readonly exit?: LastExit;
   readonly startedAt: number;
-  /** When the run first was ready; undefined when it never was. */
-  readonly readyAt?: number;
+  /** Milliseconds that the run was ready without a break, at the longest; undefined when it never was ready. */
+  readonly readyMs?: number;
   readonly endedAt: number;
 }
 

@@ -1,4 +1,11 @@
-import { type InstanceStatus, type Orchestrator, type RestartPolicy, type Run, silentLogger } from '@mgpu/core';
+import {
+  type Failure,
+  type InstanceStatus,
+  type Orchestrator,
+  type RestartPolicy,
+  type Run,
+  silentLogger,
+} from '@mgpu/core';
 import { fakeClock, record } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
 import { broken, eventually, failureOf, seeded } from '../support.ts';
@@ -277,7 +284,7 @@ describe('a failure after the boot', () => {
       runs.get('a')?.fail(broken('crash'));
       await clock.advance(0);
     };
-    return { orchestrator, clock, status, crash, live, logged };
+    return { orchestrator, clock, status, run: () => runs.get('a'), crash, live, logged };
   }
 
   test('stays one when nobody brings a policy', async () => {
@@ -335,11 +342,34 @@ describe('a failure after the boot', () => {
     await clock.advance(25);
     await crash();
     const error = { code: 'TEST_BROKEN', message: 'crash', retryable: false };
-    const first = { instance: 'a', kind: 'a', error, startedAt: 10, readyAt: 10, endedAt: 110 };
+    const first = { instance: 'a', kind: 'a', error, startedAt: 10, readyMs: 100, endedAt: 110 };
     expect(asked).toEqual([
       [first, [], {}],
-      [{ ...first, startedAt: 115, readyAt: 115, endedAt: 135 }, [first], {}],
+      [{ ...first, startedAt: 115, readyMs: 20, endedAt: 135 }, [first], {}],
     ]);
+  });
+
+  test('tells how long it was ready at a stretch', async () => {
+    const failures: Failure[] = [];
+    const { orchestrator, clock, run, crash } = supervised({
+      decide: (failure) => {
+        failures.push(failure);
+        return { restart: false, delayMs: 0, reason: 'no' };
+      },
+    });
+    await orchestrator.start();
+    for (const [health, ms] of [
+      ['notReady', 30],
+      ['ready', 50],
+      ['degraded', 200],
+      ['ready', 40],
+      ['notReady', 500],
+    ] as const) {
+      run()?.setHealth(health);
+      await clock.advance(ms);
+    }
+    await crash();
+    expect(failures).toMatchObject([{ startedAt: 0, readyMs: 50, endedAt: 820 }]);
   });
 
   test('is told, and not followed by a restart, when the policy itself fails', async () => {

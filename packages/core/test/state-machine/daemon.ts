@@ -282,10 +282,10 @@ export class Daemon {
   }
 
   #expectFailure(failure: Failure, history: readonly Failure[]): void {
-    const { instance, startedAt, readyAt = startedAt, endedAt } = failure;
+    const { instance, startedAt, readyMs = 0, endedAt } = failure;
     const { state } = this.instance(instance).status;
     if (state !== 'failed') this.#problem(`a failure of ${instance} is decided about while it is ${state}`);
-    if (!(startedAt <= readyAt && readyAt <= endedAt))
+    if (!(0 <= readyMs && startedAt + readyMs <= endedAt))
       this.#problem(`a failure of ${instance} that ends before it begins`);
     const former = history.at(-1)?.endedAt ?? 0;
     if (former > endedAt) this.#problem(`a failure of ${instance} comes before the former one`);
