@@ -28,7 +28,12 @@ const killMs = 10_000;
  */
 export async function stopTree(identity: TreeIdentity, options: StopTreeOptions): Promise<void> {
   const { instance, clock, log, force, stopSignal, graceMs, leaderWasOurs = false } = options;
-  const find = () => findTree(identity, { leaderWasOurs });
+  const members = new Map<number, ProcessFacts>();
+  // A dying process has lost its environment a little before it is gone: what was a member once stays one to its end.
+  const find = () => {
+    for (const each of findTree(identity, { leaderWasOurs })) members.set(each.pid, each);
+    return [...members.values()].filter(isAlive);
+  };
   const leader = { pid: identity.pid, startTime: identity.startTime };
   if (!force?.aborted && signalProcess(leader, stopSignal)) {
     signalProcess(leader, 'SIGCONT');
