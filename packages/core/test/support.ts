@@ -89,7 +89,9 @@ export function factsOf(pid: number): { group: number; session: number; startTim
   return { group: Number(fields[2]), session: Number(fields[3]), startTime: Number(fields[19]) };
 }
 
-export const readPid = (file: string) => eventually(() => existsSync(file) && Number(readFileSync(file, 'utf8')), file);
+/** The file is there a moment before its content. */
+export const readPid = (file: string) =>
+  eventually(() => (existsSync(file) && Number(readFileSync(file, 'utf8'))) || undefined, file);
 
 /** Ends a process that a test deliberately left outside of everybody's reach; never another one that got its number. */
 export function killAtEnd(pid: number): number {
