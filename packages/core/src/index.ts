@@ -37,7 +37,6 @@ export { JobUnknownError, StartAbortedError } from './errors/core-errors.ts';
 export { definedErrors } from './errors/define-error.ts';
 export { reviveError } from './errors/mgpu-error.ts';
 export { removeDrafts, writeFileAtomically } from './files/atomic.ts';
-export { lastLines } from './files/last-lines.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
 export { machineIdOf } from './files/machine-id.ts';
 export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
@@ -53,6 +52,7 @@ export {
 } from './gpu/gpu-monitor.ts';
 export type { GpuSample } from './gpu/nvidia-smi.ts';
 export { type KeepLogOptions, keepLog, type LogKeeper } from './instance-log/keep-log.ts';
+export { lastLines } from './instance-log/last-lines.ts';
 export { type LogLimits, logLimits } from './instance-log/log-limits.ts';
 export { logEnd } from './instance-log/log-source.ts';
 export { type LogLine, LogReader, type ReadLogOptions, readLog, readLogBatches } from './instance-log/read-log.ts';
@@ -84,6 +84,7 @@ export {
   type StartupProbe,
 } from './probe/probe.ts';
 export { tcpProbe } from './probe/tcp-probe.ts';
+export { untilNextTry } from './probe/until-next-try.ts';
 export { findProgram } from './process/find-program.ts';
 export { type FollowOptions, followCommand } from './process/follow-command.ts';
 export { leasePorts, type PortLease } from './process/port-lease.ts';

@@ -1,4 +1,4 @@
-import type { Clock, SupervisedInstance } from '@mgpu/core';
+import { type Clock, type SupervisedInstance, untilNextTry } from '@mgpu/core';
 import { HungError } from './errors.ts';
 import { evidenceOf } from './evidence.ts';
 import type { RecoveryPolicy } from './recovery-policy.ts';
@@ -13,7 +13,8 @@ export interface LivenessOptions {
 }
 
 /**
- * Asks one run of an instance whether it is alive, and ends it when it is not. A start is not judged, an answer that nobody
+ * Asks one run of an instance whether it is alive, and ends it when it is not: within `failures` intervals and a timeout
+ * after it stopped to answer. A start is not judged, an answer that nobody
  * could hear (`unknown`) neither; while work in hand makes progress, it lives.
  */
 export async function watchLiveness(instance: SupervisedInstance, options: LivenessOptions): Promise<void> {
@@ -23,11 +24,11 @@ export async function watchLiveness(instance: SupervisedInstance, options: Liven
   const { intervalMs = 5_000, timeoutMs = 3_000, failures = 3 } = { ...probe, ...policy.liveness };
   const { run } = instance.status;
   let streak = { count: 0, since: 0, progress: '' };
-  while (!signal.aborted) {
-    // Ten percent of jitter keeps the probes of many instances apart.
-    await clock.sleep(intervalMs * (0.9 + Math.random() * 0.2), { signal }).catch(() => {}); // aborted: the loop ends
+  let since = clock.elapsed();
+  for (;;) {
+    await untilNextTry(clock, { intervalMs, began: since, signal });
     if (signal.aborted) return;
-    const since = clock.elapsed();
+    since = clock.elapsed();
     const answer = await instance.askAlive({ timeoutMs, signal });
     if (signal.aborted) return;
     if (answer.outcome === 'unknown') continue;

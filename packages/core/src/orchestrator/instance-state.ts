@@ -7,6 +7,22 @@ import type { Logger } from '../logs/logger.ts';
 import { bootId } from '../process/process-table.ts';
 import type { Failure } from '../supervision/restart-policy.ts';
 
+const runSchema = z.object({
+  id: z.string(),
+  startedAt: z.number(),
+  /** While it is ready. */
+  readySince: z.number().exactOptional(),
+  /** Its longest time of being ready that is over, in milliseconds. */
+  readyMs: z.number().exactOptional(),
+});
+
+const nextStartSchema = z.object({
+  state: z.enum(['backoff', 'failed']),
+  /** Not before that; without it somebody has to ask for it. */
+  until: z.number().exactOptional(),
+  reason: z.custom<ErrorReport>(),
+});
+
 const schema = z.object({
   /** Times are monotonic milliseconds of this boot. */
   bootId: z.string(),
@@ -14,19 +30,15 @@ const schema = z.object({
   attempt: z.number().int().nonnegative(),
   failures: z.array(z.custom<Failure>()),
   /** Its present run, so that one that is adopted goes on counting from where it was. */
-  run: z
-    .object({
-      id: z.string(),
-      startedAt: z.number(),
-      readySince: z.number().optional(),
-      readyMs: z.number().optional(),
-    })
-    .optional(),
-  /** The next start is not before `until`; without it somebody has to ask for it. */
-  waiting: z
-    .object({ state: z.enum(['backoff', 'failed']), until: z.number().optional(), reason: z.custom<ErrorReport>() })
-    .optional(),
+  run: runSchema.exactOptional(),
+  nextStart: nextStartSchema.exactOptional(),
 });
+
+/** What is known of a run, in monotonic milliseconds. */
+export type RunMemory = z.infer<typeof runSchema>;
+
+/** After a failure: when, if ever, it is started again by itself. */
+export type NextStart = z.infer<typeof nextStartSchema>;
 
 /** What is remembered of an instance's supervision across the death of the daemon: `run/<instance>.state.json`. */
 export type InstanceState = Omit<z.infer<typeof schema>, 'bootId'>;

@@ -298,10 +298,9 @@ export class Orchestrator implements AsyncDisposable {
     if (this.#hasBooted) return nothing;
     const { layout } = this.#options;
     const planned = new Set(this.#supervised.keys());
-    const settled = settleRoot({ layout, planned, clock: this.#clock, log: this.#log, signal });
-    await settled;
+    await settleRoot({ layout, planned, clock: this.#clock, log: this.#log, signal });
     const all = [...this.#supervised.values()];
-    const restored = await Promise.all(all.map(async (each) => ((await each.restore(settled)) ? [each.id] : [])));
+    const restored = await Promise.all(all.map(async (each) => ((await each.restore()) ? [each.id] : [])));
     const orphans = await Promise.all(all.map(async (each) => ((await each.hasOrphan()) ? [each.id] : [])));
     return { restored: new Set(restored.flat()), orphans: new Set(orphans.flat()) };
   }

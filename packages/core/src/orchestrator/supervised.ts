@@ -9,12 +9,11 @@ import { type ErrorReport, type MgpuError, reportError } from '../errors/mgpu-er
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Logger } from '../logs/logger.ts';
 import type { ProbeOutcome, RunningProbe } from '../probe/probe.ts';
-import { ProcessService } from '../service/process-service.ts';
 import type { InstanceStatus, ServiceStatus, StartOptions, StopOptions } from '../service/types.ts';
 import type { Failure, RestartDecision, RestartPolicy } from '../supervision/restart-policy.ts';
 import type { Supervision } from '../supervision/supervision.ts';
 import type { Observation, SupervisedInstance } from '../supervision/supervisor.ts';
-import { InstanceStateFile } from './instance-state.ts';
+import { InstanceStateFile, type NextStart, type RunMemory } from './instance-state.ts';
 import type { Instance } from './instances.ts';
 
 export interface SupervisedOptions {
@@ -29,22 +28,8 @@ export interface SupervisedOptions {
   readonly onFailure: (failure: Failure, decision: RestartDecision) => void;
 }
 
-interface Waiting {
-  readonly state: 'blocked' | 'backoff' | 'failed';
-  readonly reason?: ErrorReport;
-  /** Monotonic milliseconds of the next start. */
-  readonly until?: number;
-}
-
-interface RunMemory {
-  readonly id: string;
-  /** Monotonic milliseconds. */
-  readonly startedAt: number;
-  /** Monotonic milliseconds; while it is ready. */
-  readonly readySince?: number;
-  /** Its longest time of being ready that is over, in milliseconds. */
-  readonly readyMs?: number;
-}
+/** Why it does not run though it is wanted: something else is not there yet, or it failed. */
+type Waiting = { readonly state: 'blocked'; readonly reason?: ErrorReport; readonly until?: never } | NextStart;
 
 const historyLength = 100;
 
@@ -96,14 +81,12 @@ export class Supervised implements SupervisedInstance {
   }
 
   get logFile(): string | undefined {
-    const { service } = this.instance;
-    return service instanceof ProcessService ? service.logFile : undefined;
+    return this.instance.service.logFile;
   }
 
   /** Whether a process of a dead daemon waits for it to go on. */
-  async hasOrphan(): Promise<boolean> {
-    const { service } = this.instance;
-    return service instanceof ProcessService && (await service.hasOrphan());
+  hasOrphan(): Promise<boolean> {
+    return this.instance.service.hasOrphan();
   }
 
   get supervision(): Supervision {
@@ -139,21 +122,17 @@ export class Supervised implements SupervisedInstance {
     return hold ?? (this.#waiting?.state === 'blocked' ? undefined : this.#waiting?.reason);
   }
 
-  /**
-   * Goes on as the daemon before left it, once that is settled, or as somebody has asked this one; false when there is
-   * neither.
-   */
-  async restore(settled: Promise<unknown>): Promise<boolean> {
-    await settled;
+  /** Goes on as the daemon before left it, or as somebody has asked this one; false when there is neither. */
+  async restore(): Promise<boolean> {
     const former = await this.#file.read();
     if (this.#isAsked) return !this.#hasLetGo;
     if (!former) return false;
-    const { desired, attempt, failures, run, waiting } = former;
+    const { desired, attempt, failures, run, nextStart } = former;
     this.#desired = desired;
     this.#attempt = attempt;
     this.#failures = failures;
-    this.#run = run as RunMemory | undefined;
-    this.#waiting = waiting as Waiting | undefined;
+    this.#run = run;
+    this.#waiting = nextStart;
     this.#heedWish();
     this.#resumeWaiting();
     this.#options.onChange(this.status);
@@ -162,7 +141,7 @@ export class Supervised implements SupervisedInstance {
 
   /** What is due by now takes its turn in the boot. */
   #resumeWaiting(): void {
-    const { until } = this.#waiting ?? {};
+    const until = this.#waiting?.until;
     if (until === undefined || !this.isWanted) return;
     if (until > this.#options.clock.elapsed()) {
       this.#wakeAt(until);
@@ -433,21 +412,12 @@ export class Supervised implements SupervisedInstance {
   #keep(): void {
     if (this.#hasLetGo) return;
     const waiting = this.#waiting;
-    const isWorthKeeping = waiting?.reason !== undefined && waiting.state !== 'blocked';
     this.#file.write({
       desired: this.#desired,
       attempt: this.#attempt,
       failures: [...this.#failures],
       ...(this.#run ? { run: this.#run } : {}),
-      ...(isWorthKeeping
-        ? {
-            waiting: {
-              state: waiting.state as 'backoff' | 'failed',
-              ...(waiting.until === undefined ? {} : { until: waiting.until }),
-              reason: waiting.reason as ErrorReport,
-            },
-          }
-        : {}),
+      ...(waiting && waiting.state !== 'blocked' ? { nextStart: waiting } : {}),
     });
   }
 }

@@ -38,7 +38,7 @@ export interface StartupProbe {
 /** Asked while running. Readiness moves health between ready and notReady; liveness is for the watchdog. */
 export interface RunningProbe {
   readonly probe: Probe;
-  /** Milliseconds between tries. Default 5,000. */
+  /** Milliseconds from the beginning of one try to that of the next. Default 5,000. */
   readonly intervalMs?: number;
   /** Milliseconds one try may take. Default 3,000. */
   readonly timeoutMs?: number;

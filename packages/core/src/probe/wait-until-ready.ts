@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { StartTimeoutError } from '../errors/core-errors.ts';
-import { lastLines } from '../files/last-lines.ts';
+import { lastLines } from '../instance-log/last-lines.ts';
 import type { ProbeContext, StartupProbe } from './probe.ts';
 import { tryProbe } from './try-probe.ts';
 

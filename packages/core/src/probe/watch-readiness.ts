@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { ProbeContext, RunningProbe } from './probe.ts';
 import { tryProbe } from './try-probe.ts';
+import { untilNextTry } from './until-next-try.ts';
 
 /** What readiness turned to, and why. */
 export type ReadinessChange = { readonly health: 'ready' } | { readonly health: 'notReady'; readonly reason: string };
@@ -21,6 +22,7 @@ export async function watchReadiness(
   let health = options.initially;
   let streak = { ok: 0, fail: 0 };
   while (!signal.aborted) {
+    const began = clock.elapsed();
     const answer = await tryProbe(probe, { timeoutMs, clock, signal, log });
     if (signal.aborted) return;
     if (answer.outcome === 'ok') streak = { ok: streak.ok + 1, fail: 0 };
@@ -36,7 +38,6 @@ export async function watchReadiness(
         onChange({ health, reason: answer.outcome === 'fail' ? answer.reason : answer.error.message });
       }
     }
-    // Ten percent of jitter keeps the probes of many instances apart.
-    await clock.sleep(intervalMs * (0.9 + Math.random() * 0.2), { signal }).catch(() => {}); // aborted: the loop ends
+    await untilNextTry(clock, { intervalMs, began, signal });
   }
 }

@@ -156,6 +156,16 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     return checked(answer ? worstOf(answer, run.said) : this.#health);
   }
 
+  /** The file that gets everything its process prints; undefined without a process. */
+  get logFile(): string | undefined {
+    return undefined;
+  }
+
+  /** Whether there is a process of a dead daemon that a start would go on with. */
+  async hasOrphan(): Promise<boolean> {
+    return false;
+  }
+
   /** The liveness probe of the present run; undefined without one, or while it does not run. */
   get liveness(): RunningProbe | undefined {
     return this.#state === 'running' ? this.#run?.probes.liveness : undefined;
@@ -207,6 +217,11 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   /** Where the output of the present run begins, for probes that read it. */
   protected logOfRun(): ProbeContext['log'] {
     return undefined;
+  }
+
+  /** The present run is the continuation of one that somebody began who is dead. */
+  protected adoptRun(former: { id: string; startedAt: number; wasReady: boolean }): void {
+    this.#run?.adopt(former);
   }
 
   protected emit<K extends keyof E & string>(event: K, payload: E[K]): void {

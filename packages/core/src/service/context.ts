@@ -7,7 +7,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { LogLimits } from '../instance-log/log-limits.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
-import { noSupervisor, type Supervisor } from '../supervision/supervisor.ts';
+import type { Supervisor } from '../supervision/supervisor.ts';
 import type { Endpoint, ServiceStatus } from './types.ts';
 
 /** What an instance may know of the rest of the machine. */
@@ -46,6 +46,9 @@ export interface ServiceContext {
   /** True when `layout.root` was made up for this service alone: it is removed when the service stops. */
   readonly temporaryRoot: boolean;
 }
+
+/** Of a service that is used alone. */
+export const noSupervisor: Supervisor = { instances: () => [], appoint: () => () => {}, on: () => () => {} };
 
 const nobody: MachineView = {
   machineId: 'standalone',

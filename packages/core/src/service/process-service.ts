@@ -1,10 +1,10 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ProcessExitedError, ProcMissingError, UnkillableError } from '../errors/core-errors.ts';
-import { lastLines } from '../files/last-lines.ts';
 import { type Gpu, gpuEnvironment } from '../gpu/gpu.ts';
 import { identifyGpu } from '../gpu/identify-gpu.ts';
 import { keepLog } from '../instance-log/keep-log.ts';
+import { lastLines } from '../instance-log/last-lines.ts';
 import type { ProbeContext } from '../probe/probe.ts';
 import { adoptProcess, isOrphaned } from '../process/adopt.ts';
 import { expectPortsFree } from '../process/ports.ts';
@@ -73,7 +73,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
   }
 
   /** The file that gets everything the process prints. */
-  get logFile(): string {
+  override get logFile(): string {
     return join(this.context.layout.instance(this.id), 'logs', 'output.log');
   }
 
@@ -160,8 +160,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     if (spec.completes) await ended(run.signal);
   }
 
-  /** Whether there is a process of a dead daemon that a start would go on with. */
-  async hasOrphan(): Promise<boolean> {
+  override async hasOrphan(): Promise<boolean> {
     return (await this.#findOrphan(processRecordFile(this.context.layout.run, this.id))) !== undefined;
   }
 
@@ -175,7 +174,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
 
   async #adopt(run: Run, file: ProcessRecordFile, orphan: SpawnedRecord): Promise<void> {
     const { clock, log } = this.context;
-    run.adopt({ id: orphan.run, startedAt: orphan.startedAt, wasReady: orphan.wasReady });
+    this.adoptRun({ id: orphan.run, startedAt: orphan.startedAt, wasReady: orphan.wasReady });
     // Before the record is ours: when the log cannot be kept, the process stays as it was found.
     await this.#keepLog(run, { isWritten: true });
     const content: SpawnedRecord = { ...orphan, ...this.#claimOf(run), writtenAt: this.#now() };

@@ -32,8 +32,6 @@ export interface Run {
   readonly signal: AbortSignal;
   /** Fires when whoever stops it lost patience. */
   readonly force: AbortSignal;
-  /** Makes this the continuation of that run. */
-  adopt(former: { id: string; startedAt: number; wasReady: boolean }): void;
   /** Registers the release of what was just acquired. Last in, first out; at once when the run has ended already. */
   defer(cleanup: Cleanup, options?: DeferOptions): void;
   /** The run died: everything is released, the state becomes failed. */

@@ -74,6 +74,3 @@ export interface Supervisor {
   /** Returns the function that unsubscribes. */
   on<K extends keyof SupervisorEvents>(event: K, listener: (payload: SupervisorEvents[K]) => unknown): () => void;
 }
-
-/** Of a service that is used alone. */
-export const noSupervisor: Supervisor = { instances: () => [], appoint: () => () => {}, on: () => () => {} };

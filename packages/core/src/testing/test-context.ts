@@ -3,9 +3,9 @@ import { layoutOf } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
-import { instanceId, isAskedFor, type ServiceContext } from '../service/context.ts';
+import { instanceId, isAskedFor, noSupervisor, type ServiceContext } from '../service/context.ts';
 import type { Endpoint } from '../service/types.ts';
-import { noSupervisor, type Supervisor } from '../supervision/supervisor.ts';
+import type { Supervisor } from '../supervision/supervisor.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export interface TestContextOptions {

@@ -63,7 +63,7 @@ export const idOf = (index: number) => `part${index}`;
 interface Kept {
   readonly desired: 'up' | 'down';
   readonly attempt: number;
-  readonly waiting?: { readonly state: 'backoff' | 'failed'; readonly until?: number };
+  readonly nextStart?: { readonly state: 'backoff' | 'failed'; readonly until?: number };
 }
 
 export function keptIn(root: string, id: string): Kept | undefined {

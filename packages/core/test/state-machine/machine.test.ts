@@ -108,7 +108,7 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
         // One that has not booted does not know yet what was left to it.
         if (!kept || former.orchestrator.boot.phases.length === 0) continue;
         expect({ desired: kept.desired, attempt: kept.attempt }, id).toEqual({ desired, attempt });
-        if (until !== undefined) expect(kept.waiting?.state, id).toBe(state);
+        if (until !== undefined) expect(kept.nextStart?.state, id).toBe(state);
       }
     }
     await atRest();
@@ -137,11 +137,11 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
     for (const status of statuses ?? []) {
       const kept = left.get(status.id);
       if (!kept) continue;
-      const { desired, attempt, waiting } = kept;
-      const isDue = desired === 'up' && waiting?.until !== undefined && waiting.until <= clock.elapsed();
+      const { desired, attempt, nextStart } = kept;
+      const isDue = desired === 'up' && nextStart?.until !== undefined && nextStart.until <= clock.elapsed();
       if (isDue) continue;
       expect(status, 'it goes on').toMatchObject({ desired, attempt });
-      if (waiting && desired === 'up') expect(status.state, status.id).toBe(waiting.state);
+      if (nextStart && desired === 'up') expect(status.state, status.id).toBe(nextStart.state);
     }
   };
 

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
-import { logEnd } from '../instance-log/log-source.ts';
-import { readLog } from '../instance-log/read-log.ts';
+import { logEnd } from './log-source.ts';
+import { readLog } from './read-log.ts';
 
 const maxBytes = 64 * 1024;
 const maxLineLength = 1_000;
