@@ -15,7 +15,7 @@ export class EngineFaults {
   readonly #clock: Clock;
   readonly #ladder: FaultLadder;
   /** Of the present run of each engine. */
-  readonly #histories = new Histories<EngineFailure>(32);
+  readonly #histories = new Histories<EngineFailure>({ keepMs: 3_600_000, most: 32 });
   readonly #runs = new Map<string, string | undefined>();
   /** ISO time of the fault that was judged last, by who tells it and of whom. */
   readonly #judged = new Map<string, string>();

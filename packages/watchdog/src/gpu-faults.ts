@@ -35,6 +35,7 @@ export interface GpuFaultsOptions {
   readonly ownerOf: (pid: number) => string | undefined;
 }
 
+const hourMs = 3_600_000;
 /** Milliseconds in which a GPU whose management processor hangs is asked nothing. */
 const queryPauseMs = 30_000;
 const maxKills = 64;
@@ -46,9 +47,9 @@ const silent: ReadonlySet<GpuProblem['kind']> = new Set(['hung', 'not-asked', 'f
 /** Judges what kernel and driver say about the GPUs. */
 export class GpuFaults {
   readonly #options: GpuFaultsOptions;
-  readonly #xids = new Histories<XidSample>(256);
-  readonly #health = new Histories<GpuHealthSample>(64);
-  readonly #memory = new Histories<GpuMemorySample>(8);
+  readonly #xids = new Histories<XidSample>({ keepMs: 2 * hourMs, most: 256 });
+  readonly #health = new Histories<GpuHealthSample>({ keepMs: hourMs / 2 });
+  readonly #memory = new Histories<GpuMemorySample>({ keepMs: hourMs / 30 });
   /** When something on a GPU was last ended by us, by UUID; monotonic milliseconds. */
   readonly #ended = new Map<string, number>();
   /** The kernel's last kills for want of memory, by pid. */

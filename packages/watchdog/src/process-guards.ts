@@ -17,13 +17,14 @@ export interface ProcessGuardsOptions {
   readonly logMiBPerMinute: number;
 }
 
+const minuteMs = 60_000;
 const mib = 1_048_576;
 
 /** Judges what the processes of each instance take: memory, open files, room in the log. */
 export class ProcessGuards {
   readonly #options: ProcessGuardsOptions;
-  readonly #trees = new Histories<TreeSample>(64);
-  readonly #logs = new Histories<LogVolumeSample>(64);
+  readonly #trees = new Histories<TreeSample>({ keepMs: 5 * minuteMs });
+  readonly #logs = new Histories<LogVolumeSample>({ keepMs: 10 * minuteMs });
   readonly #logSizes = new Map<string, { readonly size: number; readonly total: number }>();
   /** By instance, the run that its history is about. */
   readonly #runs = new Map<string, string>();
