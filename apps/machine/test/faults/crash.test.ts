@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { isLong, type Patient, type Scenario, type Services, tryFaults } from './harness.ts';
-import { look, markedProcesses } from './processes.ts';
+import { canLimitMemory, limitMemory, markedProcesses } from './processes.ts';
 
 /** Pauses that a scenario can wait for. */
 const hurried = { backoff: { baseMs: 50, factor: 2, capMs: 400, jitter: 0 } };
@@ -206,7 +206,7 @@ tryFaults('a service falls ill', [
   },
   {
     name: 'F7 ready only after its deadline',
-    services: one({ behaviour: { readyAfterMs: 100_000 }, startDeadlineMs: 500 }),
+    services: one({ behaviour: { readyAfterMs: 1_500 }, startDeadlineMs: 500 }),
     mustHold: {
       'never reported ready': async (patient) => {
         await patient.until('alpha', { state: 'failed', until: expect.any(String) });
@@ -258,6 +258,8 @@ tryFaults('a service falls ill', [
     services: one({ behaviour: { exitAtStart: {} } }),
     async inject(patient) {
       await givesUp(patient);
+      // Kept a few milliseconds after it is told.
+      await expect.poll(() => patient.kept('alpha')).toContain('"state":"failed"');
       await patient.killDaemon();
     },
     mustHold: {
@@ -332,17 +334,20 @@ tryFaults('a service falls ill', [
     },
   },
   {
-    name: 'OOM kill',
+    name: 'OOM kill by the kernel, for a limit of its memory',
+    skip: !canLimitMemory && 'no limit of memory can be set here',
     services: one(),
     async inject(patient) {
       const pid = await patient.pidOf('alpha');
-      const { writeFileSync } = await import('node:fs');
-      // The kernel takes the fattest, and it is to be this one.
-      writeFileSync(`/proc/${pid}/oom_score_adj`, '1000');
-      expect(look(pid)).toBeDefined();
-      await patient.kill('alpha', 'SIGKILL');
+      patient.defer(limitMemory(pid, 200));
+      await patient.tell('alpha', { eatMiB: 400 });
+      await patient.untilGone(pid);
     },
     mustHold: {
+      'the kernel did it': async (patient) => {
+        const { lastExit } = await patient.until('alpha', { attempt: 1 });
+        expect(lastExit).toMatchObject({ signal: 'SIGKILL' });
+      },
       'it is ready again': (patient) => patient.until('alpha', { state: 'running', health: 'ready', attempt: 1 }),
       'its neighbour goes on': neighbourIsWell,
     },

@@ -49,7 +49,7 @@ const killedInBoot = (phase: string, moment: Moment, extra: Partial<Scenario> = 
   name: `F10 the daemon killed in its boot: ${phase}`,
   services: (port) => ({ ...three(port), beta: { enabled: true, port: port + 1, behaviour: { startMs: 300 } } }),
   async inject(patient) {
-    await patient.box.mgpu(['down']);
+    await patient.down();
     await killInBoot(patient, moment);
   },
   mustHold: {

@@ -31,18 +31,18 @@ const strikes: readonly Strike[] = [
     if (process) globalThis.process.kill(process.pid, 'SIGKILL');
   }),
   async (patient) => {
-    await patient.killDaemon().catch(() => patient.note('no daemon to kill'));
+    await patient.killDaemon();
     await setTimeout(random() * 500);
-    await patient.up();
+    await patient.comesUp({ partly: true });
   },
   async (patient) => {
     const up = patient.up();
     await setTimeout(random() * 1_000);
-    await patient.killDaemon().catch(() => patient.note('no daemon to kill'));
+    await patient.killDaemon();
     await up;
-    await patient.up();
+    await patient.comesUp({ partly: true });
   },
-  (patient) => patient.up(),
+  (patient) => patient.comesUp({ partly: true }),
 ];
 
 tryFaults('everything at once', [
@@ -71,7 +71,7 @@ tryFaults('everything at once', [
     },
     mustHold: {
       'everything is ready again': async (patient) => {
-        await patient.up();
+        await patient.comesUp({ partly: true });
         // What was told to flap goes on doing so in its present run.
         for (const id of subjects) await patient.tell(id, { flap: false });
         await patient.untilReady(...subjects);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type GpuSimulationInput, nvidiaSmiProgram } from '@mgpu/simulator';
 import { expect } from 'vitest';
 import { type Patient, type Scenario, tryFaults } from './harness.ts';
-import { environmentOf, look, processesAround } from './processes.ts';
+import { environmentOf, look, processesAround, seesHostPids } from './processes.ts';
 
 const file = (patient: Patient, name: string) => join(patient.box.dir, name);
 
@@ -62,7 +62,10 @@ const onGpus = (
   async before(patient) {
     await mkdir(file(patient, 'bin'));
     const program = file(patient, 'bin/nvidia-smi');
-    await writeFile(program, `#!/bin/sh\nexec ${process.execPath} ${nvidiaSmiProgram()} "$@"\n`);
+    await writeFile(
+      program,
+      `#!/bin/sh\necho >>${file(patient, 'calls')}\nexec ${process.execPath} ${nvidiaSmiProgram()} "$@"\n`,
+    );
     await chmod(program, 0o755);
     await writeFile(file(patient, 'kernel.log'), '');
     await setFaults(patient, {});
@@ -86,22 +89,51 @@ const othersGoOn = async (patient: Patient) => {
   await patient.untilReady('engine_gpu0', 'alpha');
 };
 
-/** Whatever nvidia-smi says, engines that work go on. */
-const unbelievable = (name: string, faults: GpuSimulationInput['faults'], extra: Partial<Scenario> = {}): Scenario =>
+/** How often nvidia-smi was called. */
+const callsOf = async (patient: Patient) =>
+  (await readFile(file(patient, 'calls'), 'utf8').catch(() => '')).split('\n').length - 1;
+
+/** Whatever nvidia-smi says, engines that work go on. `verdict` is what is to be told of it; default: nothing is. */
+const unbelievable = (
+  name: string,
+  faults: GpuSimulationInput['faults'],
+  verdict?: RegExp,
+  extra: Partial<Scenario> = {},
+): Scenario =>
   onGpus(
     `F13 nvidia-smi: ${name}`,
     (patient) => setFaults(patient, faults),
     {
-      "one helper at most; GPUs' services untouched": async (patient) => {
-        for (let look = 0; look < 20; look++) {
-          expect(helpers(patient).length).toBeLessThan(3); // the shell that becomes node counts for a moment
-          await new Promise((resolve) => setTimeout(resolve, 100));
-        }
-        await untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha');
+      'one helper at most': async (patient) => {
+        const calls = await callsOf(patient);
+        // Those that are asked after this one have ended, one way or another.
+        const most = faults?.hang ? 1 : 4;
+        await expect
+          .poll(
+            async () => {
+              expect(helpers(patient).length).toBeLessThan(3); // the shell that becomes node counts for a moment
+              return callsOf(patient);
+            },
+            { timeout: 90_000, interval: 50 },
+          )
+          .toBeGreaterThan(calls + most);
       },
+      'the right verdict': async (patient) => {
+        const told = async () => (await incidentsAbout(patient, 'machine')).join('\n');
+        if (verdict) await expect.poll(told, { timeout: 60_000 }).toMatch(verdict);
+        else expect(await told()).not.toMatch(/nvidia|driver|GPU/);
+        for (const gpu of [0, 1]) expect(await incidentsAbout(patient, await uuidOf(patient, gpu))).toEqual([]);
+      },
+      "GPUs' services untouched": (patient) => untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha'),
     },
     extra,
   );
+
+/** Whatever the kernel had said before that has been heard, too. */
+const untilUnknownXid = async (patient: Patient) =>
+  expect
+    .poll(async () => (await incidentsAbout(patient, await uuidOf(patient, 1))).join(), { timeout: 60_000 })
+    .toContain('Xid 9999');
 
 tryFaults('GPUs', [
   onGpus(
@@ -135,10 +167,8 @@ tryFaults('GPUs', [
     },
   ),
   onGpus('F14 an unknown Xid', (patient) => kernelSays(patient, 1, '9999, something new'), {
-    'nothing is stopped': async (patient) => {
-      await new Promise((resolve) => setTimeout(resolve, 2_000));
-      await untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha');
-    },
+    'it is told': untilUnknownXid,
+    'nothing is stopped': (patient) => untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha'),
   }),
   onGpus(
     'F14 a storm of 10,000 lines',
@@ -160,18 +190,25 @@ tryFaults('GPUs', [
     'the right verdict': quarantined,
     "other GPUs' services untouched": othersGoOn,
   }),
-  unbelievable('hang, and SIGTERM ignored', { hang: true, ignoreTerm: true }, { short: true }),
-  unbelievable('garbage', { garbage: true }),
+  unbelievable('hang, and SIGTERM ignored', { hang: true, ignoreTerm: true }, /nvidia-smi has not answered for/, {
+    timeoutMs: 90_000,
+  }),
+  unbelievable('garbage', { garbage: true }, undefined, { short: true }),
   unbelievable('half a line', { halfLine: true }),
-  unbelievable('NVML unknown error, exit 255', { nvmlUnknownError: true }),
+  unbelievable(
+    'NVML unknown error, exit 255',
+    { nvmlUnknownError: true },
+    /this container lost its access to the GPUs/,
+  ),
   unbelievable('4.9 s slow', { slowMs: 4_900 }),
-  unbelievable('no driver, exit 9', { noDevices: 'driver' }),
+  unbelievable('no driver, exit 9', { noDevices: 'driver' }, /there is no NVIDIA driver to talk to/),
   onGpus(
     'the kernel kills an instance for want of memory',
     async (patient) => {
       const pid = await patient.pidOf('alpha');
       appendFileSync(file(patient, 'kernel.log'), `[1.5] Out of memory: Killed process ${pid} (node) total-vm:1kB\n`);
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await kernelSays(patient, 1, '9999, something new');
+      await untilUnknownXid(patient);
       await patient.kill('alpha');
     },
     {
@@ -179,7 +216,9 @@ tryFaults('GPUs', [
       'its incident names the cause': async (patient) =>
         expect
           .poll(async () => (await incidentsAbout(patient, 'alpha')).join(), { timeout: 30_000 })
-          .toMatch(/memory/i),
+          .toMatch(
+            seesHostPids ? /was killed by the kernel: the machine ran out of memory/ : /was killed, and not by us/,
+          ),
       'others go on': (patient) => untouched(patient, 'engine_gpu0', 'engine_gpu1'),
     },
   ),
@@ -191,12 +230,16 @@ tryFaults('GPUs', [
       strangerPid = stranger.pid ?? 0;
       const processes = [{ gpu: 0, pid: strangerPid, name: 'sleep', memoryMiB: 20_000 }];
       await writeFile(file(patient, 'gpus.json'), JSON.stringify({ count: 2, processes }));
-      await new Promise((resolve) => setTimeout(resolve, 3_000));
     },
     {
+      'it is told with its holder': async (patient) =>
+        expect
+          .poll(async () => (await incidentsAbout(patient, await uuidOf(patient, 0))).join(), { timeout: 90_000 })
+          .toContain(`pid ${strangerPid}, sleep 100000 of `),
       'foreign pid not killed': () => expect(look(strangerPid)).toBeDefined(),
       'others go on': othersGoOn,
     },
+    { timeoutMs: 90_000, skip: !seesHostPids && 'the pids of the driver are others than ours here' },
   ),
   onGpus('each engine sees its GPU alone', async () => {}, {
     'a GPU has one holder': async (patient) => {

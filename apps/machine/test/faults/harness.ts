@@ -73,6 +73,7 @@ async function tryFault(scenario: Scenario): Promise<void> {
     await scenario.before?.(patient);
     const { code, stderr, stdout } = await patient.up();
     expect(code, `${stdout}${stderr}`).toBe(scenario.up ?? 0);
+    if (code !== 0) patient.daemonMayEnd();
   });
   await step('the fault can be injected', () => scenario.inject?.(patient));
   for (const [words, holds] of Object.entries(scenario.mustHold)) await step(words, () => holds(patient));
@@ -95,6 +96,8 @@ export class Patient implements AsyncDisposable {
   /** The last status of every instance as its events told it, of the present daemon. */
   #told = new Map<string, InstanceStatus>();
   readonly #endedRuns = new Set<string>();
+  /** Every daemon that told of itself, with its start time; those that may have ended are taken out. */
+  readonly #daemons = new Map<number, number>();
   readonly #story: string[] = [];
   readonly #cleanups: (() => unknown)[] = [];
 
@@ -143,10 +146,22 @@ export class Patient implements AsyncDisposable {
     return this.box.mgpu(['up', '--detach'], { ...this.#env });
   }
 
-  /** Another `mgpu up` that must go well. */
-  async comesUp(): Promise<void> {
+  /** Another `mgpu up` that must go well. With `partly`, something may be just about to be restarted. */
+  async comesUp({ partly = false } = {}): Promise<void> {
     const { code, stdout, stderr } = await this.up();
-    expect(code, `${stdout}${stderr}`).toBe(0);
+    expect(partly ? [0, 4] : [0], `${code}: ${stdout}${stderr}`).toContain(code);
+  }
+
+  async down(...options: string[]): Promise<Ended> {
+    this.note(`mgpu down ${options.join(' ')}`);
+    const ended = await this.box.mgpu(['down', ...options]);
+    this.daemonMayEnd();
+    return ended;
+  }
+
+  /** The daemons so far were told to end; any other that is gone has crashed. */
+  daemonMayEnd(): void {
+    this.#daemons.clear();
   }
 
   status(): Promise<MachineStatus> {
@@ -173,6 +188,12 @@ export class Patient implements AsyncDisposable {
   async startsOf(id: string): Promise<number> {
     const file = join(this.root, id, 'starts');
     return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').length : 0;
+  }
+
+  /** What the daemon keeps of an instance for the next one. */
+  kept(id: string): string {
+    const file = join(this.root, 'run', `${id}.state.json`);
+    return existsSync(file) ? readFileSync(file, 'utf8') : '';
   }
 
   async pidOf(id: string): Promise<number> {
@@ -217,6 +238,7 @@ export class Patient implements AsyncDisposable {
     const pid = known ?? (await this.status()).daemon.pid;
     this.note(`SIGKILL to the daemon (${pid})`);
     process.kill(pid, 'SIGKILL');
+    this.#daemons.delete(pid);
     await this.untilGone(pid);
   }
 
@@ -262,8 +284,10 @@ export class Patient implements AsyncDisposable {
   async expectInvariants(): Promise<void> {
     expect([...this.#violations, ...doubleRuns(this.root), ...orphans(this.root)]).toEqual([]);
     for (const { instance } of recordsOf(this.root)) await expectLinesWhole(this.linesOf(instance));
-    const status = await this.status().catch(() => undefined); // a scenario may have killed the daemon
-    if (!status) return;
+    const crashed = [...this.#daemons].filter(([pid, startTime]) => !lives({ pid, startTime }));
+    expect(crashed, 'daemons that nobody ended').toEqual([]);
+    if (this.#daemons.size === 0) return; // the scenario has ended it
+    const status = await this.status();
     expect(status.instances.flatMap(contradictions)).toEqual([]);
     expect(residentMiB(status.daemon.pid), 'MiB of the daemon').toBeLessThan(mostMiB);
     await expect.poll(() => this.#differences(), { timeout: patienceMs }).toEqual([]);
@@ -273,7 +297,7 @@ export class Patient implements AsyncDisposable {
   async expectGone(): Promise<void> {
     this.note('mgpu down');
     const instances = recordsOf(this.root).map(({ instance }) => instance);
-    const { code, stderr } = await this.box.mgpu(['down']);
+    const { code, stderr } = await this.down();
     expect(code, stderr).toBe(instances.length === 0 && code === 3 ? 3 : 0);
     for (const each of instances) await expectLinesWhole(this.linesOf(each));
     await expect
@@ -303,7 +327,7 @@ export class Patient implements AsyncDisposable {
     while (!signal.aborted) {
       try {
         for await (const { event, data } of this.client.events({ signal })) {
-          if (event === 'snapshot') this.#told = new Map(data.instances.map((each) => [each.id, each]));
+          if (event === 'snapshot') this.#meet(data);
           if (event === 'instance') this.#hear(data);
         }
       } catch {
@@ -311,6 +335,12 @@ export class Patient implements AsyncDisposable {
       }
       await setTimeout(20);
     }
+  }
+
+  #meet({ daemon: { pid }, instances }: MachineStatus): void {
+    this.#told = new Map(instances.map((each) => [each.id, each]));
+    const startTime = look(pid)?.startTime;
+    if (startTime !== undefined) this.#daemons.set(pid, startTime);
   }
 
   #hear(status: InstanceStatus): void {

@@ -121,13 +121,15 @@ tryFaults('work in hand', [
     const { processesAround } = await import('./processes.ts');
     const master = await patient.pidOf('nginx');
     const [worker] = processesAround(patient.root).filter(({ parent }) => parent === master);
-    if (worker) process.kill(worker.pid, 'SIGKILL');
+    if (!worker) throw new Error('nginx has no worker');
+    process.kill(worker.pid, 'SIGKILL');
   }),
   midJob('nginx killed and its config broken', async (patient) => {
     const { writeFile } = await import('node:fs/promises');
     const { readdirSync } = await import('node:fs');
-    for (const name of readdirSync(join(patient.root, 'nginx')).filter((each) => each.endsWith('.conf')))
-      await writeFile(join(patient.root, 'nginx', name), 'nonsense {');
+    const configs = readdirSync(join(patient.root, 'nginx')).filter((each) => each.endsWith('.conf'));
+    expect(configs).toContain('nginx.conf');
+    for (const name of configs) await writeFile(join(patient.root, 'nginx', name), 'nonsense {');
     await patient.kill('nginx');
   }),
   midJob('daemon, worker and engine killed mid-job', async (patient) => {

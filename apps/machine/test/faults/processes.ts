@@ -1,4 +1,13 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 
 /** A living process that belongs to a machine, as the kernel tells. */
@@ -90,4 +99,37 @@ function read(path: string): string | undefined {
   } catch {
     return undefined; // ended meanwhile, or somebody else's
   }
+}
+
+/** Whether the pids that kernel and driver tell are ours: those of the first PID namespace (include/linux/proc_ns.h). */
+export const seesHostPids = readlinkSync('/proc/self/ns/pid') === 'pid:[4026531836]';
+
+/** The kernel's groups for memory, of the first version and of the second one, and their limits. */
+const limitOf = { '/sys/fs/cgroup/memory': 'memory.limit_in_bytes', '/sys/fs/cgroup': 'memory.max' };
+
+/** Whether the memory of a process can be limited here. */
+export const canLimitMemory = (() => {
+  const folder = join(memoryGroup(), `mgpu-test-${process.pid}`);
+  try {
+    accessSync(memoryGroup(), constants.W_OK);
+    mkdirSync(folder);
+    const isThere = list(folder).includes(limitOf[memoryGroup()]);
+    rmdirSync(folder);
+    return isThere;
+  } catch {
+    return false;
+  }
+})();
+
+/** Above this the kernel kills the process; its children inherit the limit. Returns what takes the group away again. */
+export function limitMemory(pid: number, mebibytes: number): () => void {
+  const folder = join(memoryGroup(), `mgpu-test-${pid}`);
+  mkdirSync(folder);
+  writeFileSync(join(folder, limitOf[memoryGroup()]), String(mebibytes * 1_048_576));
+  writeFileSync(join(folder, 'cgroup.procs'), String(pid));
+  return () => rmdirSync(folder);
+}
+
+function memoryGroup(): keyof typeof limitOf {
+  return list('/sys/fs/cgroup/memory').length > 0 ? '/sys/fs/cgroup/memory' : '/sys/fs/cgroup';
 }

@@ -10,7 +10,7 @@ tryFaults('what does not want to end', [
     services: (port) => ({ alpha: { enabled: true, port, behaviour: { helper: 'group' } } }),
     async inject(patient) {
       await expect.poll(() => patient.helpersOf('alpha')).toHaveLength(1);
-      await patient.box.mgpu(['down']);
+      await patient.down();
     },
     mustHold: { 'stop escalates and returns only when empty': ({ root }) => expectEmpty(root) },
   },
@@ -20,7 +20,7 @@ tryFaults('what does not want to end', [
     services: (port) => ({ alpha: { enabled: true, port, behaviour: { helper: 'session', helperListens: true } } }),
     async inject(patient) {
       await expect.poll(() => patient.helpersOf('alpha')).toHaveLength(1);
-      await patient.box.mgpu(['down']);
+      await patient.down();
     },
     mustHold: {
       'swept by its marker on stop': ({ root }) => expectEmpty(root),
@@ -33,7 +33,7 @@ tryFaults('what does not want to end', [
       alpha: { enabled: true, port, behaviour: { ignoreTerm: true } },
       beta: { enabled: true, port: port + 1 },
     }),
-    inject: (patient) => patient.box.mgpu(['down']),
+    inject: (patient) => patient.down(),
     mustHold: { 'it is killed after its grace': ({ root }) => expectEmpty(root) },
   },
   {
@@ -42,7 +42,7 @@ tryFaults('what does not want to end', [
     async inject(patient) {
       const down = patient.box.start(['down']);
       await patient.until('alpha', { state: 'stopping' });
-      expect(await patient.box.mgpu(['down', '--force'])).toMatchObject({ code: 0 });
+      expect(await patient.down('--force')).toMatchObject({ code: 0 });
       expect(await down.ended).toMatchObject({ code: 0 });
     },
     mustHold: { 'it is killed at once': ({ root }) => expectEmpty(root) },
@@ -53,6 +53,7 @@ tryFaults('what does not want to end', [
     services: (port) => ({ alpha: { enabled: true, port, behaviour: { ignoreTerm: true }, graceMs: 10_000_000 } }),
     async inject(patient) {
       const { pid } = (await patient.status()).daemon;
+      patient.daemonMayEnd();
       process.kill(pid, 'SIGTERM');
       await patient.until('alpha', { state: 'stopping' });
       process.kill(pid, 'SIGTERM');
@@ -65,7 +66,7 @@ tryFaults('what does not want to end', [
     services: (port) => ({ alpha: { enabled: true, port } }),
     async inject(patient) {
       await patient.kill('alpha', 'SIGSTOP');
-      await patient.box.mgpu(['down']);
+      await patient.down();
     },
     mustHold: { 'it is ended all the same': ({ root }) => expectEmpty(root) },
   },
@@ -75,7 +76,7 @@ tryFaults('what does not want to end', [
     services: (port) => ({ alpha: { enabled: true, port, behaviour: { zombie: true } } }),
     async inject(patient) {
       await expect.poll(() => patient.helpersOf('alpha')).toHaveLength(1);
-      await patient.box.mgpu(['down']);
+      await patient.down();
     },
     mustHold: { 'they keep nobody from stopping': ({ root }) => expectEmpty(root) },
   },

@@ -10,6 +10,8 @@ const behaviour = JSON.parse(text);
 /** Who says a line: helpers have numbers of their own. */
 const author = `${process.env.MGPU_RUN}/${process.pid}`;
 const bornAt = performance.now();
+/** Held for good. */
+const eaten = [];
 
 process.on('SIGTERM', () => {
   if (!behaviour.ignoreTerm) process.exit(0);
@@ -92,6 +94,7 @@ function fallIll() {
   if (killed) process.kill(process.pid, killed);
   if (dieAfterMs !== undefined) setTimeout(() => process.exit(1), dieAfterMs);
   if (behaviour.zombie) spawn('sh', ['-c', 'sleep 0.01 & exec sleep 100000'], { stdio: 'ignore' });
+  for (let n = 0; n < (behaviour.eatMiB ?? 0); n++) eaten.push(Buffer.alloc(1_048_576, 1));
   if (behaviour.noise) makeNoise(behaviour.noise);
   if (behaviour.flood) flood(behaviour.flood);
 }

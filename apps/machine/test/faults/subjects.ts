@@ -34,6 +34,8 @@ export interface Behaviour {
   readonly zombie?: boolean;
   /** Prints numbered lines of a kilobyte as fast as it can until there are so many. */
   readonly flood?: number;
+  /** Takes so much memory and uses it. */
+  readonly eatMiB?: number;
   /** Prints one line of so many bytes that are no text. */
   readonly noise?: number;
 }

@@ -43,7 +43,10 @@ export type NextStart = z.infer<typeof nextStartSchema>;
 /** What is remembered of an instance's supervision across the death of the daemon: `run/<instance>.state.json`. */
 export type InstanceState = Omit<z.infer<typeof schema>, 'bootId'>;
 
-/** Keeps the state of one instance on disk; of several writes that wait, only the last is done. */
+/**
+ * Keeps the state of one instance on disk, milliseconds after it has changed: what a killed daemon told last of all may be
+ * lost. Of several writes that wait, only the last is done.
+ */
 export class InstanceStateFile {
   readonly #path: string;
   readonly #document: VersionedFile<z.infer<typeof schema>>;
