@@ -13,8 +13,9 @@ import type { InstanceStatus, ServiceStatus, StartOptions, StopOptions } from '.
 import type { Failure, RestartDecision, RestartPolicy } from '../supervision/restart-policy.ts';
 import type { Supervision } from '../supervision/supervision.ts';
 import type { Observation, SupervisedInstance } from '../supervision/supervisor.ts';
-import { InstanceStateFile, type NextStart, type RunMemory } from './instance-state.ts';
+import { InstanceStateFile, type NextStart } from './instance-state.ts';
 import type { Instance } from './instances.ts';
+import { RunHistory } from './run-history.ts';
 
 export interface SupervisedOptions {
   readonly clock: Clock;
@@ -45,10 +46,7 @@ export class Supervised implements SupervisedInstance {
   #hasLetGo = false;
   #attempt = 0;
   #failures: readonly Failure[] = [];
-  /** The present run, or the last one. */
-  #run: RunMemory | undefined;
-  /** When the last start began; monotonic milliseconds. */
-  #startedAt = 0;
+  readonly #runs = new RunHistory();
   #waiting: Waiting | undefined;
   /** A failure that no policy has decided about yet. */
   #undecided: Failure | undefined;
@@ -131,7 +129,7 @@ export class Supervised implements SupervisedInstance {
     this.#desired = desired;
     this.#attempt = attempt;
     this.#failures = failures;
-    this.#run = run;
+    this.#runs.restore(run);
     this.#waiting = nextStart;
     this.#heedWish();
     this.#resumeWaiting();
@@ -299,7 +297,7 @@ export class Supervised implements SupervisedInstance {
   }
 
   #onStatus(status: ServiceStatus): void {
-    const { state, health, run } = status;
+    const { state } = status;
     const now = this.#options.clock.elapsed();
     if (state === 'starting' || state === 'failed') {
       // Whoever started it, a pending restart has nothing left to do; and what it waited for before is no news after a run.
@@ -307,40 +305,10 @@ export class Supervised implements SupervisedInstance {
       this.#waiting = undefined;
       this.#undecided = undefined;
     }
-    if (state === 'starting') this.#startedAt = now;
-    // Only after its start it is known which run it is: one that is adopted goes on with what is remembered of it.
-    else if (run !== undefined && run !== this.#run?.id) {
-      this.#run = { id: run, startedAt: this.#startedAt };
-      this.#keep();
-    }
-    this.#noteReady(state === 'running' && health === 'ready', now);
-    if (state === 'failed' && this.isWanted && this.#holds.size === 0) this.#decideAbout(this.#failureOf(status, now));
+    if (this.#runs.see(status, now)) this.#keep();
+    if (state === 'failed' && this.isWanted && this.#holds.size === 0)
+      this.#decideAbout(this.#runs.failureOf(status, now));
     this.#options.onChange(this.status);
-  }
-
-  #noteReady(isReady: boolean, now: number): void {
-    if (!this.#run || isReady === (this.#run.readySince !== undefined)) return;
-    const { readySince = now, readyMs = 0, ...run } = this.#run;
-    this.#run = isReady ? { ...this.#run, readySince: now } : { ...run, readyMs: Math.max(readyMs, now - readySince) };
-    this.#keep();
-  }
-
-  #failureOf({ id, kind, gpu, reason, lastExit }: ServiceStatus, endedAt: number): Failure {
-    const error =
-      reason && 'code' in reason
-        ? reason
-        : { code: 'CORE_UNEXPECTED', message: reason?.message ?? 'unknown', retryable: false };
-    const { startedAt = endedAt, readyMs } = this.#run ?? {};
-    return {
-      instance: id,
-      kind,
-      error,
-      startedAt,
-      endedAt,
-      ...(readyMs === undefined ? {} : { readyMs }),
-      ...(gpu === undefined ? {} : { gpu }),
-      ...(lastExit && lastExit.run === this.#run?.id ? { exit: lastExit } : {}),
-    };
   }
 
   #decideAbout(failure: Failure): void {
@@ -416,7 +384,7 @@ export class Supervised implements SupervisedInstance {
       desired: this.#desired,
       attempt: this.#attempt,
       failures: [...this.#failures],
-      ...(this.#run ? { run: this.#run } : {}),
+      ...(this.#runs.last ? { run: this.#runs.last } : {}),
       ...(waiting && waiting.state !== 'blocked' ? { nextStart: waiting } : {}),
     });
   }
