@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BootTrace, systemClock, versionedFile, writeFileAtomically } from '@mgpu/core';
+import { BootTrace, bootFile, systemClock, versionedFile, writeFileAtomically } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { failureOf, temporaryFolder } from './support.ts';
@@ -31,41 +31,35 @@ describe('an atomic write', () => {
   });
 });
 
+const schema = z.object({ name: z.string() });
+
 describe('a versioned file', () => {
   const fromOld = z.object({ title: z.string() }).transform(({ title }) => ({ name: title }));
 
   test('of the version before is read by the schema of that', async () => {
     const path = join(temporaryFolder(), 'it.json');
-    const file = versionedFile(path, 3, z.object({ name: z.string() }), { former: fromOld });
+    const file = versionedFile(path, 3, schema, { former: fromOld });
     writeFileSync(path, '{"v":2,"title":"x"}');
-    expect(await file.read()).toEqual({ name: 'x' });
+    expect(file.read()).toEqual({ name: 'x' });
     writeFileSync(path, '{"v":1,"title":"x"}');
-    expect(await failureOf(file.read())).toMatchObject({ code: 'CORE_FILE_INVALID' });
+    expect(await failureOf(read(file))).toMatchObject({ code: 'CORE_FILE_INVALID' });
   });
 
-  test('is created by one of many', async () => {
-    const dir = temporaryFolder();
-    const path = join(dir, 'it.json');
-    const created = await Promise.all(['a', 'b', 'c'].map((name) => make(path).create({ name })));
-    expect(created.filter(Boolean)).toHaveLength(1);
-    expect(await make(path).read()).toEqual({ name: ['a', 'b', 'c'][created.indexOf(true)] });
-    expect(readdirSync(dir)).toEqual(['it.json']);
-  });
-
-  const make = (path: string) => versionedFile(path, 3, z.object({ name: z.string() }));
+  const make = (path: string) => versionedFile(path, 3, schema);
+  const read = async (file: { read(): unknown }) => file.read();
 
   test('is read as it was written, and undefined before', async () => {
     const path = join(temporaryFolder(), 'it.json');
-    expect(await make(path).read()).toBeUndefined();
+    expect(make(path).read()).toBeUndefined();
     await make(path).write({ name: 'x' });
-    expect(await make(path).read()).toEqual({ name: 'x' });
+    expect(make(path).read()).toEqual({ name: 'x' });
     expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ v: 3, name: 'x' });
   });
 
   test('of a newer version is refused, and still there', async () => {
     const path = join(temporaryFolder(), 'it.json');
     writeFileSync(path, '{"v":4,"name":"x"}');
-    expect(await failureOf(make(path).read())).toMatchObject({
+    expect(await failureOf(read(make(path)))).toMatchObject({
       code: 'CORE_FILE_VERSION',
       details: { path, version: 4, supported: 3 },
     });
@@ -85,9 +79,49 @@ describe('a versioned file', () => {
   ])('with %s is refused with the problem', async (_, text, problem) => {
     const path = join(temporaryFolder(), 'it.json');
     writeFileSync(path, text);
-    const error = await failureOf(make(path).read());
+    const error = await failureOf(read(make(path)));
     expect(error).toMatchObject({ code: 'CORE_FILE_INVALID', details: { path } });
     expect(error.message).toContain(problem);
+  });
+});
+
+describe('a file of this boot', () => {
+  const make = (path: string) => bootFile(path, 3, schema);
+
+  test('is there, in a folder of its own, when the call returns', () => {
+    const dir = join(temporaryFolder(), 'run');
+    const file = make(join(dir, 'it.json'));
+    expect(file.read()).toBeUndefined();
+    file.write({ name: 'x' });
+    expect(file.read()).toEqual({ name: 'x' });
+    expect(statSync(join(dir, 'it.json')).mode & 0o777).toBe(0o600);
+    expect(statSync(dir).mode & 0o777).toBe(0o700);
+    expect(readdirSync(dir)).toEqual(['it.json']);
+    file.remove();
+    file.remove();
+    expect(file.read()).toBeUndefined();
+  });
+
+  test('is created by one of many', () => {
+    const dir = temporaryFolder();
+    const path = join(dir, 'it.json');
+    expect(['a', 'b', 'c'].map((name) => make(path).create({ name }))).toEqual([true, false, false]);
+    expect(make(path).read()).toEqual({ name: 'a' });
+    expect(readdirSync(dir)).toEqual(['it.json']);
+  });
+
+  test('torn by a crash of the host is as good as none', () => {
+    const path = join(temporaryFolder(), 'it.json');
+    writeFileSync(path, '{"v":3,');
+    expect(make(path).read()).toBeUndefined();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('of a newer version is refused, and still there', async () => {
+    const path = join(temporaryFolder(), 'it.json');
+    writeFileSync(path, '{"v":4,"name":"x"}');
+    expect(await failureOf((async () => make(path).read())())).toMatchObject({ code: 'CORE_FILE_VERSION' });
+    expect(existsSync(path)).toBe(true);
   });
 });
 

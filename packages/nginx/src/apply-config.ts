@@ -22,7 +22,7 @@ export interface ApplyOptions {
 export async function applyConfig(options: ApplyOptions): Promise<void> {
   const { instance, files, run } = options;
   const former = await readFile(files.config, 'utf8');
-  const { offset: from } = await logEnd(run.logFile);
+  const { offset: from } = logEnd(run.logFile);
   await rename(files.next, files.config);
   try {
     run.hangUp();

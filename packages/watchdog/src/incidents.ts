@@ -58,14 +58,15 @@ const fileIn = (stateDir: string, id: string) =>
  * be read is left out.
  */
 export async function readIncidents(stateDir: string, isWanted: (incident: Incident) => boolean = () => true) {
-  const incidents = await Promise.all(
-    (await idsIn(stateDir)).map((id) =>
-      fileIn(stateDir, id)
-        .read()
-        .catch(() => undefined),
-    ),
-  );
-  return incidents.filter((each) => each !== undefined).filter(isWanted);
+  return (await idsIn(stateDir)).flatMap((id) => readIncident(stateDir, id) ?? []).filter(isWanted);
+}
+
+function readIncident(stateDir: string, id: string): Incident | undefined {
+  try {
+    return fileIn(stateDir, id).read();
+  } catch {
+    return undefined; // the others are worth more than a complaint about this one
+  }
 }
 
 async function idsIn(stateDir: string): Promise<string[]> {

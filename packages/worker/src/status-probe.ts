@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { WorkerStatus } from './status-file.ts';
 
 /** Undefined while there is none. Throws `CORE_FILE_VERSION` or `CORE_FILE_INVALID`. */
-export const readStatus = (path: string): Promise<WorkerStatus | undefined> =>
+export const readStatus = (path: string): WorkerStatus | undefined =>
   versionedFile(path, 1, z.custom<WorkerStatus>()).read();
 
 /** Asks the status file of a worker; `verdict` is a reason when the answer is no. */
@@ -11,7 +11,7 @@ function statusProbe(description: string, path: string, verdict: (status: Worker
   return {
     description,
     async attempt() {
-      const status = await readStatus(path);
+      const status = readStatus(path);
       const reason = status === undefined ? 'the worker has not written its status yet' : verdict(status);
       return reason === undefined ? probeOk : probeFail(reason);
     },

@@ -201,7 +201,7 @@ export class TestMachine implements AsyncDisposable {
 
   async untilStatus(matches: (status: WorkerStatus) => boolean): Promise<WorkerStatus> {
     return eventually(async () => {
-      const status = await readStatus(this.service.statusFile);
+      const status = readStatus(this.service.statusFile);
       return status && matches(status) ? status : undefined;
     });
   }

@@ -1,34 +1,42 @@
 import { randomUUID } from 'node:crypto';
-import { link, readdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { linkSync, mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 
-/** Writes the whole file or nothing: temporary file beside it, fsync unless `isForBoot`, rename. Mode default 0600. */
-export async function writeFileAtomically(
-  path: string,
-  data: string | Uint8Array,
-  mode = 0o600,
-  { isForBoot = false }: { isForBoot?: boolean } = {},
-): Promise<void> {
-  await writeFileAtomic(path, typeof data === 'string' ? data : Buffer.from(data), { mode, fsync: !isForBoot });
+/** Writes the whole file or nothing: temporary file beside it, fsync, rename. Mode default 0600. */
+export async function writeFileAtomically(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+  await writeFileAtomic(path, typeof data === 'string' ? data : Buffer.from(data), { mode });
 }
 
-/** Writes the whole file unless there is one already: false when there is. Of many at once one gets true. Mode 0600. */
-export async function createFileAtomically(
-  path: string,
-  data: string,
-  { isForBoot = false }: { isForBoot?: boolean } = {},
-): Promise<boolean> {
-  const draft = `${path}.${randomUUID()}`;
+/** Writes the whole file or nothing before it returns, not synced; makes its folder, mode 0700. Mode 0600. */
+export function writeBootFile(path: string, data: string): void {
+  fromDraft(path, data, (draft) => renameSync(draft, path));
+}
+
+/** As `writeBootFile`, unless there is one already: false when there is. Of many at once one gets true. */
+export function createBootFile(path: string, data: string): boolean {
   try {
-    await writeFile(draft, data, { mode: 0o600, flush: !isForBoot });
-    await link(draft, path);
+    fromDraft(path, data, (draft) => {
+      linkSync(draft, path);
+      unlinkSync(draft);
+    });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
-  } finally {
-    await rm(draft, { force: true });
+  }
+}
+
+function fromDraft(path: string, data: string, publish: (draft: string) => void): void {
+  const draft = `${path}.${randomUUID()}`;
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    writeFileSync(draft, data, { mode: 0o600 });
+    publish(draft);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
   }
 }
 

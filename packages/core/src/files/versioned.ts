@@ -1,25 +1,22 @@
-import { readFile, rm } from 'node:fs/promises';
+import { readFileSync, rmSync } from 'node:fs';
 import type { z } from 'zod';
 import { FileInvalidError, FileVersionError } from '../errors/core-errors.ts';
 import { problemsOf } from '../errors/problems-of.ts';
-import { createFileAtomically, writeFileAtomically } from './atomic.ts';
+import { createBootFile, writeBootFile, writeFileAtomically } from './atomic.ts';
 
 /** A persisted JSON document with a version field `v`. */
 export interface VersionedFile<T> {
-  read(): Promise<T | undefined>;
+  read(): T | undefined;
   write(value: T): Promise<void>;
-  /** Writes it unless there is one; false when there is. */
-  create(value: T): Promise<boolean>;
 }
 
-export interface VersionedFileOptions<T> {
-  /** Reads the version before, where there is one, and makes the present document of it. */
-  readonly former?: z.ZodType<T>;
-  /**
-   * What it says means nothing after a reboot of the host: it is not synced, and what a crash of the host has torn is removed
-   * and reads as undefined. Default false.
-   */
-  readonly isForBoot?: boolean;
+/** A JSON document that means nothing after a reboot of the host. What was written is there for whoever comes after a crash of ours. */
+export interface BootFile<T> {
+  read(): T | undefined;
+  write(value: T): void;
+  /** Writes it unless there is one; false when there is. */
+  create(value: T): boolean;
+  remove(): void;
 }
 
 /**
@@ -30,40 +27,78 @@ export function versionedFile<T extends object>(
   path: string,
   v: number,
   schema: z.ZodType<T>,
-  { former, isForBoot = false }: VersionedFileOptions<T> = {},
+  /** `former` reads the version before, where there is one, and makes the present document of it. */
+  { former }: { readonly former?: z.ZodType<T> } = {},
 ): VersionedFile<T> {
   const schemas = new Map([[v, schema], ...(former ? [[v - 1, former] as const] : [])]);
-  const textOf = (value: T) => `${JSON.stringify({ v, ...value })}\n`;
   return {
-    async read() {
-      const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return undefined;
-        throw error;
-      });
-      if (text === undefined) return undefined;
-      let document: unknown;
-      try {
-        document = JSON.parse(text);
-      } catch (cause) {
-        if (isForBoot) {
-          await rm(path, { force: true });
-          return undefined;
-        }
-        throw new FileInvalidError({ path, problem: 'not JSON' }, { cause });
-      }
-      const version = (document as { v?: unknown } | null)?.v;
-      if (typeof version === 'number' && version > v) throw new FileVersionError({ path, version, supported: v });
-      const known = schemas.get(version as number);
-      if (!known) throw new FileInvalidError({ path, problem: versionProblem(version) });
-      const parsed = known.safeParse(document);
-      if (!parsed.success)
-        throw new FileInvalidError({ path, problem: problemsOf(parsed.error, 'document').join('; ') });
-      return parsed.data;
+    read() {
+      const text = read(path);
+      return text === undefined ? undefined : parse(text, { path, v, schemas });
     },
-    write: (value) => writeFileAtomically(path, textOf(value), 0o600, { isForBoot }),
-    create: (value) => createFileAtomically(path, textOf(value), { isForBoot }),
+    write: (value) => writeFileAtomically(path, textOf(v, value)),
   };
 }
+
+/**
+ * As `versionedFile`, for what is written often, must be there at once, and is of one boot of the host alone: so small that a
+ * thread would cost more than the writing, and not synced. What a crash of the host has torn is removed and reads as
+ * undefined.
+ */
+export function bootFile<T extends object>(path: string, v: number, schema: z.ZodType<T>): BootFile<T> {
+  const remove = () => rmSync(path, { force: true });
+  return {
+    read() {
+      const text = read(path);
+      if (text === undefined) return undefined;
+      if (isJson(text)) return parse(text, { path, v, schemas: new Map([[v, schema]]) });
+      remove();
+      return undefined;
+    },
+    write: (value) => writeBootFile(path, textOf(v, value)),
+    create: (value) => createBootFile(path, textOf(v, value)),
+    remove,
+  };
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function parse<T>(
+  text: string,
+  { path, v, schemas }: { path: string; v: number; schemas: ReadonlyMap<number, z.ZodType<T>> },
+): T {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (cause) {
+    throw new FileInvalidError({ path, problem: 'not JSON' }, { cause });
+  }
+  const version = (document as { v?: unknown } | null)?.v;
+  if (typeof version === 'number' && version > v) throw new FileVersionError({ path, version, supported: v });
+  const known = schemas.get(version as number);
+  if (!known) throw new FileInvalidError({ path, problem: versionProblem(version) });
+  const parsed = known.safeParse(document);
+  if (parsed.success) return parsed.data;
+  throw new FileInvalidError({ path, problem: problemsOf(parsed.error, 'document').join('; ') });
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const textOf = (v: number, value: object) => `${JSON.stringify({ v, ...value })}\n`;
 
 const versionProblem = (version: unknown) =>
   typeof version === 'number' ? `its version ${version} is not read any more` : 'it has no version `v`';

@@ -64,7 +64,7 @@ async function copyInto(
 
 /** Removes the oldest archive of a log; false when it has none. */
 export async function removeOldestArchive(file: string): Promise<boolean> {
-  const [oldest] = await archivesOf(file);
+  const [oldest] = archivesOf(file);
   if (!oldest) return false;
   await rm(oldest.path, { force: true });
   return true;
@@ -82,7 +82,7 @@ export async function trimArchives(
 ): Promise<void> {
   let count = 0;
   let bytes = 0;
-  for (const { path, size, writtenAt } of await sized((await archivesOf(file)).toReversed())) {
+  for (const { path, size, writtenAt } of await sized(archivesOf(file).toReversed())) {
     count += 1;
     bytes += size;
     const isKept = count <= keepArchives && bytes <= keepBytes && now - writtenAt <= keepDays * dayMs;
@@ -95,7 +95,7 @@ export async function trimMachine(root: string, totalBytes: number): Promise<voi
   const instances = (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory());
   const files = instances.map(({ name }) => join(root, name, 'logs', 'output.log'));
   const living = await sized(files.flatMap((file) => [{ path: file }, { path: timesPath(file) }]));
-  const archives = await sized((await Promise.all(files.map(archivesOf))).flat());
+  const archives = await sized(files.flatMap(archivesOf));
   let bytes = [...living, ...archives].reduce((sum, { size }) => sum + size, 0);
   for (const { path, size } of archives.toSorted((a, b) => a.writtenAt - b.writtenAt)) {
     if (bytes <= totalBytes) return;

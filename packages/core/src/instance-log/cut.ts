@@ -35,10 +35,10 @@ export async function recoverCut(
   file: string,
   { now, signal }: { now: number; signal: AbortSignal },
 ): Promise<Journal> {
-  const journal = await journalOf(file).read();
-  for (const path of await remainsOf(file)) await rm(path, { force: true });
+  const journal = journalOf(file).read();
+  for (const path of remainsOf(file)) await rm(path, { force: true });
   // Copied, but not yet part of a cut.
-  for (const { path, to } of await archivesOf(file)) if (to > liveFrom(journal)) await rm(path, { force: true });
+  for (const { path, to } of archivesOf(file)) if (to > liveFrom(journal)) await rm(path, { force: true });
   return finishCut(file, await withRest(file, journal, signal), now);
 }
 
@@ -64,7 +64,7 @@ async function restOf(file: string, journal: Journal, cut: Cut): Promise<number>
   const handle = await openLog(file);
   if (!handle) return 0;
   try {
-    const isThere = cut.stage === 'copied' || (await hasMark(handle, journal));
+    const isThere = cut.stage === 'copied' || hasMark(handle.fd, journal);
     return isThere ? (await handle.stat()).size - cut.length : 0;
   } finally {
     await handle.close();
@@ -91,10 +91,10 @@ export async function finishCut(file: string, journal: Journal, now: number): Pr
     } else if (cut.by === 'collapse' && !(await awaitCollapses(dirname(file)))) {
       throw new LogCutError({ file, problem: 'fallocate hangs' });
     }
-    const isThere = () => hasMark(handle, { ...journal, cut });
-    if (await isThere()) {
+    const isThere = () => hasMark(handle.fd, { ...journal, cut });
+    if (isThere()) {
       const problem = cut.by === 'collapse' ? await collapseRange(file, cut.length) : await truncate(file);
-      if (await isThere()) throw new LogCutError({ file, problem: problem ?? 'its beginning is still there' });
+      if (isThere()) throw new LogCutError({ file, problem: problem ?? 'its beginning is still there' });
     }
   } finally {
     await handle.close();
@@ -112,7 +112,10 @@ async function openLog(file: string): Promise<FileHandle | undefined> {
 
 async function advance(file: string, { cut: _, ...journal }: Journal, cut: Cut, now: number): Promise<Journal> {
   const base = liveFrom({ ...journal, cut });
-  const kept = (await archivesOf(file)).filter(({ from }) => from >= journal.base).at(-1)?.to ?? journal.base;
+  const kept =
+    archivesOf(file)
+      .filter(({ from }) => from >= journal.base)
+      .at(-1)?.to ?? journal.base;
   const gap = { from: Math.min(kept, base), to: base, at: new Date(now).toISOString() };
   const next = { ...journal, base, gaps: cut.isLossy ? [...journal.gaps, gap] : journal.gaps };
   await journalOf(file).write(next);

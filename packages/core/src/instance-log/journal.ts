@@ -33,7 +33,7 @@ const untouched: Journal = { base: 0, gaps: [] };
 const maxGaps = 100;
 
 export interface JournalFile {
-  read(): Promise<Journal>;
+  read(): Journal;
   write(journal: Journal): Promise<void>;
 }
 
@@ -41,7 +41,7 @@ export interface JournalFile {
 export function journalOf(file: string): JournalFile {
   const document: VersionedFile<Journal> = versionedFile(journalPath(file), 1, schema);
   return {
-    read: async () => (await document.read()) ?? untouched,
+    read: () => document.read() ?? untouched,
     write: ({ gaps, ...journal }) => document.write({ ...journal, gaps: gaps.slice(-maxGaps) }),
   };
 }

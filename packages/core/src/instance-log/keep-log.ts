@@ -1,4 +1,4 @@
-import { stat } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { Clock } from '../clock.ts';
 import { MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Logger } from '../logs/logger.ts';
@@ -74,7 +74,8 @@ class Keeper implements LogKeeper {
   /** When the log still ended there. */
   #lookedAt = 0;
   #isLoaded = false;
-  #isLooking = false;
+  /** Nobody looks how long the file is then, nor believes what was known of it when that failed. */
+  #isCutting = false;
   /** Looks in a row at which nothing was new. */
   #quietLooks = 0;
   #roundsToSkip = 0;
@@ -98,16 +99,15 @@ class Keeper implements LogKeeper {
   }
 
   async open(): Promise<void> {
-    await journalOf(this.#file)
-      .read()
-      .catch((error) => {
-        if (error instanceof MgpuError) throw error; // anything else is tried again
-      });
-    await this.#try('note the times of its log', () => this.#load());
+    try {
+      journalOf(this.#file).read();
+    } catch (error) {
+      if (error instanceof MgpuError) throw error; // anything else is tried again
+    }
     await this.#try('rotate its log', async () => {
       await this.#recover();
       // Where it can only be cut in silence, this is the moment.
-      const isDue = !this.#isWritten && this.#isRotationDue(await sizeOf(this.#file));
+      const isDue = !this.#isWritten && this.#isRotationDue(sizeOf(this.#file));
       if (isDue && (await this.#how()) === 'truncate') await this.#rotate();
     });
     this.#isWritten = true;
@@ -118,57 +118,54 @@ class Keeper implements LogKeeper {
   /** A log that nobody writes is looked at ever more seldom, down to every `quietRounds`. */
   look(): void {
     this.#roundsToSkip -= 1;
-    if (this.#isLooking || this.#roundsToSkip > 0) return;
+    if (this.#isCutting || this.#roundsToSkip > 0) return;
     this.#roundsToSkip = Math.min(this.#quietLooks, quietRounds);
-    this.#isLooking = true;
-    void this.#inTurn(() => this.#note()).finally(() => {
-      this.#isLooking = false;
-    });
+    void this.#note();
   }
 
   async close(): Promise<void> {
     this.#rounds.remove(this);
     this.#closed.abort();
     await this.#rotation;
-    await this.#inTurn(() => this.#note());
+    await this.#note();
   }
 
-  /** One after another: while the file is cut, nobody looks how long it is. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work);
+  /** One after another. */
+  #cut(work: (journal: Journal) => Promise<Journal>): Promise<Journal> {
+    const mine = this.#turn.then(async () => {
+      const before = this.#known();
+      this.#journal = undefined;
+      this.#isCutting = true;
+      try {
+        const journal = await work(before);
+        this.#journal = journal;
+        const gap = journal.gaps.at(-1);
+        if (gap && gap.at !== before.gaps.at(-1)?.at) {
+          this.#log.warn('a part of its log is lost', { file: this.#file, from: gap.from, to: gap.to });
+        }
+        return journal;
+      } finally {
+        this.#isCutting = false;
+      }
+    });
     this.#turn = mine.catch(() => {}); // whoever asked for it is told
     return mine;
-  }
-
-  /** Nobody looks how long the file is while it is cut, nor believes what was known of it when that failed. */
-  #cut(work: (journal: Journal) => Promise<Journal>): Promise<Journal> {
-    return this.#inTurn(async () => {
-      const before = await this.#known();
-      this.#journal = undefined;
-      const journal = await work(before);
-      this.#journal = journal;
-      const gap = journal.gaps.at(-1);
-      if (gap && gap.at !== before.gaps.at(-1)?.at) {
-        this.#log.warn('a part of its log is lost', { file: this.#file, from: gap.from, to: gap.to });
-      }
-      return journal;
-    });
   }
 
   #recover(): Promise<Journal> {
     return this.#cut(() => recoverCut(this.#file, { now: this.#clock.now(), signal: this.#closed.signal }));
   }
 
-  async #known(): Promise<Journal> {
-    this.#journal ??= await journalOf(this.#file).read();
+  #known(): Journal {
+    this.#journal ??= journalOf(this.#file).read();
     return this.#journal;
   }
 
-  async #load(): Promise<void> {
-    const { base } = await this.#known();
-    await using times = await LogTimes.open(this.#file);
-    this.#noted = (await times.at(times.length - 1)) ?? { offset: base, time: 0 };
-    const begun = await times.at(await times.first(({ offset }) => offset > base));
+  #load(): void {
+    const { base } = this.#known();
+    using times = new LogTimes(this.#file);
+    this.#noted = times.at(times.length - 1) ?? { offset: base, time: 0 };
+    const begun = times.at(times.first(({ offset }) => offset > base));
     this.#day = dayOf(begun?.time ?? this.#clock.now());
     this.#isLoaded = true;
   }
@@ -176,17 +173,17 @@ class Keeper implements LogKeeper {
   /** Notes how far the log has come; sees whether it is to be rotated. */
   async #note(): Promise<void> {
     await this.#try('note the times of its log', async () => {
-      if (!this.#isLoaded) await this.#load();
+      if (!this.#isLoaded) this.#load();
       const now = Math.max(this.#clock.now(), this.#noted.time);
-      const size = await sizeOf(this.#file);
+      const size = sizeOf(this.#file);
       const { offset, time } = this.#noted;
-      let { base, cut } = await this.#known();
+      let { base, cut } = this.#known();
       if (!cut && base + size < offset) base = await this.#acceptLoss(base, now);
-      const end = cut ? (await logEnd(this.#file)).offset : base + size;
+      const end = cut ? logEnd(this.#file).offset : base + size;
       if (end > offset) {
         const noted = { offset: end, time: now };
         const before = this.#lookedAt > time ? [{ offset, time: this.#lookedAt }] : [];
-        await appendTimes(this.#file, [...before, noted]);
+        appendTimes(this.#file, [...before, noted]);
         this.#noted = noted;
       }
       this.#quietLooks = end > offset ? 0 : this.#quietLooks + 1;
@@ -198,11 +195,12 @@ class Keeper implements LogKeeper {
   /** Somebody emptied the file or removed it: what is written from now on must not pass for what was there. */
   async #acceptLoss(from: number, now: number): Promise<number> {
     const to = this.#noted.offset;
-    const { gaps } = await this.#known();
-    const journal = { base: to, gaps: [...gaps, { from, to, at: new Date(now).toISOString() }] };
-    await journalOf(this.#file).write(journal);
-    this.#journal = journal;
-    this.#log.warn('its log was emptied by somebody', { file: this.#file, lost: to - from });
+    const at = new Date(now).toISOString();
+    await this.#cut(async ({ gaps }) => {
+      const journal = { base: to, gaps: [...gaps, { from, to, at }] };
+      await journalOf(this.#file).write(journal);
+      return journal;
+    });
     return to;
   }
 
@@ -252,7 +250,7 @@ class Keeper implements LogKeeper {
 
   async #plan(): Promise<Plan | undefined> {
     const by = await this.#how();
-    const size = await sizeOf(this.#file);
+    const size = sizeOf(this.#file);
     if (this.#closed.signal.aborted || !this.#isRotationDue(size)) return undefined;
     if (by === 'truncate') return { by, length: size };
     const { maxBytes } = this.#limits;
@@ -276,7 +274,7 @@ class Keeper implements LogKeeper {
       } catch (error) {
         if (!isFull(error)) throw error;
         if (await removeOldestArchive(this.#file)) continue;
-        if ((await sizeOf(this.#file)) <= hardCap) throw error;
+        if (sizeOf(this.#file) <= hardCap) throw error;
         return undefined;
       }
     }
@@ -285,8 +283,7 @@ class Keeper implements LogKeeper {
   async #trim(): Promise<void> {
     await trimArchives(this.#file, { ...this.#limits, now: this.#clock.now() });
     await trimMachine(this.#root, this.#limits.totalBytes);
-    const start = await logStart(this.#file);
-    await this.#inTurn(() => forgetTimesBefore(this.#file, start));
+    forgetTimesBefore(this.#file, logStart(this.#file));
   }
 
   /** Tells of trouble once, and once when it is over. */
@@ -302,14 +299,6 @@ class Keeper implements LogKeeper {
   }
 }
 
-/** The callback's way, since this is done all the time: a promise of `fs` costs twice as much. */
-const sizeOf = (file: string) =>
-  new Promise<number>((resolve, reject) => {
-    stat(file, (error, facts) => {
-      if (!error) resolve(facts.size);
-      else if (error.code === 'ENOENT') resolve(0);
-      else reject(error);
-    });
-  });
+const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 
 const dayOf = (time: number) => Math.floor(time / dayMs);

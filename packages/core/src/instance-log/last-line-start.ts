@@ -13,7 +13,7 @@ export async function lastLineStart(
   file: string,
   { count, floor, end: before }: { count: number; floor: number; end: number },
 ): Promise<number> {
-  const end = Math.min(before, (await logEnd(file)).offset);
+  const end = Math.min(before, logEnd(file).offset);
   if (count === 0) return end;
   const lowest = Math.max(floor, end - count * maxLineBytes);
   let missing = count;

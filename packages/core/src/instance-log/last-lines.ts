@@ -10,7 +10,7 @@ const maxLineLength = 1_000;
  * characters; carriage returns keep the last state of a line. None when there is no such file.
  */
 export async function lastLines(path: string, { from = 0, count = 50 } = {}): Promise<string[]> {
-  const { offset: end } = await logEnd(path);
+  const { offset: end } = logEnd(path);
   const texts: string[] = [];
   for await (const { text } of readLog(path, { from: Math.max(from, end - maxBytes), to: end })) texts.push(text);
   return texts

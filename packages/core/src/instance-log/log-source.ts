@@ -1,9 +1,9 @@
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, createReadStream, fstatSync, read, readSync } from 'node:fs';
 import { pipeline } from 'node:stream';
+import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { type Journal, journalOf, liveFrom, markOf } from './journal.ts';
-import { type Archive, archivesOf } from './log-files.ts';
+import { type Archive, archivesOf, openIfThere } from './log-files.ts';
 
 /** The next bytes of the stream, or a range of it that is not there any more. */
 export type LogPart =
@@ -20,21 +20,21 @@ export async function* logParts(file: string, from: number): AsyncGenerator<LogP
   let position = from;
   let told = -1; // the end of the last gap
   for (;;) {
-    const journal = await journalOf(file).read();
+    const journal = journalOf(file).read();
     const live = liveFrom(journal);
     if (told < position && journal.gaps.some(({ to }) => to === position)) {
       told = position;
       yield { kind: 'gap', offset: position, end: position };
     }
     if (position >= live) {
-      const bytes = await whileUncut(file, journal, (view) => readFrom(view, position));
+      const bytes = await bytesFrom(file, journal, position);
       if (bytes === 'cut') continue;
-      if (!bytes || bytes.length === 0) return;
+      if (bytes.length === 0) return;
       yield { kind: 'bytes', offset: position, bytes };
       position += bytes.length;
       continue;
     }
-    const archives = await archivesOf(file);
+    const archives = archivesOf(file);
     const archive = archives.find((each) => each.from <= position && position < each.to);
     if (archive) {
       const end = Math.min(archive.to, live);
@@ -51,73 +51,93 @@ export async function* logParts(file: string, from: number): AsyncGenerator<LogP
   }
 }
 
+async function bytesFrom(file: string, journal: Journal, position: number): Promise<Buffer | 'cut'> {
+  using view = View.open(file, journal);
+  if (!view) return Buffer.alloc(0);
+  const bytes = await view.readFrom(position);
+  return view.isUncut ? bytes : 'cut';
+}
+
 /** The logical offset behind the last byte, and when it was written in milliseconds since the epoch. */
-export async function logEnd(file: string): Promise<{ offset: number; writtenAt: number | undefined }> {
+export function logEnd(file: string): { offset: number; writtenAt: number | undefined } {
   for (;;) {
-    const journal = await journalOf(file).read();
-    const end = await whileUncut(file, journal, async ({ handle, base, limit }) => {
-      const { size, mtimeMs } = await handle.stat();
-      return { offset: Math.min(base + size, limit), writtenAt: mtimeMs };
-    });
-    if (end === undefined) return { offset: liveFrom(journal), writtenAt: undefined };
-    if (end !== 'cut') return { offset: Math.max(end.offset, liveFrom(journal)), writtenAt: end.writtenAt };
+    const journal = journalOf(file).read();
+    using view = View.open(file, journal);
+    if (!view) return { offset: liveFrom(journal), writtenAt: undefined };
+    const { end, writtenAt } = view;
+    if (view.isUncut) return { offset: Math.max(end, liveFrom(journal)), writtenAt };
   }
 }
 
 /** The first logical offset that can still be read. */
-export async function logStart(file: string): Promise<number> {
-  const journal = await journalOf(file).read();
-  const [oldest] = await archivesOf(file);
-  return Math.min(oldest?.from ?? Number.POSITIVE_INFINITY, liveFrom(journal));
+export function logStart(file: string): number {
+  const [oldest] = archivesOf(file);
+  return Math.min(oldest?.from ?? Number.POSITIVE_INFINITY, liveFrom(journalOf(file).read()));
 }
 
-/** The open file, with the logical offset of its first byte. What is behind `limit` is about to be lost. */
-interface View {
-  readonly handle: FileHandle;
-  readonly base: number;
-  readonly limit: number;
-}
+/** The open file, seen by a journal: what is read is good if it is uncut afterwards. */
+class View implements Disposable {
+  readonly #file: string;
+  readonly #fd: number;
+  readonly #journal: Journal;
+  readonly #hadMark: boolean;
+  /** Logical offset of its first byte. */
+  readonly #base: number;
+  /** What is behind is about to be lost. */
+  readonly #limit: number;
 
-/** Looks at the file; `cut` when it was cut meanwhile, undefined when there is none. */
-async function whileUncut<T>(
-  file: string,
-  journal: Journal,
-  look: (view: View) => Promise<T>,
-): Promise<T | 'cut' | undefined> {
-  const handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (!handle) return undefined;
-  try {
-    const before = await hasMark(handle, journal);
-    const isCut = journal.cut?.stage === 'marked' && !before;
-    const isEmptied = journal.cut?.by === 'truncate' && before;
-    const seen = await look({
-      handle,
-      base: isCut ? liveFrom(journal) : journal.base,
-      limit: isEmptied ? liveFrom(journal) : Number.POSITIVE_INFINITY,
-    });
-    const isSame = (await hasMark(handle, journal)) === before && isEqual(await journalOf(file).read(), journal);
-    return isSame ? seen : 'cut';
-  } finally {
-    await handle.close();
+  /** Undefined when there is none. */
+  static open(file: string, journal: Journal): View | undefined {
+    const fd = openIfThere(file);
+    return fd === undefined ? undefined : new View(file, fd, journal);
+  }
+
+  private constructor(file: string, fd: number, journal: Journal) {
+    this.#file = file;
+    this.#fd = fd;
+    this.#journal = journal;
+    this.#hadMark = hasMark(fd, journal);
+    const isCut = journal.cut?.stage === 'marked' && !this.#hadMark;
+    const isEmptied = journal.cut?.by === 'truncate' && this.#hadMark;
+    this.#base = isCut ? liveFrom(journal) : journal.base;
+    this.#limit = isEmptied ? liveFrom(journal) : Number.POSITIVE_INFINITY;
+  }
+
+  get isUncut(): boolean {
+    return hasMark(this.#fd, this.#journal) === this.#hadMark && isEqual(journalOf(this.#file).read(), this.#journal);
+  }
+
+  /** The logical offset behind its last byte. */
+  get end(): number {
+    return Math.min(this.#base + fstatSync(this.#fd).size, this.#limit);
+  }
+
+  get writtenAt(): number {
+    return fstatSync(this.#fd).mtimeMs;
+  }
+
+  async readFrom(position: number): Promise<Buffer> {
+    const length = Math.max(0, Math.min(chunkBytes, this.#limit - position));
+    const buffer = Buffer.allocUnsafe(length);
+    const { bytesRead } = await readAsync(this.#fd, buffer, 0, length, position - this.#base);
+    return buffer.subarray(0, bytesRead);
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
   }
 }
 
 /** Whether the head that this journal marked is still there. */
-export async function hasMark(handle: FileHandle, { cut }: Journal): Promise<boolean> {
+export function hasMark(fd: number, { cut }: Journal): boolean {
   if (cut?.stage !== 'marked') return false;
   const mark = markOf(cut);
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(mark.length), 0, mark.length, 0);
-  return bytesRead === mark.length && buffer.equals(mark);
+  const found = Buffer.alloc(mark.length);
+  return readSync(fd, found, 0, mark.length, 0) === mark.length && found.equals(mark);
 }
 
-async function readFrom({ handle, base, limit }: View, position: number): Promise<Buffer> {
-  const length = Math.max(0, Math.min(chunkBytes, limit - position));
-  const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(length), 0, length, position - base);
-  return buffer.subarray(0, bytesRead);
-}
+/** The bytes of a log may have to come from a slow disk; everything that is kept of it beside them is small. */
+const readAsync = promisify(read);
 
 /** A damaged archive ends early; one that was just removed is empty. */
 async function* unpacked({ path, from }: Archive, position: number, to: number): AsyncGenerator<Buffer> {

@@ -64,8 +64,8 @@ export async function* readLog(file: string, options: ReadLogOptions = {}): Asyn
 export async function* readLogBatches(file: string, options: ReadLogOptions = {}): AsyncGenerator<LogLine[], void> {
   const { follow = false, signal, since = 0, clock = systemClock } = options;
   const isWanted = ({ time }: LogLine) => time >= since;
-  const to = options.to ?? (await offsetUntil(file, options.until));
-  const end = follow ? to : Math.min(to, (await logEnd(file)).offset);
+  const to = options.to ?? offsetUntil(file, options.until);
+  const end = follow ? to : Math.min(to, logEnd(file).offset);
   const reader = new LogReader(file, { from: await beginning(file, options, to), clock });
   using changes = new LogChanges(file, clock);
   if (follow) changes.watch();
@@ -75,7 +75,7 @@ export async function* readLogBatches(file: string, options: ReadLogOptions = {}
       const wanted = lines.filter(isWanted);
       if (wanted.length > 0) yield wanted;
     }
-    const partial = await reader.partial();
+    const partial = reader.partial();
     const state = `${partial?.offset} ${partial?.end}`;
     if (partial && partial.offset < end && state !== told && isWanted(partial)) yield [partial];
     told = state;
@@ -117,7 +117,7 @@ export class LogReader {
     for await (const part of logParts(this.#file, this.position)) {
       const lines = part.kind === 'bytes' ? this.#lines.push(part.bytes) : this.#lines.skipTo(part.end);
       const wanted = lines.filter(({ offset }) => offset < to);
-      if (wanted.length > 0) yield await this.#timed(wanted);
+      if (wanted.length > 0) yield this.#timed(wanted);
       if (part.kind === 'gap') this.#skipped(part);
       if (signal?.aborted || this.#lines.begin >= to) return;
     }
@@ -125,9 +125,9 @@ export class LogReader {
   }
 
   /** The line at the end that has not ended yet. */
-  async partial(): Promise<LogLine | undefined> {
+  partial(): LogLine | undefined {
     const { partial } = this.#lines;
-    const [line] = partial ? await this.#timed([partial]) : [];
+    const [line] = partial ? this.#timed([partial]) : [];
     return line && { ...line, isPartial: true };
   }
 
@@ -136,12 +136,12 @@ export class LogReader {
     if (offset < end || end !== this.#gap.end) this.#gap = { end, bytes: end - offset };
   }
 
-  async #timed(lines: readonly SplitLine[]): Promise<LogLine[]> {
+  #timed(lines: readonly SplitLine[]): LogLine[] {
     const end = lines.at(-1)?.end ?? 0;
-    await using times = await LogTimes.open(this.#file);
-    const entries = await times.around(lines[0]?.offset ?? 0, end);
+    using times = new LogTimes(this.#file);
+    const entries = times.around(lines[0]?.offset ?? 0, end);
     const isKnown = (entries.at(-1)?.offset ?? 0) >= end;
-    const now = isKnown ? 0 : ((await logEnd(this.#file)).writtenAt ?? this.#clock.now());
+    const now = isKnown ? 0 : (logEnd(this.#file).writtenAt ?? this.#clock.now());
     let index = 0;
     return lines.map(({ offset, end, text, isSplit }) => {
       while ((entries[index]?.offset ?? Number.POSITIVE_INFINITY) <= offset) index += 1;
@@ -159,24 +159,24 @@ export class LogReader {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 async function beginning(file: string, { from, since, last }: ReadLogOptions, to: number): Promise<number> {
-  const floor = from ?? (await logStart(file));
+  const floor = from ?? logStart(file);
   const start = since === undefined ? floor : await offsetSince(file, since, floor);
   return last === undefined ? start : lastLineStart(file, { count: last, floor: start, end: to });
 }
 
 /** Behind everything that was certainly written before; at the beginning of a line. */
 async function offsetSince(file: string, since: number, floor: number): Promise<number> {
-  await using times = await LogTimes.open(file);
-  const entry = await times.at((await times.first(({ time }) => time > since)) - 1);
+  using times = new LogTimes(file);
+  const entry = times.at(times.first(({ time }) => time > since) - 1);
   return entry === undefined || entry.offset <= floor
     ? floor
     : lastLineStart(file, { count: 1, floor, end: entry.offset });
 }
 
 /** Before everything that was certainly written later. */
-async function offsetUntil(file: string, until: number | undefined): Promise<number> {
+function offsetUntil(file: string, until: number | undefined): number {
   if (until === undefined) return Number.POSITIVE_INFINITY;
-  await using times = await LogTimes.open(file);
-  const entry = await times.at(await times.first(({ time }) => time > until));
+  using times = new LogTimes(file);
+  const entry = times.at(times.first(({ time }) => time > until));
   return entry?.offset ?? Number.POSITIVE_INFINITY;
 }

@@ -1,8 +1,7 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import type { ErrorReport } from '../errors/mgpu-error.ts';
-import { type VersionedFile, versionedFile } from '../files/versioned.ts';
+import { type BootFile, bootFile } from '../files/versioned.ts';
 import type { Logger } from '../logs/logger.ts';
 import { bootId } from '../process/process-table.ts';
 import type { Failure } from '../supervision/restart-policy.ts';
@@ -43,68 +42,39 @@ export type NextStart = z.infer<typeof nextStartSchema>;
 /** What is remembered of an instance's supervision across the death of the daemon: `run/<instance>.state.json`. */
 export type InstanceState = Omit<z.infer<typeof schema>, 'bootId'>;
 
-/**
- * Keeps the state of one instance on disk, milliseconds after it has changed: what a killed daemon told last of all may be
- * lost. Of several writes that wait, only the last is done.
- */
+/** Keeps the state of one instance on disk: what is told of it afterwards survives us. */
 export class InstanceStateFile {
-  readonly #path: string;
-  readonly #document: VersionedFile<z.infer<typeof schema>>;
+  readonly #document: BootFile<z.infer<typeof schema>>;
   readonly #instance: string;
   readonly #log: Logger;
-  #next: InstanceState | 'nothing' | undefined;
-  #work: Promise<void> | undefined;
 
   constructor(runDir: string, instance: string, log: Logger) {
-    this.#path = join(runDir, `${instance}.state.json`);
-    this.#document = versionedFile(this.#path, 1, schema, { isForBoot: true });
+    this.#document = bootFile(join(runDir, `${instance}.state.json`), 1, schema);
     this.#instance = instance;
     this.#log = log;
   }
 
   /** Undefined without one, and for one of another boot. Throws `CORE_FILE_VERSION` or `CORE_FILE_INVALID`. */
-  async read(): Promise<InstanceState | undefined> {
-    const state = await this.#document.read();
+  read(): InstanceState | undefined {
+    const state = this.#document.read();
     return state?.bootId === bootId() ? state : undefined;
   }
 
   write(state: InstanceState): void {
-    this.#next = state;
-    this.#work ??= this.#writeAll();
+    this.#try(() => this.#document.write({ bootId: bootId() ?? '', ...state }));
   }
 
   /** Nothing is to be remembered. */
   remove(): void {
-    this.#next = 'nothing';
-    this.#work ??= this.#writeAll();
+    this.#try(() => this.#document.remove());
   }
 
-  /** Whether what was written or removed last is so on disk. */
-  get isSettled(): boolean {
-    return this.#work === undefined;
-  }
-
-  /** Resolves when what was written or removed last is so on disk. */
-  async settled(): Promise<void> {
-    await this.#work;
-  }
-
-  async #writeAll(): Promise<void> {
-    for (let state = this.#next; state; state = this.#next) {
-      this.#next = undefined;
-      try {
-        if (state === 'nothing') await rm(this.#path, { force: true });
-        else await this.#save(state);
-      } catch (error) {
-        // A full disk must not keep an instance from recovering; what it costs is the memory across a crash of ours.
-        this.#log.warn(`${this.#instance}: its state could not be kept`, { error });
-      }
+  #try(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      // A full disk must not keep an instance from recovering; what it costs is the memory across a crash of ours.
+      this.#log.warn(`${this.#instance}: its state could not be kept`, { error });
     }
-    this.#work = undefined;
-  }
-
-  async #save(state: InstanceState): Promise<void> {
-    await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
-    await this.#document.write({ bootId: bootId() ?? '', ...state });
   }
 }

@@ -160,9 +160,8 @@ export class Orchestrator implements AsyncDisposable {
   }
 
   /** Stops nothing: everything is left to the next daemon, which goes on with it. This one is of no use any more. */
-  async leave(): Promise<void> {
+  leave(): void {
     this.#policy = undefined;
-    await this.#settled();
   }
 
   async startInstance(id: string, options: StartOptions = {}): Promise<void> {
@@ -300,9 +299,8 @@ export class Orchestrator implements AsyncDisposable {
     const planned = new Set(this.#supervised.keys());
     await settleRoot({ layout, planned, clock: this.#clock, log: this.#log, signal });
     const all = [...this.#supervised.values()];
-    const restored = await Promise.all(all.map(async (each) => ((await each.restore()) ? [each.id] : [])));
-    const orphans = await Promise.all(all.map(async (each) => ((await each.hasOrphan()) ? [each.id] : [])));
-    return { restored: new Set(restored.flat()), orphans: new Set(orphans.flat()) };
+    const those = (is: (each: Supervised) => boolean) => new Set(all.filter(is).map(({ id }) => id));
+    return { restored: those((each) => each.restore()), orphans: those((each) => each.hasOrphan()) };
   }
 
   /** What nobody went on with, because it is on hold or not wanted, must not live on out of everybody's sight. */
@@ -388,7 +386,6 @@ export class Orchestrator implements AsyncDisposable {
 
   /** What no service of ours has in hand: a daemon before us left it, and this one was stopped before it took it over. */
   async #endRest({ force = false }: StopOptions): Promise<void> {
-    await this.#settled();
     const { layout, survive = true } = this.#options;
     if (!survive) return;
     const signal = force ? AbortSignal.abort() : new AbortController().signal;
@@ -396,11 +393,5 @@ export class Orchestrator implements AsyncDisposable {
     await settleRoot({ ...options, graceful: true }).catch((error: unknown) => {
       this.#log.error('what a former daemon left could not be ended', { error });
     });
-  }
-
-  async #settled(): Promise<void> {
-    const all = [...this.#supervised.values()];
-    // One may change again while the others are written.
-    while (all.some((each) => !each.isSettled)) await Promise.all(all.map((each) => each.settled()));
   }
 }

@@ -46,7 +46,7 @@ export async function settleRoot({
     [...remembered].map(async (instance) => {
       const file = processRecordFile(layout.run, instance);
       if (planned.has(instance)) {
-        const record = await file.read();
+        const record = file.read();
         if (record) runs.add(record.run);
         return;
       }
@@ -66,7 +66,7 @@ export async function settleRoot({
   for (const [run, instance] of straysOf(layout)) {
     if (runs.has(run)) continue;
     // It may have been begun, or adopted, while we looked.
-    const record = await processRecordFile(layout.run, instance).read();
+    const record = processRecordFile(layout.run, instance).read();
     if (record?.run === run && isAlive(record.owner)) continue;
     log.warn(`${instance}: ending a process that no record knows`, { instance, run });
     try {

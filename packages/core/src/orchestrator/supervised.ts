@@ -83,7 +83,7 @@ export class Supervised implements SupervisedInstance {
   }
 
   /** Whether a process of a dead daemon waits for it to go on. */
-  hasOrphan(): Promise<boolean> {
+  hasOrphan(): boolean {
     return this.instance.service.hasOrphan();
   }
 
@@ -121,8 +121,8 @@ export class Supervised implements SupervisedInstance {
   }
 
   /** Goes on as the daemon before left it, or as somebody has asked this one; false when there is neither. */
-  async restore(): Promise<boolean> {
-    const former = await this.#file.read();
+  restore(): boolean {
+    const former = this.#file.read();
     if (this.#isAsked) return !this.#hasLetGo;
     if (!former) return false;
     const { desired, attempt, failures, run, nextStart } = former;
@@ -271,16 +271,6 @@ export class Supervised implements SupervisedInstance {
     this.#options.onChange(this.status);
   }
 
-  /** Whether its state is on disk. */
-  get isSettled(): boolean {
-    return this.#file.isSettled;
-  }
-
-  /** Resolves when its state is on disk. */
-  settled(): Promise<void> {
-    return this.#file.settled();
-  }
-
   #expectNoHold(): void {
     const [reason] = this.#holds.values();
     if (reason) throw new InstanceHeldError({ instance: this.id, reason: reason.message });
@@ -305,9 +295,10 @@ export class Supervised implements SupervisedInstance {
       this.#waiting = undefined;
       this.#undecided = undefined;
     }
-    if (this.#runs.see(status, now)) this.#keep();
+    const isNews = this.#runs.see(status, now);
     if (state === 'failed' && this.isWanted && this.#holds.size === 0)
       this.#decideAbout(this.#runs.failureOf(status, now));
+    else if (isNews) this.#keep();
     this.#options.onChange(this.status);
   }
 
@@ -316,6 +307,7 @@ export class Supervised implements SupervisedInstance {
     const inOffice = policy();
     if (!inOffice) {
       this.#undecided = failure;
+      this.#keep();
       return;
     }
     const history = this.#failures;

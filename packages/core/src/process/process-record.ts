@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type VersionedFile, versionedFile } from '../files/versioned.ts';
+import { type BootFile, bootFile } from '../files/versioned.ts';
 import type { ListenAddress } from './ports.ts';
 import type { ProcessSpec } from './spawn.ts';
 
@@ -46,14 +45,10 @@ export type ProcessRecord = z.infer<typeof recordSchema>;
 
 export type SpawnedRecord = Extract<ProcessRecord, { state: 'spawned' }>;
 
-export interface ProcessRecordFile extends VersionedFile<ProcessRecord> {
-  remove(): Promise<void>;
-}
+export type ProcessRecordFile = BootFile<ProcessRecord>;
 
-export function processRecordFile(runDir: string, instance: string): ProcessRecordFile {
-  const path = join(runDir, `${instance}.json`);
-  return { ...versionedFile(path, 1, recordSchema, { isForBoot: true }), remove: () => rm(path, { force: true }) };
-}
+export const processRecordFile = (runDir: string, instance: string): ProcessRecordFile =>
+  bootFile(join(runDir, `${instance}.json`), 1, recordSchema);
 
 /** Changes when the way the process is started changes; paths of our own installation do not count. */
 export function hashSpec(spec: ProcessSpec): string {

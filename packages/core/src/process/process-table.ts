@@ -16,9 +16,12 @@ export interface ProcessFacts extends ProcessIdentity {
   readonly state: string;
 }
 
+let thisBoot: string | undefined;
+
 /** The kernel's id of this boot; undefined where there is no `/proc`. */
 export function bootId(): string | undefined {
-  return read('/proc/sys/kernel/random/boot_id')?.trim();
+  thisBoot ??= read('/proc/sys/kernel/random/boot_id')?.trim();
+  return thisBoot;
 }
 
 /** Undefined when there is no such process (or no `/proc`). */

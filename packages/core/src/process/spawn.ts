@@ -1,5 +1,6 @@
-import { closeSync, openSync, statSync } from 'node:fs';
-import { type Options as ExecaOptions, execa } from 'execa';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, statSync } from 'node:fs';
 import { ProcessSpawnError } from '../errors/core-errors.ts';
 import { MgpuError } from '../errors/mgpu-error.ts';
 import { logEnd } from '../instance-log/log-source.ts';
@@ -72,29 +73,15 @@ export async function spawnProcess(
     new ProcessSpawnError({ instance, file: spec.file, problem, permanent: !transient.has(code) }, { cause });
   const output = openLog(log, failure);
   try {
-    const { offset: logOffset } = await logEnd(log).catch((error: NodeJS.ErrnoException) => {
-      throw error instanceof MgpuError
-        ? error
-        : failure(`its log cannot be read: ${error.message}`, error.code ?? '', error);
-    });
-    const settings: ExecaOptions = {
-      detached: true,
-      cleanup: false,
-      buffer: false,
-      reject: false,
-      extendEnv: false,
-      env,
-      stdio: ['ignore', output, output],
-      ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
-    };
-    const child = execa(spec.file, [...(spec.args ?? [])], settings);
+    const logOffset = endOf(log, failure);
+    const child = launch(spec, { env, output, failure });
     const exited = new Promise<ProcessExit>((resolve) => {
-      child.nodeChildProcess.once('exit', (code, signal) => resolve({ code, signal }));
+      child.once('exit', (code, signal) => resolve({ code, signal }));
     });
     const { pid } = child;
     if (pid === undefined) {
-      const { originalMessage, code = '' } = (await child) as { originalMessage?: string; code?: string };
-      throw failure(originalMessage ?? (code || 'unknown reason'), code);
+      const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException];
+      throw failure(problemOf(error, spec), error.code ?? '', error);
     }
     return { pid, startTime: readProcess(pid)?.startTime ?? 0, exe: executableOf(pid), logOffset, exited };
   } finally {
@@ -102,13 +89,42 @@ export async function spawnProcess(
   }
 }
 
-function openLog(log: string, failure: (problem: string, code: string, cause?: unknown) => Error): 9 {
+function launch(
+  { file, args = [], cwd }: ProcessSpec,
+  { env, output, failure }: { env: Readonly<Record<string, string>>; output: number; failure: ToFailure },
+): ChildProcess {
+  const where = cwd === undefined ? {} : { cwd };
+  try {
+    return spawn(file, args, { detached: true, env, stdio: ['ignore', output, output], ...where });
+  } catch (error) {
+    // Some refusals are events, others come at once.
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    throw failure(message, code, error);
+  }
+}
+
+/** The system names the program even where it is the folder that is missing. */
+const problemOf = ({ code, message }: NodeJS.ErrnoException, { cwd }: ProcessSpec) =>
+  code === 'ENOENT' && cwd !== undefined && !existsSync(cwd) ? `there is no folder ${cwd} to run it in` : message;
+
+type ToFailure = (problem: string, code: string, cause?: unknown) => Error;
+
+function endOf(log: string, failure: ToFailure): number {
+  try {
+    return logEnd(log).offset;
+  } catch (error) {
+    if (error instanceof MgpuError) throw error;
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    throw failure(`its log cannot be read: ${message}`, code, error);
+  }
+}
+
+function openLog(log: string, failure: ToFailure): number {
   // To open one that nobody reads would take for ever, and all of us with it.
   if (statSync(log, { throwIfNoEntry: false })?.isFIFO())
     throw failure(`its log is a pipe, not a file: ${log}`, 'EINVAL');
   try {
-    // Any descriptor works; execa's types know the numbers up to 9.
-    return openSync(log, 'a', 0o640) as 9;
+    return openSync(log, 'a', 0o640);
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
     throw failure(`its log cannot be written: ${message}`, code, error);

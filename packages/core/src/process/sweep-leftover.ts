@@ -28,7 +28,7 @@ export async function sweepLeftover(
   file: ProcessRecordFile,
   { instance, clock, log, hurry, graceful = false }: SweepOptions,
 ): Promise<boolean> {
-  const record = await file.read();
+  const record = file.read();
   if (!record) return false;
   let hasSwept = false;
   if (record.bootId === bootId()) {
@@ -46,6 +46,6 @@ export async function sweepLeftover(
       hasSwept = true;
     }
   }
-  await file.remove();
+  file.remove();
   return hasSwept;
 }

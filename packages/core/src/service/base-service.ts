@@ -162,7 +162,7 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   }
 
   /** Whether there is a process of a dead daemon that a start would go on with. */
-  async hasOrphan(): Promise<boolean> {
+  hasOrphan(): boolean {
     return false;
   }
 
@@ -264,8 +264,12 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     if (signal?.aborted) cancel();
     try {
       const launch = this.#launch(run);
-      launch.then(launched.resolve, (error: unknown) => {
+      const over = () => {
+        run.hasLaunched = true;
         launched.resolve();
+      };
+      launch.then(over, (error: unknown) => {
+        over();
         if (run.isUnwound) this.context.log.warn(`${this.id}: its abandoned start failed`, { error });
       });
       await abortable(launch, run.signal);
@@ -327,7 +331,7 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   async #end(run: RunScope, end: RunEnd, launched: Promise<void>): Promise<void> {
     const reason = end.state === 'failed' ? reportError(end.error) : undefined;
     this.#become(end.state === 'stopped' ? 'stopping' : 'cleaning', reason);
-    await this.#letGo(launched);
+    if (!run.hasLaunched) await this.#letGo(launched);
     await this.#release(run, end, reason);
   }
 

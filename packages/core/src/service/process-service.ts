@@ -1,4 +1,5 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ProcessExitedError, ProcMissingError, UnkillableError } from '../errors/core-errors.ts';
 import { type Gpu, gpuEnvironment } from '../gpu/gpu.ts';
@@ -49,7 +50,6 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
 > {
   #process: SpawnedProcess | undefined;
   #record: { readonly file: ProcessRecordFile; readonly content: SpawnedRecord } | undefined;
-  #recording: Promise<void> = Promise.resolve();
   #isAdopted = false;
   #isOutdated = false;
   #gpu: Gpu | undefined;
@@ -100,13 +100,13 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
 
   protected override async onStart(run: Run): Promise<void> {
     const { context, id } = this;
-    await this.#prepareFolders(run);
+    this.#prepareFolders(run);
     this.#gpu = await identifyGpu(context.gpu, { signal: run.signal, env: context.env });
     run.defer(() => {
       this.#gpu = undefined;
     });
     const record = processRecordFile(context.layout.run, id);
-    const orphan = await this.#findOrphan(record);
+    const orphan = this.#orphanIn(record);
     if (orphan) await this.#adopt(run, record, orphan);
     else await this.#startNew(run, record);
   }
@@ -114,9 +114,11 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
   protected override onRunning(): void {
     const record = this.#record;
     if (!record || record.content.wasReady) return;
-    this.#recording = record.file.write({ ...record.content, wasReady: true }).catch((error: unknown) => {
+    try {
+      record.file.write({ ...record.content, wasReady: true });
+    } catch (error) {
       this.context.log.warn(`${this.id}: its record could not be brought up to date`, { error });
-    });
+    }
   }
 
   async #startNew(run: Run, record: ProcessRecordFile): Promise<void> {
@@ -125,7 +127,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     const claim = this.#claimOf(run);
     // Before anything is prepared: a leftover may still write what the new run is going to read.
     const hasSwept = await this.#takeInstance(run, record, claim);
-    run.defer(() => this.#forget(record));
+    run.defer(() => record.remove());
     await this.onPrepare?.(run);
     run.signal.throwIfAborted();
 
@@ -154,20 +156,20 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
       ...(this.#gpu ? { gpu: this.#gpu.uuid } : {}),
       writtenAt: this.#now(),
     };
-    await record.write(content);
+    record.write(content);
     this.#remember(run, record, content);
     // One that is meant to end has not started anything of use before it did.
     if (spec.completes) await ended(run.signal);
   }
 
-  override async hasOrphan(): Promise<boolean> {
-    return (await this.#findOrphan(processRecordFile(this.context.layout.run, this.id))) !== undefined;
+  override hasOrphan(): boolean {
+    return this.#orphanIn(processRecordFile(this.context.layout.run, this.id)) !== undefined;
   }
 
   /** The process of a daemon that is dead, where it lives. One of another GPU is a leftover like any other. */
-  async #findOrphan(file: ProcessRecordFile): Promise<SpawnedRecord | undefined> {
+  #orphanIn(file: ProcessRecordFile): SpawnedRecord | undefined {
     if (!this.context.survive) return undefined;
-    const record = await file.read();
+    const record = file.read();
     const isOurs = record?.state === 'spawned' && isOrphaned(record) && record.gpu === this.gpu?.uuid;
     return isOurs ? record : undefined;
   }
@@ -178,8 +180,8 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     // Before the record is ours: when the log cannot be kept, the process stays as it was found.
     await this.#keepLog(run, { isWritten: true });
     const content: SpawnedRecord = { ...orphan, ...this.#claimOf(run), writtenAt: this.#now() };
-    await file.write(content);
-    run.defer(() => this.#forget(file));
+    file.write(content);
+    run.defer(() => file.remove());
     const child = adoptProcess(orphan, { clock, ending: run.signal });
     this.#isAdopted = true;
     run.defer(() => {
@@ -227,11 +229,6 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     });
   }
 
-  async #forget(file: ProcessRecordFile): Promise<void> {
-    await this.#recording;
-    await file.remove();
-  }
-
   /** From here on the process is ended with the run. */
   #hold(run: Run, child: SpawnedProcess, stop: StopFacts): void {
     this.#process = child;
@@ -241,7 +238,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     run.defer(() => this.#stopTree(run, child, stop), { timeoutMs: stop.graceMs + forceMs });
   }
 
-  async #prepareFolders(run: Run): Promise<void> {
+  #prepareFolders(run: Run): void {
     const { layout, temporaryRoot, survive } = this.context;
     if (!survive) run.defer(takeAlong(() => this.#treeOf(run), temporaryRoot ? layout.root : undefined));
     if (temporaryRoot) {
@@ -251,8 +248,8 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
         await rm(layout.root, { recursive: true, force: true });
       });
     }
-    await mkdir(layout.run, { recursive: true, mode: 0o700 });
-    await mkdir(join(layout.instance(this.id), 'logs'), { recursive: true });
+    mkdirSync(layout.run, { recursive: true, mode: 0o700 });
+    mkdirSync(join(layout.instance(this.id), 'logs'), { recursive: true });
   }
 
   #claimOf(run: Run): ProcessClaim {
@@ -279,7 +276,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
         throw error;
       }
       run.signal.throwIfAborted();
-    } while (!(await record.create({ ...claim, state: 'intent', writtenAt: this.#now() })));
+    } while (!record.create({ ...claim, state: 'intent', writtenAt: this.#now() }));
     return hasSwept;
   }
 

@@ -79,6 +79,8 @@ export class RunScope implements Run {
   #problems: unknown[] = [];
   #unwoundBy: RunEnd | undefined;
   end: RunEnd | undefined;
+  /** Its start acquires nothing any more. */
+  hasLaunched = false;
 
   constructor(clock: Clock, hooks: RunHooks) {
     this.#clock = clock;
@@ -197,13 +199,14 @@ export class RunScope implements Run {
   }
 
   async #release({ cleanup, timeoutMs }: Release, end: RunEnd): Promise<void> {
+    const work = cleanup(end);
+    if (!(work instanceof Promise)) return;
     const done = new AbortController();
     const expired = new AbortController();
     const expire = (ms: number) => () => {
       expired.abort(new Error(`a release took longer than ${ms / 1_000} s`));
       work.catch(this.#hooks.onLateProblem);
     };
-    const work = Promise.resolve(end).then(cleanup);
     const sleep = (ms: number, signal: AbortSignal) => this.#clock.sleep(ms, { signal }).then(expire(ms));
     sleep(timeoutMs, AbortSignal.any([this.force, done.signal]))
       .catch(() => sleep(Math.min(timeoutMs, forcedMs), done.signal)) // forced, or released

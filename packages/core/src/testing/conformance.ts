@@ -116,9 +116,9 @@ export function serviceConformance({ definition, config, context, test }: Confor
       await service.start();
       const { state, pid, run } = service.status;
       const file = processRecordFile(held.layout.run, held.id);
-      const former = await file.read();
+      const former = file.read();
       if (!held.survive || state !== 'running' || former === undefined) return;
-      await file.write({ ...former, owner: { pid: process.pid, startTime: 0 } });
+      file.write({ ...former, owner: { pid: process.pid, startTime: 0 } });
       const next = definition.create(settings, held);
       try {
         await next.start();

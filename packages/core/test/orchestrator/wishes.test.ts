@@ -123,7 +123,7 @@ describe('what goes on from the daemon before', () => {
     const options = { layout: keptLayout(), clock: fakeClock(), restartPolicy: later };
     const former = machine([part], options);
     await former.start();
-    await former.leave();
+    former.leave();
     const orchestrator = machine([part], options);
     using told = record<InstanceStatus>(orchestrator, 'instance');
     await orchestrator.start();
@@ -188,7 +188,7 @@ describe('what is on hold', () => {
     const layout = keptLayout();
     const former = machine([define('a')], { layout });
     await former.start();
-    await former.leave();
+    former.leave();
     const orchestrator = machine([define('a')], { layout });
     await inHand(orchestrator, 'a').hold('gpu', held);
     inHand(orchestrator, 'a').release('gpu');

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -7,7 +8,6 @@ import { type ServiceContext, silentLogger } from '@mgpu/core';
 import { leasePorts } from '@mgpu/core/testing';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import {
-  eventually,
   factsOf,
   failureOf,
   fixture,
@@ -81,8 +81,9 @@ describe('a start over what a former run left', () => {
     const child = killAtEnd(await readPid(pidFile));
     const { pid = 0 } = leader;
     writeRecord(context, { pid, startTime: factsOf(pid).startTime, exe });
+    const reaped = once(leader, 'exit'); // as long as it has its number, the session can only be its own
     leader.kill('SIGKILL');
-    await eventually(() => !isAlive(pid), 'the leader ended');
+    await reaped;
     await service.start();
     expect(isAlive(child)).toBe(survives);
   });

@@ -102,7 +102,7 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
     let { root } = former;
     former.clock.die();
     if (how === 'leave') {
-      await former.orchestrator.leave();
+      former.orchestrator.leave();
       for (const { id, desired, attempt, state, until } of former.orchestrator.status()) {
         const kept = keptIn(root, id);
         // One that has not booted does not know yet what was left to it.
