@@ -24,7 +24,8 @@ const betweenKillsMs = 200;
 
 using fleet = await Fleet.ofServices(instances);
 using inspect = await leasePorts(1);
-const { up } = await foreground(fleet, [`--inspect-port=127.0.0.1:${inspect.first}`]);
+// As one that is detached is started.
+const { up } = await foreground(fleet, ['--max-semi-space-size=2', `--inspect-port=127.0.0.1:${inspect.first}`]);
 const machine = daemon(up, fleet);
 const pid = machine.pid ?? 0;
 await fleet.up();
