@@ -133,6 +133,7 @@ export class Supervised implements SupervisedInstance {
     this.#waiting = nextStart;
     this.#heedWish();
     this.#resumeWaiting();
+    this.#keep();
     this.#options.onChange(this.status);
     return true;
   }
@@ -153,6 +154,7 @@ export class Supervised implements SupervisedInstance {
   want(desired: 'up' | 'down'): void {
     this.#want(desired);
     this.#keep();
+    this.#options.onChange(this.status);
   }
 
   /** The machine stops: nothing is wanted any more, and the next daemon begins anew. */
@@ -160,6 +162,7 @@ export class Supervised implements SupervisedInstance {
     this.#want('down');
     this.#hasLetGo = true;
     this.#file.remove();
+    this.#options.onChange(this.status);
   }
 
   #want(desired: 'up' | 'down'): void {
@@ -173,7 +176,6 @@ export class Supervised implements SupervisedInstance {
     this.#failures = [];
     this.#undecided = undefined;
     this.#waiting = desired === 'up' ? { state: 'blocked' } : undefined;
-    this.#options.onChange(this.status);
   }
 
   #heedWish(): void {
@@ -353,6 +355,7 @@ export class Supervised implements SupervisedInstance {
 
   #restartNow(): void {
     this.#attempt += 1;
+    this.#keep();
     this.#startInBackground();
     // One that joins a start which waits for the former end is told of by nobody else.
     if (this.status.state !== 'starting') this.#options.onChange(this.status);

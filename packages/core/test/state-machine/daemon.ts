@@ -262,6 +262,7 @@ export class Daemon {
     if (until !== undefined && Date.parse(until) - now > (state === 'backoff' ? backoffCapMs : coolOffMs)) {
       this.#problem(`${id} waits longer than the policy ever says`);
     }
+    this.#expectKept(status);
     if (state === 'backoff' && until === undefined) this.#problem(`${id} is in back-off for ever`);
     if (state === 'starting' && last.until !== undefined && Date.parse(last.until) > now && !this.#nudged.has(id)) {
       this.#problem(`${id} is started before its time`);
@@ -270,6 +271,19 @@ export class Daemon {
     // Of a run that ends as failed nothing is shown afterwards when it is put on hold meanwhile.
     const isFailing = state === 'cleaning' && reason !== undefined;
     if (isFailing || state === 'failed' || state === 'backoff' || state === 'unkillable') this.fallen.push(id);
+  }
+
+  /** What is told is on disk already: whoever goes on from there must not know less. */
+  #expectKept({ id, state, desired, attempt, until }: InstanceStatus): void {
+    // One that has not booted does not know yet what was left to it.
+    if (this.orchestrator.boot.phases.length === 0) return;
+    const kept = keptIn(this.root, id);
+    const told = `${id} is told as ${state}, ${desired}, attempt ${attempt}`;
+    if (!kept && desired === 'up') this.#problem(`${told}, and not kept`);
+    if (kept && (kept.desired !== desired || kept.attempt !== attempt))
+      this.#problem(`${told}, and kept as ${kept.desired}, attempt ${kept.attempt}`);
+    if (until !== undefined && state !== 'blocked' && kept?.nextStart?.state !== state)
+      this.#problem(`${told}, and kept as ${kept?.nextStart?.state}`);
   }
 
   /** What failed a boot has fallen itself, or something that it needs has; being kept from starting is no reason. */
