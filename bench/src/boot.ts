@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BootReport, GpuMonitor, Orchestrator } from '@mgpu/core';
+import { type BootReport, findGpus, Orchestrator } from '@mgpu/core';
 import { leasePorts } from '@mgpu/core/testing';
 import { loadSettings, Machine, type Settings, servicesOnPorts } from '@mgpu/machine';
 import { show, summarize } from './statistics.ts';
@@ -37,7 +37,7 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 /** Each part of the chain by itself on an otherwise idle machine, its dependencies being there already. */
 function chainAlone() {
   return withSettings(1, async ({ config, definitions, layout, env }) => {
-    const { gpus: found } = await new GpuMonitor().inventory(config.machine.gpu);
+    const { gpus: found } = await findGpus(config.machine.gpu);
     await using orchestrator = new Orchestrator({
       definitions,
       config,

@@ -14,8 +14,8 @@ import {
   Emitter,
   type ErrorReport,
   environmentBindings,
+  findGpus,
   type Gpu,
-  GpuMonitor,
   type JobQueue,
   type Logger,
   machineIdOf,
@@ -221,9 +221,7 @@ export class Machine implements MachineControl, AsyncDisposable {
     const env = Object.fromEntries(Object.entries(this.#settings.env).filter(([name]) => !consumed.has(name)));
     const log = this.#log;
     this.#machineId = config.machine.id === 'auto' ? await machineIdOf(layout.state) : config.machine.id;
-    const { gpus, problem } = await new GpuMonitor({ log }).inventory(config.machine.gpu, {
-      signal: this.#halt.signal,
-    });
+    const { gpus, problem } = await findGpus(config.machine.gpu, { log, signal: this.#halt.signal });
     this.#gpus = gpus;
     if (problem) {
       this.#problems = [...this.#problems, reportError(problem)];

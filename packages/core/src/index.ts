@@ -42,15 +42,8 @@ export { machineIdOf } from './files/machine-id.ts';
 export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
 export { expectSocketPath, instanceSocketPath, prepareSocket, socketUrl } from './files/socket-path.ts';
 export { type BootFile, bootFile, type VersionedFile, versionedFile } from './files/versioned.ts';
-export { cpuGpu, type Gpu, gpuEnvironment, gpuIndex, mockGpus } from './gpu/gpu.ts';
-export {
-  type GpuInventory,
-  GpuMonitor,
-  type GpuMonitorEvents,
-  type GpuMonitorOptions,
-  type GpuPreference,
-} from './gpu/gpu-monitor.ts';
-export type { GpuSample } from './gpu/nvidia-smi.ts';
+export { type FindGpusOptions, findGpus, type GpuPreference } from './gpu/find-gpus.ts';
+export { cpuGpu, type Gpu, type GpuInventory, gpuEnvironment, gpuIndex, mockGpus } from './gpu/gpu.ts';
 export { type KeepLogOptions, keepLog, type LogKeeper } from './instance-log/keep-log.ts';
 export { lastLines } from './instance-log/last-lines.ts';
 export { type LogLimits, logLimits } from './instance-log/log-limits.ts';

@@ -1,27 +1,9 @@
 import { chmodSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  GpuMonitor,
-  type GpuMonitorEvents,
-  type GpuPreference,
-  gpuEnvironment,
-  mockGpus,
-  type ServiceContext,
-  silentLogger,
-} from '@mgpu/core';
-import { fakeClock, record } from '@mgpu/core/testing';
+import { findGpus, type GpuPreference, gpuEnvironment, mockGpus, type ServiceContext, silentLogger } from '@mgpu/core';
+import { fakeClock } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
-import {
-  eventually,
-  failureOf,
-  fixture,
-  isAlive,
-  Program,
-  program,
-  readPid,
-  temporaryFolder,
-  whenUp,
-} from './support.ts';
+import { eventually, failureOf, fixture, Program, program, readPid, temporaryFolder, whenUp } from './support.ts';
 
 const scripts = { hang: 'hangs.sh', any: 'nvidia-smi.mjs' };
 for (const name of Object.values(scripts)) chmodSync(join(import.meta.dirname, 'fixtures', name), 0o755);
@@ -43,8 +25,10 @@ function nvidiaSmi(behaviour: string): string {
   return path;
 }
 
+const auto: GpuPreference = { count: 'auto', mode: 'auto' };
+
 const inventory = (behaviour: string, { count = 'auto', mode = 'auto' }: Partial<GpuPreference> = {}) =>
-  new GpuMonitor({ program: nvidiaSmi(behaviour) }).inventory({ count, mode });
+  findGpus({ count, mode }, { program: nvidiaSmi(behaviour) });
 
 describe('the GPUs of a machine', () => {
   test('are counted in the order of their PCI bus, not as they are listed', async () => {
@@ -81,9 +65,9 @@ describe('the GPUs of a machine', () => {
 
   test.each(['none', 'missing'])('are the CPU when nvidia-smi finds %s', async (which) => {
     const program = which === 'none' ? nvidiaSmi('none') : '/nowhere/nvidia-smi';
-    const found = await new GpuMonitor({ program }).inventory({ count: 'auto', mode: 'auto' });
+    const found = await findGpus(auto, { program });
     expect(found).toEqual({ gpus: [{ index: 0, mode: 'cpu', name: 'CPU', memoryMiB: 0 }] });
-    const error = await failureOf(new GpuMonitor({ program }).inventory({ count: 'auto', mode: 'nvidia' }));
+    const error = await failureOf(findGpus({ count: 'auto', mode: 'nvidia' }, { program }));
     expect(error.message).toContain(which === 'none' ? 'lists no GPU' : 'is not installed');
   });
 
@@ -133,9 +117,7 @@ describe('the GPUs of a machine', () => {
   test('are looked for until the signal fires', async () => {
     const program = nvidiaSmi('hang');
     const controller = new AbortController();
-    const looking = failureOf(
-      new GpuMonitor({ program }).inventory({ count: 'auto', mode: 'auto' }, { signal: controller.signal }),
-    );
+    const looking = failureOf(findGpus(auto, { program, signal: controller.signal }));
     await readPid(`${program}.pid`);
     controller.abort(new TypeError('enough'));
     expect(await looking).toMatchObject({ message: 'enough' });
@@ -148,10 +130,7 @@ describe('the GPUs of a machine', () => {
     const warned = Promise.withResolvers<string>();
     const log = { ...silentLogger, warn: (text: string) => warned.resolve(text) };
     const controller = new AbortController();
-    const looking = new GpuMonitor({ program, clock, log }).inventory(
-      { count: 'auto', mode: 'auto' },
-      { signal: controller.signal },
-    );
+    const looking = findGpus(auto, { program, clock, log, signal: controller.signal });
     await clock.advance(5_000);
     expect(await warned.promise).toContain('is slow to list the GPUs: waiting up to 30 s');
     controller.abort();
@@ -160,10 +139,7 @@ describe('the GPUs of a machine', () => {
 
   test('do not keep the machine waiting when nvidia-smi hangs, deaf to SIGTERM', async () => {
     const program = nvidiaSmi('hang');
-    const { gpus, problem } = await new GpuMonitor({ program, timeoutMs: 500 }).inventory({
-      count: 'auto',
-      mode: 'auto',
-    });
+    const { gpus, problem } = await findGpus(auto, { program, timeoutMs: 500 });
     expect(gpus).toMatchObject([{ mode: 'cpu' }]);
     expect(problem?.message).toContain('did not answer within 500 ms and was killed');
     await eventually(() => !isRunning(program), 'its end');
@@ -172,62 +148,12 @@ describe('the GPUs of a machine', () => {
   test('are not guessed when nvidia-smi may not be run', async () => {
     const program = join(temporaryFolder(), 'nvidia-smi');
     symlinkSync('/etc/passwd', program);
-    const { problem } = await new GpuMonitor({ program }).inventory({ count: 'auto', mode: 'auto' });
+    const { problem } = await findGpus(auto, { program });
     expect(problem?.message).toContain('could not be started (EACCES)');
     const broken = join(temporaryFolder(), 'nvidia-smi');
     writeFileSync(broken, '#!/nowhere/python\n', { mode: 0o755 });
-    const found = await new GpuMonitor({ program: broken }).inventory({ count: 'auto', mode: 'auto' });
+    const found = await findGpus(auto, { program: broken });
     expect(found.problem?.message).toContain('could not be started (ENOENT)');
-  });
-});
-
-describe('watching the GPUs', () => {
-  test('samples now and after each interval until its signal fires', async () => {
-    const clock = fakeClock();
-    const monitor = new GpuMonitor({ program: nvidiaSmi('two'), clock, intervalMs: 10_000, timeoutMs: 60_000 });
-    using samples = record<GpuMonitorEvents['sample']>(monitor, 'sample');
-    const controller = new AbortController();
-    const watching = monitor.watch(controller.signal);
-    await eventually(() => samples.events.length === 1 && clock.sleepers === 1, 'the first sample');
-    expect(samples.events[0]).toEqual({
-      at: clock.now(),
-      gpus: [
-        { uuid: 'GPU-aaaa', memoryUsedMiB: 1024, utilizationPercent: 37, temperatureC: 61 },
-        { uuid: 'GPU-bbbb', memoryUsedMiB: undefined, utilizationPercent: undefined, temperatureC: 55 },
-      ],
-    });
-    await clock.advance(10_000);
-    await eventually(() => samples.events.length === 2, 'the second sample');
-    controller.abort();
-    await watching;
-    expect(clock.sleepers).toBe(0);
-  });
-
-  test('tells problems and goes on', async () => {
-    const clock = fakeClock();
-    const monitor = new GpuMonitor({ program: nvidiaSmi('lost'), clock, timeoutMs: 60_000 });
-    using problems = record<GpuMonitorEvents['problem']>(monitor, 'problem');
-    const controller = new AbortController();
-    const watching = monitor.watch(controller.signal);
-    await eventually(() => problems.events.length === 1 && clock.sleepers === 1, 'the first problem');
-    expect(problems.events[0]?.error).toMatchObject({ code: 'CORE_GPU_QUERY' });
-    await clock.advance(10_000);
-    await eventually(() => problems.events.length === 2, 'the second problem');
-    controller.abort();
-    await watching;
-  });
-
-  test('ends at once while nvidia-smi hangs, and takes that along', async () => {
-    const program = nvidiaSmi('hang');
-    const monitor = new GpuMonitor({ program, timeoutMs: 60_000 });
-    using problems = record<GpuMonitorEvents['problem']>(monitor, 'problem');
-    const controller = new AbortController();
-    const watching = monitor.watch(controller.signal);
-    const pid = await readPid(`${program}.pid`);
-    controller.abort();
-    await watching;
-    await eventually(() => !isAlive(pid), 'its end');
-    expect(problems.events).toEqual([]);
   });
 });
 

@@ -98,9 +98,15 @@ export const watchdogSchema = z.strictObject({
         .min(1)
         .default('auto')
         .describe('"auto" reads the kernel\'s log, "off" does not; or the path of a file that gets its lines'),
+      toleratedMiB: z
+        .union([z.literal('off'), z.number().nonnegative()], { error: 'must be "off" or a number of MiB' })
+        .default(256)
+        .describe(
+          'MiB of GPU memory, free before, above which an engine that failed waits for its release; "off": never',
+        ),
     })
     .prefault({})
-    .describe('Where GPU faults are read'),
+    .describe('Where GPU faults are read, and what memory is waited for'),
 });
 
 export type WatchdogConfig = z.output<typeof watchdogSchema>;

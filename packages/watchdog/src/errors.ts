@@ -65,3 +65,17 @@ export const EngineRenewedError = defineError<{ engine: string; reason: string }
   message: ({ engine, reason }) => `${engine} is being restarted between two jobs: ${reason}`,
   hint: 'it goes on by itself',
 });
+
+export const VramHeldError = defineError<{ reason: string; cure: string }>({
+  code: 'WATCHDOG_VRAM_HELD',
+  retryable: true,
+  message: ({ reason }) => reason,
+  hint: ({ cure }) => cure,
+});
+
+export const VramUncheckedError = defineError<{ instance: string }>({
+  code: 'WATCHDOG_VRAM_UNCHECKED',
+  retryable: true,
+  message: ({ instance }) => `nvidia-smi is asked whether the GPU memory of the last run of ${instance} is free`,
+  hint: 'it goes on by itself, within seconds',
+});

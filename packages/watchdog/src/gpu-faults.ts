@@ -5,11 +5,12 @@ import { Histories } from './histories.ts';
 import { wasRunning } from './present-run.ts';
 import { driverUnusable } from './rules/driver-unusable.ts';
 import { ecc } from './rules/ecc.ts';
+import type { GpuMemorySample } from './rules/gpu-memory.ts';
 import { gpuMissing } from './rules/gpu-missing.ts';
 import { gpuSlowdown } from './rules/gpu-slowdown.ts';
 import { nvidiaSmiHang } from './rules/nvidia-smi-hang.ts';
 import { rowRemap } from './rules/row-remap.ts';
-import { type GpuMemorySample, strayMemory } from './rules/stray-memory.ts';
+import { strayMemory } from './rules/stray-memory.ts';
 import { type XidSample, xid } from './rules/xid.ts';
 import { xidFacts } from './rules/xid-table.ts';
 import type { GpuHealthQuery, GpuHealthSample } from './sources/gpu-health/gpu-health-query.ts';
@@ -54,6 +55,8 @@ export class GpuFaults {
   readonly #ended = new Map<string, number>();
   /** The kernel's last kills for want of memory, by pid. */
   readonly #oomKills = new Map<number, OomKill & { readonly at: number }>();
+  /** The last one. */
+  #judged: GpuHealthSample | undefined;
 
   constructor(options: GpuFaultsOptions) {
     this.#options = options;
@@ -97,10 +100,25 @@ export class GpuFaults {
     const { clock, signal, query, queryMs, supervisor } = this.#options;
     if (!supervisor.instances().some(({ gpu }) => gpu?.mode === 'nvidia')) return;
     while (!signal.aborted) {
-      const sample = await query.sample(signal);
-      if (sample) this.#judge(sample);
+      await this.#look();
       await clock.sleep(query.nextIn(queryMs), { signal });
     }
+  }
+
+  /** Who has memory of a GPU from now on; undefined where that cannot be told. */
+  async memoryOf(gpu: string): Promise<GpuMemorySample | undefined> {
+    const sample = await this.#look();
+    return sample?.gpus.some(({ uuid }) => uuid === gpu) ? this.#memoryIn(sample, gpu) : undefined;
+  }
+
+  async #look(): Promise<GpuHealthSample | undefined> {
+    const { clock, query, signal } = this.#options;
+    const now = clock.elapsed();
+    const former = await query.sample(signal);
+    // Of a question that was under way already, the answer may not tell of what has happened since.
+    const sample = former && former.at < now ? await query.sample(signal) : former;
+    if (sample && sample !== this.#judged) this.#judge(sample);
+    return sample;
   }
 
   #onXid({ bus, xid: number, pid, nvlink, recovery, line }: XidEvent, at: number): void {
@@ -127,13 +145,13 @@ export class GpuFaults {
 
   /** By its process where that can be known, else by who alone is fed on that GPU. */
   #ownerOf(pid: number | undefined, gpu: string): string | undefined {
-    const { feeders, ownerOf } = this.#options;
+    const { ownerOf } = this.#options;
     if (pid !== undefined && seesHostPids()) {
       const owner = ownerOf(pid);
       // A living process of somebody else is not to be answered for by the engine beside it.
       if (owner !== undefined || describeProcess(pid) !== undefined) return owner;
     }
-    const feeding = new Set(feeders.of().map(({ id }) => id));
+    const feeding = this.#feeding();
     const engines = this.#instances().filter((each) => each.gpu?.uuid === gpu && !feeding.has(each.id));
     return engines.length === 1 ? engines[0]?.id : undefined;
   }
@@ -147,6 +165,7 @@ export class GpuFaults {
 
   #judge(sample: GpuHealthSample): void {
     const { ladder } = this.#options;
+    this.#judged = sample;
     ladder.stands('nvidia-smi', nvidiaSmiHang([sample]));
     // Nothing was learned of the GPUs: they stand as they stood.
     if (sample.gpus.length === 0 && sample.problem && silent.has(sample.problem.kind)) return;
@@ -158,12 +177,13 @@ export class GpuFaults {
     const rules = [ecc, rowRemap, gpuMissing([...expected.values()]), gpuSlowdown, driverUnusable];
     const history = this.#health.add('machine', sample);
     const strays = [...expected.keys()].flatMap((gpu) =>
-      strayMemory(this.#memory.add(gpu, this.#memoryOf(gpu, sample))),
+      strayMemory(this.#memory.add(gpu, this.#memoryIn(sample, gpu))),
     );
     ladder.stands('gpu', [...rules.flatMap((rule) => rule(history)), ...strays]);
   }
 
-  #memoryOf(gpu: string, { at, gpus, apps }: GpuHealthSample): GpuMemorySample {
+  #memoryIn({ at, gpus, apps }: GpuHealthSample, gpu: string): GpuMemorySample {
+    const feeding = this.#feeding();
     const own = seesHostPids() ? apps?.filter((app) => app.gpu === gpu) : undefined;
     return {
       at,
@@ -172,8 +192,15 @@ export class GpuFaults {
       holders: own?.map(({ pid, memoryMiB }) => {
         return { pid, memoryMiB, instance: this.#options.ownerOf(pid), process: describeProcess(pid) };
       }),
-      isInUse: this.#instances().some((each) => each.gpu?.uuid === gpu && each.status.pid !== undefined),
+      isInUse: this.#instances().some((each) => {
+        return each.gpu?.uuid === gpu && each.status.pid !== undefined && !feeding.has(each.id);
+      }),
     };
+  }
+
+  /** Those that feed an engine compute nothing themselves. */
+  #feeding(): ReadonlySet<string> {
+    return new Set(this.#options.feeders.of().map(({ id }) => id));
   }
 
   #instances(): readonly SupervisedInstance[] {

@@ -24,6 +24,8 @@ import { type RecoveryPolicy, recoveryPolicy } from './recovery-policy.ts';
 import { RestartFiles } from './restart-files.ts';
 import { restartPolicy, wasStable } from './restart-policy.ts';
 import { GpuHealthQuery } from './sources/gpu-health/gpu-health-query.ts';
+import { lineageOf } from './sources/process-trees.ts';
+import { VramGuard } from './vram-guard.ts';
 import { watchLiveness } from './watch-liveness.ts';
 import { progressIn, WorkWatch } from './watch-work.ts';
 
@@ -56,6 +58,7 @@ export class Watch {
   readonly #processes: ProcessGuards;
   readonly #host: HostGuards;
   readonly #gpus: GpuFaults;
+  readonly #vram: VramGuard;
   readonly #work: WorkWatch;
   readonly #runs = new Map<string, WatchedRun>();
   readonly #pids = new Map<string, number>();
@@ -108,7 +111,7 @@ export class Watch {
     const policyOf = (instance: SupervisedInstance) => this.#policyOf(instance);
     this.#processes = new ProcessGuards({ clock, ladder, policyOf, logMiBPerMinute: config.logMiBPerMinute });
     this.#host = new HostGuards({ config, root: layout.root, clock, log, ladder, intake: this.#intake });
-    const { kernelLog, queryMs } = config.gpu;
+    const { kernelLog, queryMs, toleratedMiB } = config.gpu;
     const ownerOf = (pid: number) => this.#ownerOf(pid);
     this.#gpus = new GpuFaults({
       supervisor,
@@ -123,6 +126,8 @@ export class Watch {
       queryMs,
       ownerOf,
     });
+    const memoryOf = (gpu: string) => this.#gpus.memoryOf(gpu);
+    this.#vram = new VramGuard({ feeders, ladder, clock, log, signal, toleratedMiB, memoryOf });
     this.#work = new WorkWatch(clock);
   }
 
@@ -175,8 +180,10 @@ export class Watch {
   }
 
   #ownerOf(pid: number): string | undefined {
-    const [leader] = [...this.#pids].find(([, each]) => each === pid) ?? [];
-    return leader ?? this.#processes.ownerOf(pid);
+    const leaders = new Map([...this.#pids].map(([id, each]) => [each, id]));
+    // Not yet seen by the sweep, or seen and without its parents by now.
+    const leader = lineageOf(pid).find((each) => leaders.has(each));
+    return leader === undefined ? this.#processes.ownerOf(pid) : leaders.get(leader);
   }
 
   #onInstance(status: InstanceStatus): void {
@@ -184,8 +191,10 @@ export class Watch {
     const instance = this.#find(id);
     if (!instance) return;
     if (pid !== undefined) this.#pids.set(id, pid);
-    if (desired === 'down') this.#files.letGo(id);
-    else if (state === 'blocked' && reason === undefined) this.#onWish(id);
+    if (desired === 'down') {
+      this.#files.letGo(id);
+      this.#vram.letGo(id);
+    } else if (state === 'blocked' && reason === undefined) this.#onWish(id);
     else this.#files.take(id);
     this.#countRestart(status);
     if (state === 'stopping' || state === 'cleaning') this.#gpus.ending(instance);
@@ -256,6 +265,8 @@ export class Watch {
     if (decision.gaveUp) log.error(`${id} is given up: ${decision.reason}`, { instance: id, error });
     else log.warn(`${id} failed: ${decision.reason}`, { instance: id, error });
     const instance = this.#find(id);
+    if (instance && decision.restart && !decision.gaveUp)
+      void this.#guarded(`the look at the GPU memory for ${id}`, () => this.#vram.failed(instance));
     if (instance && wasStable(failure, this.#policyOf(instance))) this.#files.forgetCount(id);
   }
 
@@ -273,14 +284,16 @@ export class Watch {
     const { log } = this.#context;
     const instance = this.#find(id);
     if (!instance) return;
-    const { state, until } = instance.status;
+    const { state } = instance.status;
     log.info(`${id}: restarts are ${isAllowed ? 'allowed again' : 'forbidden'} by its restart_enabled`, {
       instance: id,
     });
     this.#incidents.note(id, `restart_enabled was ${isAllowed ? 'made' : 'removed'}`);
-    if (isAllowed && (state === 'failed' || state === 'backoff')) instance.retry();
-    if (isAllowed || until === undefined) return;
-    instance.giveUp(reportError(new RestartDisabledError({ instance: id, file: this.#files.pathOf(id) })));
+    // What is called off waits for nothing.
+    this.#vram.letGo(id);
+    if (!isAllowed)
+      instance.giveUp(reportError(new RestartDisabledError({ instance: id, file: this.#files.pathOf(id) })));
+    else if (state === 'failed' || state === 'backoff') instance.retry();
   }
 
   #follow(instance: SupervisedInstance, { run, state }: InstanceStatus): void {
@@ -310,6 +323,7 @@ export class Watch {
     const watched = { id, over: new AbortController(), started: new AbortController(), isAsked: false };
     const { startDeadlineMs: limitMs } = this.#policyOf(instance);
     if (isStarting && limitMs !== undefined) void this.#limitStart(instance, watched, limitMs);
+    void this.#guarded(`the look at the GPU memory before ${instance.id}`, () => this.#vram.began(instance));
     return watched;
   }
 

@@ -2,7 +2,7 @@ import {
   type AnyServiceDefinition,
   configJsonSchema,
   environmentBindings,
-  GpuMonitor,
+  findGpus,
   planMachine,
   redact,
 } from '@mgpu/core';
@@ -26,7 +26,7 @@ export async function configShow({ output, settings }: CommandContext): Promise<
 /** Says whether the configuration is valid and fits this machine; every problem otherwise. */
 export async function configValidate({ output, settings }: CommandContext): Promise<ExitCode> {
   const { file, definitions: known, config } = await loadSettings(settings);
-  planMachine(known, config, await new GpuMonitor().inventory(config.machine.gpu));
+  planMachine(known, config, await findGpus(config.machine.gpu));
   output.data('ConfigValid', { file: file ?? null });
   output.line(`valid: ${file ?? 'defaults and environment'}`);
   return exitCodes.done;

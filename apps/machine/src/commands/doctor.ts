@@ -5,9 +5,9 @@ import { ControlClient } from '@mgpu/control';
 import {
   expectPortsFree,
   type Finding,
+  findGpus,
   type Gpu,
   type GpuInventory,
-  GpuMonitor,
   type PlannedPort,
   planMachine,
   reportError,
@@ -28,7 +28,7 @@ const subjectWidth = 10;
 /** Looks for what would keep the machine from working, changing nothing. */
 export async function doctor({ output, settings }: CommandContext): Promise<ExitCode> {
   const loaded = await loadSettings(settings);
-  const inventory = await new GpuMonitor().inventory(loaded.config.machine.gpu).catch(asError);
+  const inventory = await findGpus(loaded.config.machine.gpu).catch(asError);
   const findings = [
     { subject: 'node', level: 'ok' as const, message: `${process.version} on ${process.platform} ${process.arch}` },
     await rootFinding(loaded),

@@ -39,6 +39,15 @@ const helpers = (patient: Patient) =>
 let before: Record<string, number | undefined> = {};
 let strangerPid = 0;
 
+/** Somebody else's process has memory of the first GPU. */
+async function strangerTakes(patient: Patient, memoryMiB: number) {
+  const stranger = spawn('sleep', ['100000'], { detached: true, stdio: 'ignore' });
+  patient.defer(() => stranger.kill('SIGKILL'));
+  strangerPid = stranger.pid ?? 0;
+  const processes = [{ gpu: 0, pid: strangerPid, name: 'sleep', memoryMiB }];
+  await writeFile(file(patient, 'gpus.json'), JSON.stringify({ count: 2, processes }));
+}
+
 const untouched = async (patient: Patient, ...ids: string[]) => {
   const now = await patient.pids();
   for (const id of ids) expect(now[id], id).toBe(before[id]);
@@ -224,13 +233,7 @@ tryFaults('GPUs', [
   ),
   onGpus(
     'F16 a process of somebody else holds memory of a GPU',
-    async (patient) => {
-      const stranger = spawn('sleep', ['100000'], { detached: true, stdio: 'ignore' });
-      patient.defer(() => stranger.kill('SIGKILL'));
-      strangerPid = stranger.pid ?? 0;
-      const processes = [{ gpu: 0, pid: strangerPid, name: 'sleep', memoryMiB: 20_000 }];
-      await writeFile(file(patient, 'gpus.json'), JSON.stringify({ count: 2, processes }));
-    },
+    (patient) => strangerTakes(patient, 20_000),
     {
       'it is told with its holder': async (patient) =>
         expect
@@ -240,6 +243,42 @@ tryFaults('GPUs', [
       'others go on': othersGoOn,
     },
     { timeoutMs: 90_000, skip: !seesHostPids && 'the pids of the driver are others than ours here' },
+  ),
+  onGpus(
+    'F16 VRAM not released after a kill: a process of somebody else has taken it',
+    async (patient) => {
+      // What was there when the engine's run began is known once two looks have begun since: four calls each at most.
+      const calls = await callsOf(patient);
+      await expect.poll(() => callsOf(patient), { timeout: 60_000 }).toBeGreaterThan(calls + 12);
+      await strangerTakes(patient, 20_000);
+      await patient.kill('engine_gpu0');
+    },
+    {
+      'blocked(vram-held) with pid': async (patient) => {
+        const { reason } = await patient.until('engine_gpu0', {
+          state: 'blocked',
+          reason: { code: 'WATCHDOG_VRAM_HELD' },
+        });
+        expect(reason?.message).toContain(`pid ${strangerPid}, sleep 100000 of `);
+      },
+      'mgpu up says why it is not started': async (patient) => {
+        const { stdout } = await patient.up();
+        // A terminal's lines are broken anywhere.
+        expect(stdout.replaceAll(/\s+/g, ' ')).toContain(`is held by pid ${strangerPid}, sleep 100000 of `);
+      },
+      'foreign pid not killed': () => expect(look(strangerPid)).toBeDefined(),
+      "other GPUs' services untouched": (patient) => untouched(patient, 'engine_gpu1', 'alpha'),
+      'it is told': async (patient) => {
+        const { stdout } = await patient.box.mgpu(['why', 'engine_gpu0']);
+        expect(stdout.replaceAll(/\s+/g, ' ')).toContain(`is held by pid ${strangerPid}, sleep 100000 of `);
+      },
+      'it runs again when the memory is free': async (patient) => {
+        await setFaults(patient, {});
+        await patient.untilReady('engine_gpu0');
+        await untouched(patient, 'engine_gpu1', 'alpha');
+      },
+    },
+    { short: true, skip: !seesHostPids && 'the pids of the driver are others than ours here' },
   ),
   onGpus('each engine sees its GPU alone', async () => {}, {
     'a GPU has one holder': async (patient) => {

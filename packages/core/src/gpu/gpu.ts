@@ -1,3 +1,5 @@
+import type { MgpuError } from '../errors/mgpu-error.ts';
+
 /** One GPU of the machine, or what stands in for it. */
 export type Gpu = GpuFacts &
   (
@@ -21,6 +23,13 @@ interface GpuFacts {
   readonly memoryMiB: number;
   readonly driver?: string;
   readonly pciBusId?: string;
+}
+
+/** What this machine has, and what was wrong while finding out. */
+export interface GpuInventory {
+  readonly gpus: readonly Gpu[];
+  /** Set when nvidia-smi failed, or not all it said could be believed: the machine goes on with the rest, degraded. */
+  readonly problem?: MgpuError | undefined;
 }
 
 /** The index of a GPU that is known, or only named by it. */

@@ -8,8 +8,8 @@ export async function identifyGpu(
   options: Pick<NvidiaSmiOptions, 'signal' | 'env'>,
 ): Promise<Gpu | undefined> {
   if (typeof gpu !== 'number') return gpu;
-  const { rows = [], problem } = (await queryGpus(options)) ?? {};
-  const gpus = rows.length > 0 ? rows : [cpuGpu()];
+  const { gpus: listed = [], problem } = (await queryGpus(options)) ?? {};
+  const gpus = listed.length > 0 ? listed : [cpuGpu()];
   const found = gpus.find(({ index }) => index === gpu);
   if (!found)
     throw new GpuOutOfRangeError(

@@ -3,10 +3,9 @@ import { GpuQueryError } from '../errors/core-errors.ts';
 import type { MgpuError } from '../errors/mgpu-error.ts';
 import { findProgram } from '../process/find-program.ts';
 import { type CommandResult, runCommand } from '../process/run-command.ts';
-import type { Gpu } from './gpu.ts';
+import type { Gpu, GpuInventory } from './gpu.ts';
 
 const fields = ['index', 'uuid', 'name', 'memory.total', 'driver_version', 'pci.bus_id'] as const;
-const sampleFields = ['uuid', 'memory.used', 'utilization.gpu', 'temperature.gpu'] as const;
 
 /** Milliseconds to list the GPUs: where persistence mode is off, each query loads the driver. */
 export const listMs = 30_000;
@@ -24,42 +23,25 @@ const gpuRow = z.tuple([
   busIdCell,
 ]);
 
-const reading = z.string().transform((text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined));
-const sampleRow = z.tuple([uuidCell, reading, reading, reading]);
-
-/** One reading of a GPU; a value the driver does not offer is undefined. */
-export interface GpuSample {
-  readonly uuid: string;
-  readonly memoryUsedMiB: number | undefined;
-  readonly utilizationPercent: number | undefined;
-  readonly temperatureC: number | undefined;
-}
-
 export interface NvidiaSmiOptions {
   /** Program, default `nvidia-smi` from PATH. */
   readonly program?: string;
   /** Environment it inherits. Default: ours. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Milliseconds before it is killed. Default 30,000 for the list of GPUs, 5,000 for a sample. */
+  /** Milliseconds before it is killed. Default 30,000. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** What could be believed of an answer, and what was wrong with the rest. */
-export interface Believed<T> {
-  readonly rows: readonly T[];
-  readonly problem?: MgpuError;
 }
 
 /**
  * The GPUs as `nvidia-smi --query-gpu` lists them, in PCI bus order. Undefined when the program is not installed;
  * `CORE_GPU_QUERY` when it hangs, fails, or says nothing that can be true.
  */
-export async function queryGpus(options: NvidiaSmiOptions = {}): Promise<Believed<Gpu> | undefined> {
+export async function queryGpus(options: NvidiaSmiOptions = {}): Promise<GpuInventory | undefined> {
   const { program = 'nvidia-smi' } = options;
-  const answer = await query(fields, gpuRow, { timeoutMs: listMs, ...options });
+  const answer = await query(options);
   if (answer === undefined) return undefined;
-  const { rows, odd, ...rest } = answer;
+  const { rows, odd, problem } = answer;
   for (const [what, column] of [
     ['UUID', 1],
     ['PCI bus id', 5],
@@ -75,29 +57,23 @@ export async function queryGpus(options: NvidiaSmiOptions = {}): Promise<Believe
   const gpus = rows.map(([, uuid, name, memoryMiB, driver, pciBusId]): Gpu => {
     return { index: places.indexOf(pciBusId), mode: 'nvidia', uuid, name, memoryMiB, driver, pciBusId };
   });
-  return { ...rest, rows: gpus.toSorted((a, b) => a.index - b.index) };
-}
-
-/** Memory, load and temperature by UUID; none when the program is not installed. Throws `CORE_GPU_QUERY`. */
-export async function sampleGpus(options: NvidiaSmiOptions = {}): Promise<Believed<GpuSample>> {
-  const answer = await query(sampleFields, sampleRow, { timeoutMs: 5_000, ...options });
-  if (answer === undefined) return { rows: [] };
-  const { rows, odd: _, ...rest } = answer;
-  const samples = rows.map(([uuid, memoryUsedMiB, utilizationPercent, temperatureC]): GpuSample => {
-    return { uuid, memoryUsedMiB, utilizationPercent, temperatureC };
-  });
-  return { ...rest, rows: samples };
+  return { gpus: gpus.toSorted((a, b) => a.index - b.index), ...(problem ? { problem } : {}) };
 }
 
 const busOrder = (busId: string) => busId.toUpperCase().padStart(16, '0');
 
-async function query<T>(
-  names: readonly string[],
-  shape: z.ZodType<T, string[]>,
-  options: NvidiaSmiOptions & { readonly timeoutMs: number },
-): Promise<(Believed<T> & { readonly odd: readonly string[][] }) | undefined> {
-  const { program = 'nvidia-smi', env = process.env, timeoutMs, signal } = options;
-  const args = [`--query-gpu=${names.join(',')}`, '--format=csv,noheader,nounits'];
+type GpuRow = z.output<typeof gpuRow>;
+
+/** The rows that can be believed, and the others with what was wrong. */
+interface Answer {
+  readonly rows: readonly GpuRow[];
+  readonly odd: readonly string[][];
+  readonly problem: MgpuError | undefined;
+}
+
+async function query(options: NvidiaSmiOptions): Promise<Answer | undefined> {
+  const { program = 'nvidia-smi', env = process.env, timeoutMs = listMs, signal } = options;
+  const args = [`--query-gpu=${fields.join(',')}`, '--format=csv,noheader,nounits'];
   const found = await findProgram([program], env);
   const result = await runCommand(found ?? program, args, { timeoutMs, env, signal });
   signal?.throwIfAborted();
@@ -106,17 +82,17 @@ async function query<T>(
   if (result.spawnError) throw new GpuQueryError({ program, problem: `could not be started (${result.spawnError})` });
   if (result.timedOut)
     throw new GpuQueryError({ program, problem: `did not answer within ${timeoutMs} ms and was killed` });
-  const rows: T[] = [];
+  const rows: GpuRow[] = [];
   const odd: string[][] = [];
   for (const line of result.stdout.split('\n').filter((each) => each.trim() !== '')) {
     const cells = line.split(',').map((cell) => cell.trim());
-    const parsed = shape.safeParse(cells);
+    const parsed = gpuRow.safeParse(cells);
     if (parsed.success) rows.push(parsed.data);
     else odd.push(cells);
   }
   const problem = problemOf(program, result, odd[0]?.join(', '));
   if (problem && rows.length === 0) throw problem;
-  return { rows, odd, ...(problem ? { problem } : {}) };
+  return { rows, odd, problem };
 }
 
 function problemOf(program: string, { ok, exitCode, signal, stderr }: CommandResult, odd?: string) {

@@ -1,8 +1,7 @@
 import type { MachineConfig } from '../config/machine-config.ts';
 import { type AnyServiceDefinition, anyConnector } from '../definition/define-service.ts';
 import { DefinitionInvalidError, GpuOutOfRangeError, PortDuplicateError } from '../errors/core-errors.ts';
-import type { Gpu } from '../gpu/gpu.ts';
-import type { GpuInventory } from '../gpu/gpu-monitor.ts';
+import type { Gpu, GpuInventory } from '../gpu/gpu.ts';
 import { instanceId } from '../service/context.ts';
 import { expectNoCycle } from './graph.ts';
 

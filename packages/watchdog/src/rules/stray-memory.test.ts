@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type GpuMemorySample, type MemoryHolder, strayMemory } from './stray-memory.ts';
+import type { GpuMemorySample, MemoryHolder } from './gpu-memory.ts';
+import { strayMemory } from './stray-memory.ts';
 
 const ours: MemoryHolder = {
   pid: 1,

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { type Clock, listProcesses, type ProcessFacts } from '@mgpu/core';
+import { type Clock, listProcesses, type ProcessFacts, readProcess } from '@mgpu/core';
 import { fieldsOf, kilobytes } from './host-memory.ts';
 
 /** An instance's process with all it started. */
@@ -40,6 +40,14 @@ export function sampleTrees(trees: readonly ProcessTree[], clock: Clock): TreeSa
     const pids = members.map((each) => each.pid);
     return [{ at: clock.elapsed(), instance, pids, memoryBytes: exact, files: fullest(pids), stuck }];
   });
+}
+
+/** A process and those it comes from, nearest first: the leader of its session, its parents. */
+export function lineageOf(pid: number): number[] {
+  const lineage = [pid];
+  for (let facts = readProcess(pid); facts && facts.pid > 1; facts = readProcess(facts.parent))
+    lineage.push(facts.session, facts.parent);
+  return lineage;
 }
 
 function membersOf(leader: number, processes: readonly ProcessFacts[]): ProcessFacts[] {
