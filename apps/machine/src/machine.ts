@@ -260,7 +260,7 @@ export class Machine implements MachineControl, AsyncDisposable {
     this.#left.abort(reason);
     this.#halt.abort(reason);
     try {
-      await this.#orchestrator?.leave();
+      this.#orchestrator?.leave();
     } finally {
       await this.#jobs?.close();
       this.#ended.resolve();

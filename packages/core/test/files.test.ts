@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BootTrace, bootFile, systemClock, versionedFile, writeFileAtomically } from '@mgpu/core';
+import { BootTrace, systemClock, versionedFile, writeFileAtomically } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { failureOf, temporaryFolder } from './support.ts';
@@ -82,46 +82,6 @@ describe('a versioned file', () => {
     const error = await failureOf(read(make(path)));
     expect(error).toMatchObject({ code: 'CORE_FILE_INVALID', details: { path } });
     expect(error.message).toContain(problem);
-  });
-});
-
-describe('a file of this boot', () => {
-  const make = (path: string) => bootFile(path, 3, schema);
-
-  test('is there, in a folder of its own, when the call returns', () => {
-    const dir = join(temporaryFolder(), 'run');
-    const file = make(join(dir, 'it.json'));
-    expect(file.read()).toBeUndefined();
-    file.write({ name: 'x' });
-    expect(file.read()).toEqual({ name: 'x' });
-    expect(statSync(join(dir, 'it.json')).mode & 0o777).toBe(0o600);
-    expect(statSync(dir).mode & 0o777).toBe(0o700);
-    expect(readdirSync(dir)).toEqual(['it.json']);
-    file.remove();
-    file.remove();
-    expect(file.read()).toBeUndefined();
-  });
-
-  test('is created by one of many', () => {
-    const dir = temporaryFolder();
-    const path = join(dir, 'it.json');
-    expect(['a', 'b', 'c'].map((name) => make(path).create({ name }))).toEqual([true, false, false]);
-    expect(make(path).read()).toEqual({ name: 'a' });
-    expect(readdirSync(dir)).toEqual(['it.json']);
-  });
-
-  test('torn by a crash of the host is as good as none', () => {
-    const path = join(temporaryFolder(), 'it.json');
-    writeFileSync(path, '{"v":3,');
-    expect(make(path).read()).toBeUndefined();
-    expect(existsSync(path)).toBe(false);
-  });
-
-  test('of a newer version is refused, and still there', async () => {
-    const path = join(temporaryFolder(), 'it.json');
-    writeFileSync(path, '{"v":4,"name":"x"}');
-    expect(await failureOf((async () => make(path).read())())).toMatchObject({ code: 'CORE_FILE_VERSION' });
-    expect(existsSync(path)).toBe(true);
   });
 });
 

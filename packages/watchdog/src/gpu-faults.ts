@@ -55,8 +55,6 @@ export class GpuFaults {
   readonly #ended = new Map<string, number>();
   /** The kernel's last kills for want of memory, by pid. */
   readonly #oomKills = new Map<number, OomKill & { readonly at: number }>();
-  /** The last one. */
-  #judged: GpuHealthSample | undefined;
 
   constructor(options: GpuFaultsOptions) {
     this.#options = options;
@@ -100,25 +98,20 @@ export class GpuFaults {
     const { clock, signal, query, queryMs, supervisor } = this.#options;
     if (!supervisor.instances().some(({ gpu }) => gpu?.mode === 'nvidia')) return;
     while (!signal.aborted) {
-      await this.#look();
+      const sample = await query.sample(signal);
+      if (sample) this.#judge(sample);
       await clock.sleep(query.nextIn(queryMs), { signal });
     }
   }
 
   /** Who has memory of a GPU from now on; undefined where that cannot be told. */
   async memoryOf(gpu: string): Promise<GpuMemorySample | undefined> {
-    const sample = await this.#look();
-    return sample?.gpus.some(({ uuid }) => uuid === gpu) ? this.#memoryIn(sample, gpu) : undefined;
-  }
-
-  async #look(): Promise<GpuHealthSample | undefined> {
     const { clock, query, signal } = this.#options;
-    const now = clock.elapsed();
+    const asked = clock.elapsed();
     const former = await query.sample(signal);
     // Of a question that was under way already, the answer may not tell of what has happened since.
-    const sample = former && former.at < now ? await query.sample(signal) : former;
-    if (sample && sample !== this.#judged) this.#judge(sample);
-    return sample;
+    const sample = former && former.at < asked ? await query.sample(signal) : former;
+    return sample?.gpus.some(({ uuid }) => uuid === gpu) ? this.#memoryIn(sample, gpu) : undefined;
   }
 
   #onXid({ bus, xid: number, pid, nvlink, recovery, line }: XidEvent, at: number): void {
@@ -165,7 +158,6 @@ export class GpuFaults {
 
   #judge(sample: GpuHealthSample): void {
     const { ladder } = this.#options;
-    this.#judged = sample;
     ladder.stands('nvidia-smi', nvidiaSmiHang([sample]));
     // Nothing was learned of the GPUs: they stand as they stood.
     if (sample.gpus.length === 0 && sample.problem && silent.has(sample.problem.kind)) return;

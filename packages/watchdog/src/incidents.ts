@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { type Clock, type Logger, versionedFile } from '@mgpu/core';
 import { z } from 'zod';
 
@@ -58,7 +59,13 @@ const fileIn = (stateDir: string, id: string) =>
  * be read is left out.
  */
 export async function readIncidents(stateDir: string, isWanted: (incident: Incident) => boolean = () => true) {
-  return (await idsIn(stateDir)).flatMap((id) => readIncident(stateDir, id) ?? []).filter(isWanted);
+  const incidents: Incident[] = [];
+  for (const id of await idsIn(stateDir)) {
+    const incident = readIncident(stateDir, id);
+    if (incident && isWanted(incident)) incidents.push(incident);
+    await setImmediate(); // hundreds of them, of a disk that may be slow: whoever else has work is heard
+  }
+  return incidents;
 }
 
 function readIncident(stateDir: string, id: string): Incident | undefined {

@@ -1,12 +1,19 @@
-import { existsSync, type FSWatcher, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, type FSWatcher, mkdirSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootId, type Layout, type Logger } from '@mgpu/core';
 
 export interface RestartFilesOptions {
   readonly layout: Layout;
   readonly log: Logger;
-  /** The file that allows restarts came, or went, by somebody else's hand. */
+  /** The file that allows restarts came, was touched, or went, by somebody else's hand. */
   readonly onChange: (instance: string, isAllowed: boolean) => void;
+}
+
+interface Known {
+  isAllowed: boolean;
+  /** When `restart_enabled` was touched last, milliseconds since the epoch; undefined without one. */
+  touchedAt: number | undefined;
+  readonly watcher: FSWatcher | undefined;
 }
 
 /**
@@ -16,7 +23,7 @@ export interface RestartFilesOptions {
  */
 export class RestartFiles implements Disposable {
   readonly #options: RestartFilesOptions;
-  readonly #known = new Map<string, { isAllowed: boolean; readonly watcher: FSWatcher | undefined }>();
+  readonly #known = new Map<string, Known>();
   /** Whose `restart_enabled` could not be made: that it is not there is nobody's wish. */
   readonly #unmade = new Set<string>();
 
@@ -40,7 +47,8 @@ export class RestartFiles implements Disposable {
     this.#try(instance, () => {
       if (!this.#isArmed(instance)) this.#allow(instance);
     });
-    this.#known.set(instance, { isAllowed: true, watcher: this.#watch(instance, folder) });
+    const touchedAt = this.#touchedAt(instance);
+    this.#known.set(instance, { isAllowed: true, touchedAt, watcher: this.#watch(instance, folder) });
     this.look(instance);
   }
 
@@ -85,8 +93,13 @@ export class RestartFiles implements Disposable {
     if (this.#unmade.has(instance)) this.#allow(instance);
     const known = this.#known.get(instance);
     const isAllowed = this.allows(instance);
-    if (!known || known.isAllowed === isAllowed) return;
+    if (!known) return;
+    const touchedAt = this.#touchedAt(instance);
+    // One that was removed and made again between two looks was touched.
+    const isTouched = isAllowed && touchedAt !== known.touchedAt;
+    if (known.isAllowed === isAllowed && !isTouched) return;
     known.isAllowed = isAllowed;
+    known.touchedAt = touchedAt;
     this.#options.onChange(instance, isAllowed);
   }
 
@@ -103,9 +116,15 @@ export class RestartFiles implements Disposable {
       mkdirSync(layout.instance(instance), { recursive: true });
       writeFileSync(this.pathOf(instance), '');
       this.#unmade.delete(instance);
+      const known = this.#known.get(instance);
+      if (known) known.touchedAt = this.#touchedAt(instance);
       mkdirSync(layout.run, { recursive: true, mode: 0o700 });
       writeFileSync(this.#armedPath(instance), bootId() ?? '');
     });
+  }
+
+  #touchedAt(instance: string): number | undefined {
+    return statSync(this.pathOf(instance), { throwIfNoEntry: false })?.ctimeMs;
   }
 
   /** A daemon of this boot has allowed restarts: that they are not allowed now is somebody's wish. */

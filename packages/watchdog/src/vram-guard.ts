@@ -20,6 +20,8 @@ export interface VramGuardOptions {
 const hold = 'vram';
 /** Milliseconds that a restart waits for an answer: without one it is done. */
 const patienceMs = 5_000;
+/** Milliseconds before a restart is due at which that is asked. */
+const leadMs = 1_000;
 /** Milliseconds between two looks while memory is held. */
 const againMs = 5_000;
 
@@ -36,14 +38,20 @@ export class VramGuard {
   }
 
   /** A run begins: whoever has memory by now keeps it. */
-  async began({ id, gpu }: SupervisedInstance): Promise<void> {
+  async began(instance: SupervisedInstance): Promise<void> {
+    const { id, gpu, status } = instance;
+    this.letGo(id);
+    this.#before.delete(id);
     if (gpu?.mode !== 'nvidia' || this.#options.toleratedMiB === 'off') return;
     const sample = await this.#options.memoryOf(gpu.uuid);
-    if (sample) this.#before.set(id, sample);
+    if (sample && instance.status.run === status.run) this.#before.set(id, sample);
   }
 
-  /** It failed and is to be started again: it waits for one answer at least, and as long as memory is held. */
-  async failed(instance: SupervisedInstance): Promise<void> {
+  /**
+   * It failed and is to be started again in `delayMs`: by then it waits for one answer at least, and as long as memory is
+   * held.
+   */
+  async failed(instance: SupervisedInstance, delayMs: number): Promise<void> {
     const { feeders, ladder, clock, log, toleratedMiB } = this.#options;
     const { id } = instance;
     const before = this.#before.get(id);
@@ -55,9 +63,12 @@ export class VramGuard {
     const signal = AbortSignal.any([this.#options.signal, over.signal]);
     this.#waits.set(id, over);
     try {
+      if (delayMs > leadMs) await clock.sleep(delayMs - leadMs, { signal });
       this.#hold(instance, reportError(new VramUncheckedError({ instance: id })));
       for (let told = ''; ; await clock.sleep(againMs, { signal })) {
         const now = await this.#memoryOf(before.gpu, signal);
+        // What is known to be held is not free for want of an answer.
+        if (now === undefined && told !== '') continue;
         if (now === undefined) {
           log.warn(`${id} is not kept waiting: nvidia-smi does not say who has memory of its GPU`);
           return;
@@ -73,12 +84,12 @@ export class VramGuard {
       if (!signal.aborted) throw error;
     } finally {
       ladder.forget(group);
-      this.#waits.delete(id);
+      if (this.#waits.get(id) === over) this.#waits.delete(id);
       instance.release(hold);
     }
   }
 
-  /** It is not wanted any more. */
+  /** It is not wanted any more, or to be started all the same. */
   letGo(id: string): void {
     this.#waits.get(id)?.abort();
   }

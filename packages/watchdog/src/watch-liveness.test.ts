@@ -32,7 +32,7 @@ test('one that does not answer any more is ended within its budget, though each 
     },
     restart: async () => {},
     retry: () => {},
-    giveUp: () => {},
+    giveUp: () => false,
     hold: async () => {},
     release: () => {},
   };

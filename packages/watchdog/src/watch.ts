@@ -265,8 +265,8 @@ export class Watch {
     if (decision.gaveUp) log.error(`${id} is given up: ${decision.reason}`, { instance: id, error });
     else log.warn(`${id} failed: ${decision.reason}`, { instance: id, error });
     const instance = this.#find(id);
-    if (instance && decision.restart && !decision.gaveUp)
-      void this.#guarded(`the look at the GPU memory for ${id}`, () => this.#vram.failed(instance));
+    if (instance && decision.restart)
+      void this.#guarded(`the look at the GPU memory for ${id}`, () => this.#vram.failed(instance, decision.delayMs));
     if (instance && wasStable(failure, this.#policyOf(instance))) this.#files.forgetCount(id);
   }
 
@@ -289,11 +289,11 @@ export class Watch {
       instance: id,
     });
     this.#incidents.note(id, `restart_enabled was ${isAllowed ? 'made' : 'removed'}`);
-    // What is called off waits for nothing.
-    this.#vram.letGo(id);
-    if (!isAllowed)
-      instance.giveUp(reportError(new RestartDisabledError({ instance: id, file: this.#files.pathOf(id) })));
-    else if (state === 'failed' || state === 'backoff') instance.retry();
+    const disabled = new RestartDisabledError({ instance: id, file: this.#files.pathOf(id) });
+    // What is called off, or to be started all the same, waits for nothing.
+    if (isAllowed || instance.giveUp(reportError(disabled))) this.#vram.letGo(id);
+    if (!isAllowed) return;
+    if (state === 'failed' || state === 'backoff') instance.retry();
   }
 
   #follow(instance: SupervisedInstance, { run, state }: InstanceStatus): void {

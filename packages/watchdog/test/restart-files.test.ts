@@ -50,3 +50,14 @@ test('a removed restart_enabled is heeded though the mark of its making was cut 
   files.take(instance);
   expect(files.allows(instance)).toBe(false);
 });
+
+test('a restart_enabled that was removed and made again between two looks was touched', () => {
+  const { files, changes } = machine();
+  files.arm(instance);
+  files.look(instance);
+  expect(changes).toEqual([]);
+  rmSync(files.pathOf(instance));
+  writeFileSync(files.pathOf(instance), '');
+  files.look(instance);
+  expect(changes).toEqual([true]);
+});

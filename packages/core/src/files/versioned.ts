@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { constants, readFileSync, rmSync } from 'node:fs';
 import type { z } from 'zod';
 import { FileInvalidError, FileVersionError } from '../errors/core-errors.ts';
 import { problemsOf } from '../errors/problems-of.ts';
@@ -63,7 +63,8 @@ export function bootFile<T extends object>(path: string, v: number, schema: z.Zo
 
 function read(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    // A pipe of that name must not keep all of us waiting for its other end.
+    return readFileSync(path, { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NONBLOCK });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

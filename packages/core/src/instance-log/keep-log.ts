@@ -74,6 +74,7 @@ class Keeper implements LogKeeper {
   /** When the log still ended there. */
   #lookedAt = 0;
   #isLoaded = false;
+  #noting: Promise<void> | undefined;
   /** Nobody looks how long the file is then, nor believes what was known of it when that failed. */
   #isCutting = false;
   /** Looks in a row at which nothing was new. */
@@ -118,15 +119,18 @@ class Keeper implements LogKeeper {
   /** A log that nobody writes is looked at ever more seldom, down to every `quietRounds`. */
   look(): void {
     this.#roundsToSkip -= 1;
-    if (this.#isCutting || this.#roundsToSkip > 0) return;
+    if (this.#noting || this.#isCutting || this.#roundsToSkip > 0) return;
     this.#roundsToSkip = Math.min(this.#quietLooks, quietRounds);
-    void this.#note();
+    this.#noting = this.#note().finally(() => {
+      this.#noting = undefined;
+    });
   }
 
   async close(): Promise<void> {
     this.#rounds.remove(this);
     this.#closed.abort();
     await this.#rotation;
+    await this.#noting;
     await this.#note();
   }
 

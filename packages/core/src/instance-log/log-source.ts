@@ -89,7 +89,13 @@ class View implements Disposable {
   /** Undefined when there is none. */
   static open(file: string, journal: Journal): View | undefined {
     const fd = openIfThere(file);
-    return fd === undefined ? undefined : new View(file, fd, journal);
+    if (fd === undefined) return undefined;
+    try {
+      return new View(file, fd, journal);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
   }
 
   private constructor(file: string, fd: number, journal: Journal) {

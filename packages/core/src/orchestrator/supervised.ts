@@ -212,12 +212,13 @@ export class Supervised implements SupervisedInstance {
     if (state === 'stopped' || state === 'failed') this.#restartNow();
   }
 
-  giveUp(reason: ErrorReport): void {
-    if (this.#waiting?.until === undefined) return;
+  giveUp(reason: ErrorReport): boolean {
+    if (this.#waiting?.until === undefined) return false;
     this.#timer?.abort();
     this.#waiting = { state: 'failed', reason };
     this.#keep();
     this.#options.onChange(this.status);
+    return true;
   }
 
   fail(error: MgpuError): boolean {

@@ -28,6 +28,7 @@ import type { ServiceEvents, ServiceStatus } from './types.ts';
 
 const defaultGraceMs = 10_000;
 const portReleaseMs = 5_000;
+const retryMs = 10;
 /** Milliseconds for what follows the grace: SIGTERM, SIGKILL and the ports, each with a limit of its own. */
 const forceMs = 30_000;
 
@@ -267,7 +268,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     const { clock, log } = this.context;
     const sweep = (hurry: AbortSignal) => sweepLeftover(record, { instance: this.id, clock, log, hurry });
     let hasSwept = false;
-    do {
+    for (;;) {
       try {
         hasSwept = (await sweep(run.signal)) || hasSwept;
       } catch (error) {
@@ -276,8 +277,10 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
         throw error;
       }
       run.signal.throwIfAborted();
-    } while (!record.create({ ...claim, state: 'intent', writtenAt: this.#now() }));
-    return hasSwept;
+      if (record.create({ ...claim, state: 'intent', writtenAt: this.#now() })) return hasSwept;
+      // Somebody was faster: what they wrote is looked at.
+      await clock.sleep(retryMs, { signal: run.signal });
+    }
   }
 
   #treeOf(run: Run): TreeIdentity {

@@ -199,8 +199,9 @@ export class RunScope implements Run {
   }
 
   async #release({ cleanup, timeoutMs }: Release, end: RunEnd): Promise<void> {
-    const work = cleanup(end);
-    if (!(work instanceof Promise)) return;
+    const result = cleanup(end);
+    if (!isThenable(result)) return;
+    const work = Promise.resolve(result);
     const done = new AbortController();
     const expired = new AbortController();
     const expire = (ms: number) => () => {
@@ -218,3 +219,6 @@ export class RunScope implements Run {
     }
   }
 }
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof (value as { then?: unknown } | null | undefined)?.then === 'function';

@@ -49,8 +49,11 @@ export interface SupervisedInstance {
   restart(): Promise<void>;
   /** Starts it now if it is wanted and waits for its next start, or was given up. Counters stay. */
   retry(): void;
-  /** Calls off its next start, where one is pending: failed with this reason, until somebody asks for it or it is retried. */
-  giveUp(reason: ErrorReport): void;
+  /**
+   * Calls off its next start: failed with this reason, until somebody asks for it or it is retried. False when none is
+   * pending.
+   */
+  giveUp(reason: ErrorReport): boolean;
   /** Stops it, letting work in hand end, and keeps it from starting until this hold is released. */
   hold(name: string, reason: ErrorReport): Promise<void>;
   /** Without any other hold it starts again if it is wanted. */

@@ -30,6 +30,8 @@ test.each([
     [free, sample(9_300, [{ ...neighbour, memoryMiB: undefined }])],
   ],
   ['was not looked at before', [free]],
+  ['may have been theirs before: who had it was not told', [sample(9_300), sample(9_300, [foreign])]],
+  ['of nobody was hidden behind what one of ours took meanwhile', [sample(2_400, [neighbour], true), sample(700, [])]],
 ])('nothing is to be waited for where the memory %s', (_, history) => {
   expect(rule(history)).toEqual([]);
 });
@@ -57,6 +59,13 @@ describe('it waits for memory that was free before', () => {
         reason: expect.stringMatching(/is held by pid 2, python train\.py of alice, 9000 MiB$/),
         hint: expect.stringMatching(/^stop that process; to start it all the same, /),
       },
+    ]);
+  });
+
+  test('and is held by one who had little then', () => {
+    const little = { ...foreign, memoryMiB: 200 };
+    expect(rule([sample(500, [little]), sample(9_300, [foreign])])).toMatchObject([
+      { reason: expect.stringMatching(/is held by pid 2, python train\.py of alice, 9000 MiB$/) },
     ]);
   });
 
