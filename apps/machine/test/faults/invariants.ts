@@ -129,7 +129,7 @@ export async function expectLinesWhole(
     for (const { text, lost, isPartial, time, earliest = time - lateMs } of lines) {
       if (!mayLose) expect(lost, `bytes lost before "${text}"`).toBeUndefined();
       if (lost !== undefined) losses += 1;
-      const [, n, author = '', at] = /^n=(\d+) of (\S+) at=(\d+)/.exec(text) ?? [];
+      const [, n, author = '', at] = /^n=(\d+) of (\S+) at=(\d{13})/.exec(text) ?? [];
       if (n === undefined || isPartial) continue;
       const former = last.get(author) ?? { n: 0, losses: 0 };
       const isNext = former.losses === losses ? Number(n) === former.n + 1 : Number(n) > former.n;

@@ -59,11 +59,11 @@ function flood(until) {
   if (lines < until) setImmediate(flood, until);
 }
 
-/** Prints so many lines of characters of four bytes, each line in two writes that cut a character. */
+/** Prints so many lines of characters of four bytes, each line in two writes that cut a character, until told to stop. */
 function speakInPieces(until) {
   if (rest.length > 0) say();
   else say(` ${'\u{1f600}'.repeat(200)}`, -3);
-  if (lines < until || rest.length > 0) setImmediate(speakInPieces, until);
+  if ((lines < until && behaviour.pieces) || rest.length > 0) setImmediate(speakInPieces, until);
 }
 
 /** One line of text that is as long as this. */

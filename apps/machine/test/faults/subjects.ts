@@ -40,7 +40,7 @@ export interface Behaviour {
   readonly noise?: number;
   /** Prints one line of so many bytes of text. */
   readonly ramble?: number;
-  /** Prints so many lines of characters of four bytes, each line in two writes that cut a character. */
+  /** Prints so many lines of characters of four bytes, each line in two writes that cut a character; 0 stops that. */
   readonly pieces?: number;
 }
 
