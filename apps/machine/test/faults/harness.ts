@@ -301,6 +301,13 @@ export class Patient implements AsyncDisposable {
     return readLogBatches(join(this.root, id, 'logs', 'output.log'));
   }
 
+  /** What the daemon has logged so far, JSON by the line. */
+  daemonLog(): string {
+    const folder = join(this.root, 'logs');
+    const names = readdirSync(folder).filter((name) => name.endsWith('.log'));
+    return names.map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
+  }
+
   /** Sends a job whose sampler takes so many steps; returns its id. */
   async submit(steps: number, seed: number): Promise<string> {
     const id = await this.client.submit({ type: 'comfyui', input: { prompt: samplerWorkflow(steps, seed) } });
