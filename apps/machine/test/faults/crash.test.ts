@@ -133,7 +133,7 @@ const hung = (
       const port = patient.box.port;
       const { failures, intervalMs, timeoutMs } = liveness;
       foundMs = await fastest(failures * intervalMs + timeoutMs, async () => {
-        const [{ attempt }] = await patient.untilReady('alpha');
+        const { attempt } = await patient.until('alpha', { state: 'running', health: 'ready' });
         const hungAt = Date.now();
         await hang(patient);
         const killed = () =>
@@ -490,7 +490,7 @@ tryFaults('a service falls ill', [
       },
     },
   },
-  neverStarts('no such program, ENOENT', { command: ['/nowhere/program'] }, { short: true }),
+  neverStarts('no such program, ENOENT', { command: ['/nowhere/program'] }),
   neverStarts('not to be executed, EACCES', { command: ['/etc/passwd'] }),
   neverStarts('an argument that is too long, E2BIG', { command: ['true', 'x'.repeat(200_000)] }),
   neverStarts('a folder that is not there', { command: ['true'], cwd: '/nowhere/folder' }),
