@@ -7,6 +7,9 @@ import { EventStream } from './event-stream.ts';
 
 const downSchema = z.strictObject({ force: z.boolean().default(false) });
 const maxBodyBytes = 16 * 1024 * 1024;
+/** Bytes a reader of events may be behind, and all of them together: slow ones must not fill the daemon's memory. */
+const maxBehindBytes = 1024 * 1024;
+const maxAllBehindBytes = 16 * 1024 * 1024;
 
 const statusCodes: Readonly<Record<string, number>> = {
   [RequestInvalidError.code]: 400,
@@ -26,7 +29,7 @@ export function createControlServer(control: MachineControl): FastifyInstance {
   });
   const openStream = (reply: FastifyReply): EventStream => {
     reply.hijack();
-    const stream = new EventStream(reply.raw);
+    const stream = new EventStream(reply.raw, () => Math.min(maxBehindBytes, maxAllBehindBytes / streams.size));
     streams.add(stream);
     stream.onClose(() => streams.delete(stream));
     return stream;

@@ -143,6 +143,14 @@ describe('giving up', () => {
   });
 });
 
+test.each(['EMFILE', 'EAGAIN', 'ENOSPC'])('what the system is short of (%s) is not counted either', (errno) => {
+  const { fail } = patient();
+  const cause = { code: 'CORE_UNEXPECTED', message: '', retryable: false, details: { errno } };
+  const error = { code: 'CORE_UNEXPECTED', message: 'the start failed', retryable: false, cause };
+  const decisions = Array.from({ length: 12 }, () => fail(100, { error }));
+  expect(decisions.map(({ gaveUp }) => gaveUp)).not.toContain(true);
+});
+
 describe('whether it is restarted', () => {
   const done = { exit: { code: 0, signal: null, at: '', run: '', uptimeMs: 1 } };
   test('follows the definition, and the configuration above that', () => {

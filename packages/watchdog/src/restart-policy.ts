@@ -20,6 +20,8 @@ const shellExitCodes: ReadonlySet<number | null | undefined> = new Set([126, 127
 const shellMs = 1_000;
 /** These are the machine's fault. */
 const machineFaults = new Set(['CORE_GPU_QUERY', 'CORE_PROCESS_SPAWN']);
+/** So are these, whatever was to be done when the system said it: descriptors, processes, memory, room. */
+const shortages = new Set<unknown>(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM', 'ENOSPC']);
 
 /**
  * Restarts at once after the first failure of a run that was ready, then with growing pauses; gives up when there were
@@ -73,7 +75,12 @@ function permanent(failure: Failure): string | undefined {
   return lasts && readyMs === undefined ? 'another start would fail as well' : undefined;
 }
 
-const isCharged = ({ code, retryable }: Failure['error']): boolean => !(retryable && machineFaults.has(code));
+const isCharged = (error: Failure['error']): boolean =>
+  !(error.retryable && machineFaults.has(error.code)) && !isShortage(error);
+
+/** Whether the system refused something that it is short of for the moment. */
+const isShortage = ({ details, cause }: Failure['error']): boolean =>
+  shortages.has(details?.errno) || (cause !== undefined && isShortage(cause));
 
 /** Failures since it was last stable, up to the present one. */
 interface Streak {

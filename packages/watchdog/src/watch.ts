@@ -88,7 +88,8 @@ export class Watch {
     this.#feeders = feeders;
     this.#files = new RestartFiles({ layout, log, onChange: (id, isAllowed) => this.#onPermission(id, isAllowed) });
     const isWell = async (gpu: string) => {
-      if (!this.#instances.some((each) => each.gpu?.uuid === gpu && each.gpu.mode === 'nvidia')) return true;
+      // Of one that did not answer at the boot there is no instance: that does not make it well.
+      if (this.#instances.some((each) => each.gpu?.uuid === gpu && each.gpu.mode !== 'nvidia')) return true;
       const sample = await query.sample(signal);
       return sample?.gpus.some(({ uuid }) => uuid === gpu) === true;
     };

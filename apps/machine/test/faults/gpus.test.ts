@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type GpuSimulationInput, nvidiaSmiProgram } from '@mgpu/simulator';
 import { expect } from 'vitest';
-import { type Patient, type Scenario, tryFaults } from './harness.ts';
+import { type Patient, patienceMs, type Scenario, tryFaults } from './harness.ts';
 import { environmentOf, look, processesAround, seesHostPids } from './processes.ts';
 
 const file = (patient: Patient, name: string) => join(patient.box.dir, name);
@@ -38,6 +38,7 @@ const helpers = (patient: Patient) =>
 
 let before: Record<string, number | undefined> = {};
 let strangerPid = 0;
+let uuid = '';
 
 /** Somebody else's process has memory of the first GPU. */
 async function strangerTakes(patient: Patient, memoryMiB: number) {
@@ -144,6 +145,24 @@ const untilUnknownXid = async (patient: Patient) =>
     .poll(async () => (await incidentsAbout(patient, await uuidOf(patient, 1))).join(), { timeout: 60_000 })
     .toContain('Xid 9999');
 
+/** A GPU had fallen off the bus, and the host was booted since. */
+const afterReboot = (state: string, gpus: GpuSimulationInput, mustHold: Scenario['mustHold']): Scenario =>
+  onGpus(
+    `F14 the host is rebooted: a GPU that had fallen off the bus ${state}`,
+    async (patient) => {
+      await kernelSays(patient, 1, "79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.");
+      await quarantined(patient);
+      uuid = await uuidOf(patient, 1);
+      await patient.down();
+      const flag = join(patient.root, 'state', 'quarantine', `${uuid}.json`);
+      const bootId = '00000000-0000-4000-8000-000000000000';
+      await writeFile(flag, JSON.stringify({ ...JSON.parse(await readFile(flag, 'utf8')), bootId }));
+      await writeFile(file(patient, 'gpus.json'), JSON.stringify({ count: 2, ...gpus }));
+      await patient.comesUp({ partly: true });
+    },
+    mustHold,
+  );
+
 tryFaults('GPUs', [
   onGpus(
     'F14 Xid 79: a GPU has fallen off the bus',
@@ -179,6 +198,86 @@ tryFaults('GPUs', [
     'it is told': untilUnknownXid,
     'nothing is stopped': (patient) => untouched(patient, 'engine_gpu0', 'engine_gpu1', 'alpha'),
   }),
+  onGpus(
+    'F14 our own kill has consequences for the driver, too',
+    async (patient) => {
+      const pid = await patient.pidOf('engine_gpu1');
+      await kernelSays(patient, 1, `31, pid=${pid}, name=node, Ch 00000008`);
+      const isEnded = () => patient.told('engine_gpu1').some(({ state }) => state === 'cleaning');
+      await expect.poll(isEnded, { timeout: patienceMs, interval: 10 }).toBe(true);
+      for (const xid of [43, 45]) await kernelSays(patient, 1, `${xid}, pid=${pid}, name=node, Ch 00000008`);
+      await kernelSays(patient, 1, '9999, something new');
+      await untilUnknownXid(patient);
+    },
+    {
+      'those are not counted': async (patient) => {
+        await patient.until('engine_gpu1', { state: 'running', health: 'ready', attempt: 1 });
+        expect(await patient.startsOf('engine_gpu1')).toBe(2);
+        const told = (await incidentsAbout(patient, await uuidOf(patient, 1))).filter((each) => /Xid 4[35]/.test(each));
+        expect(told.map((each) => JSON.parse(each).severity)).toEqual(['info', 'info']);
+      },
+      'one event per fault': async (patient) => expect(await incidentsAbout(patient, 'engine_gpu1')).toHaveLength(1),
+      'others go on': othersGoOn,
+    },
+  ),
+  ...(['before', 'after'] as const).map((when) =>
+    onGpus(
+      `F14 the source of the kernel's log dies, the log is rotated ${when} that is seen`,
+      async (patient) => {
+        await kernelSays(patient, 1, `31, pid=${await patient.pidOf('engine_gpu1')}, name=node, Ch 00000008`);
+        await patient.until('engine_gpu1', { state: 'running', health: 'ready', attempt: 1 });
+        const rotate = async () => {
+          await rename(file(patient, 'kernel.log'), file(patient, 'kernel.log.1'));
+          await writeFile(file(patient, 'kernel.log'), '');
+        };
+        if (when === 'before') await rotate();
+        for (const { pid, command } of processesAround(patient.box.dir))
+          if (command.startsWith('tail ')) process.kill(pid, 'SIGKILL');
+        await expect
+          .poll(() => patient.daemonLog(), { timeout: patienceMs, interval: 10 })
+          .toContain('it is started again');
+        if (when === 'after') await rotate();
+        await kernelSays(patient, 1, '9999, something new');
+      },
+      {
+        'what is said meanwhile is heard': untilUnknownXid,
+        'nothing is told twice': async (patient) => {
+          expect(await incidentsAbout(patient, 'engine_gpu1')).toHaveLength(1);
+          expect(await incidentsAbout(patient, await uuidOf(patient, 1))).toHaveLength(1);
+          expect(await patient.startsOf('engine_gpu1')).toBe(2);
+        },
+        'others go on': othersGoOn,
+      },
+      { short: when === 'after' },
+    ),
+  ),
+  afterReboot(
+    'is well again',
+    {},
+    {
+      'it is given back': async (patient) => {
+        await patient.untilReady('engine_gpu0', 'engine_gpu1', 'alpha');
+        await expect.poll(() => readdir(join(patient.root, 'state', 'quarantine'))).toEqual([]);
+      },
+      'what was said in the former boot is not told again': async (patient) => {
+        await kernelSays(patient, 1, '9999, something new');
+        await untilUnknownXid(patient);
+        const told = (await incidentsAbout(patient, uuid)).filter((each) => each.includes('Xid 79'));
+        expect(told).toHaveLength(1);
+      },
+    },
+  ),
+  afterReboot(
+    'still does not answer',
+    { gpus: [{}, { unreadable: 'GPU requires reset' }] },
+    {
+      'it stays out of service': async (patient) => {
+        await patient.untilReady('engine_gpu0', 'alpha');
+        expect(await readdir(join(patient.root, 'state', 'quarantine'))).toEqual([`${uuid}.json`]);
+        expect(await patient.pids()).not.toHaveProperty('engine_gpu1');
+      },
+    },
+  ),
   onGpus(
     'F14 a storm of 10,000 lines',
     (patient) => kernelSays(patient, 1, "79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.", 10_000),

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type Patient, type Scenario, tryFaults } from './harness.ts';
 import { residentMiB } from './processes.ts';
+import { canMount, mountSmall } from './small-disk.ts';
 
 const hurried = { defaults: { backoff: { baseMs: 200, factor: 1, jitter: 0 }, attempts: 100 } };
 const two = (port: number) => ({
@@ -28,26 +28,6 @@ async function steal(patient: Patient, port: number): Promise<() => Promise<void
 }
 
 const full = 8 * 1024 * 1024;
-
-/** Whether a small file system can be mounted here. */
-const canMount = (() => {
-  const folder = mkdtempSync(join(tmpdir(), 'mgpu-mount-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', folder], { stdio: 'ignore' });
-    execFileSync('umount', [folder], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-})();
-
-function mountSmall(patient: Patient, folder: string): void {
-  mkdirSync(folder, { recursive: true });
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${full}`, 'none', folder]);
-  patient.defer(() => execFileSync('umount', ['--lazy', folder]));
-}
 
 const onSmallDisk: Pick<Scenario, 'skip' | 'services'> = {
   skip: !canMount && 'no file system can be mounted here',
@@ -105,7 +85,7 @@ tryFaults('the host', [
     name: 'log full disk: the file system of an instance has no room',
     short: true,
     ...onSmallDisk,
-    before: (patient) => mountSmall(patient, join(patient.root, 'alpha')),
+    before: (patient) => mountSmall(patient, join(patient.root, 'alpha'), full),
     async inject(patient) {
       memory = residentMiB((await patient.status()).daemon.pid);
       // Twice what there is room for.
@@ -127,7 +107,7 @@ tryFaults('the host', [
   {
     name: 'run folder on a full disk',
     ...onSmallDisk,
-    before: (patient) => mountSmall(patient, join(patient.root, 'run')),
+    before: (patient) => mountSmall(patient, join(patient.root, 'run'), full),
     async inject(patient) {
       execFileSync('sh', ['-c', `head -c ${2 * full} /dev/zero > ${join(patient.root, 'run', 'filler')} || true`], {
         stdio: 'ignore',
@@ -172,36 +152,6 @@ tryFaults('the host', [
         await patient.comesUp();
         await patient.untilReady('alpha');
       },
-    },
-  },
-  {
-    name: 'F12 log storm: as fast as it can, for 64 MB',
-    services: two,
-    async inject(patient) {
-      memory = residentMiB((await patient.status()).daemon.pid);
-      await patient.tell('alpha', { flood: 64_000 });
-      await expect
-        .poll(async () => (await patient.ask('alpha')).lines, { timeout: 120_000, interval: 200 })
-        .toBeGreaterThan(64_000);
-    },
-    mustHold: {
-      'daemon alive, RSS < +64 MB': async (patient) =>
-        expect(residentMiB((await patient.status()).daemon.pid) - memory).toBeLessThan(64),
-      'its neighbour goes on': (patient) => patient.untilReady('alpha', 'beta'),
-    },
-  },
-  {
-    name: 'F12 a line of 100 MB that is no text',
-    services: two,
-    async inject(patient) {
-      memory = residentMiB((await patient.status()).daemon.pid);
-      await patient.tell('alpha', { noise: 100_000_000 });
-      await expect.poll(async () => (await patient.ask('alpha')).lines, { timeout: 60_000 }).toBeGreaterThan(0);
-    },
-    mustHold: {
-      'daemon alive, RSS < +64 MB': async (patient) =>
-        expect(residentMiB((await patient.status()).daemon.pid) - memory).toBeLessThan(64),
-      'its neighbour goes on': (patient) => patient.untilReady('alpha', 'beta'),
     },
   },
   {

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { InstanceStatus, LogLine } from '@mgpu/core';
+import { type Gpu, type InstanceStatus, readLogBatches } from '@mgpu/core';
 import { expect } from 'vitest';
-import { type Found, lives, markedProcesses, processesAround } from './processes.ts';
+import { environmentOf, type Found, lives, markedProcesses, processesAround } from './processes.ts';
 
 /** Two runs of one instance that live at the same moment, which must never be. */
 export function doubleRuns(root: string): string[] {
@@ -55,36 +55,99 @@ export function recordsOf(root: string): Record[] {
     });
 }
 
-/** What a status must never say. */
-export function contradictions(status: InstanceStatus): string[] {
-  const { id, state, health, desired, until, pid } = status;
+/** What a status must never say; `capMs`: the longest pause that the policy knows. */
+export function contradictions(status: InstanceStatus, capMs: number): string[] {
+  const { id, state, health, desired, until, pid, reason } = status;
+  // Where too many restart at once, one waits for its turn beside its own pause.
+  const isQueued = reason?.message.includes('the machine restarts enough already');
+  const mostMs = state === 'failed' || isQueued ? longestCoolOffMs : capMs;
   return [
     ...(health !== 'unknown' && state !== 'running' ? [`${id} is ${health} while ${state}`] : []),
     ...(until !== undefined && desired === 'down' ? [`${id} is not wanted and yet to be started`] : []),
-    ...(until !== undefined && Date.parse(until) - Date.now() > longestDelayMs ? [`${id} waits until ${until}`] : []),
+    ...(until !== undefined && Date.parse(until) - Date.now() > mostMs ? [`${id} is ${state} until ${until}`] : []),
     ...(pid !== undefined && (state === 'stopped' || state === 'completed') ? [`${id} is ${state} as ${pid}`] : []),
   ];
 }
 
-/** The longest cool-off. */
-const longestDelayMs = 60 * 60_000 * 1.2;
+const longestCoolOffMs = 60 * 60_000;
 
-/** The numbered lines of every process, each exactly once and in order; returns how many of each. */
-export async function expectLinesWhole(batches: AsyncIterable<readonly LogLine[]>): Promise<Map<string, number>> {
-  const last = new Map<string, number>();
-  for await (const lines of batches) {
-    for (const { text, lost, isPartial } of lines) {
-      expect(lost, `bytes lost before "${text}"`).toBeUndefined();
-      const [, n, author = ''] = /^n=(\d+) of (\S+)/.exec(text) ?? [];
+/** Attempts are counted one by one, until somebody asks for the instance, or does not want it any more. */
+export function miscounts(
+  former: InstanceStatus | undefined,
+  { id, state, desired, attempt }: InstanceStatus,
+): string[] {
+  if (former === undefined || attempt === former.attempt || attempt === former.attempt + 1) return [];
+  const isAskedFor = attempt === 0 && (desired === 'down' || state === 'blocked');
+  return isAskedFor ? [] : [`${id}: attempt ${attempt} after ${former.attempt}, ${state}`];
+}
+
+/** GPUs that two living runs of one kind see, or an instance that sees another GPU than its own. */
+export function sharedGpus(root: string, gpus: readonly Gpu[]): string[] {
+  const found = markedProcesses(root).flatMap((each) => {
+    const [, kind, index] = /^(.+)_gpu(\d+)$/.exec(each.instance ?? '') ?? [];
+    const sees = environmentOf(each.pid, 'CUDA_VISIBLE_DEVICES');
+    return kind === undefined || sees === undefined ? [] : [{ ...each, kind, gpu: gpus[Number(index)], sees }];
+  });
+  const strangers = found.filter(({ gpu, sees }) => sees !== (gpu?.mode === 'nvidia' ? gpu.uuid : ''));
+  const holders = Map.groupBy(
+    found.filter(({ sees }) => sees !== ''),
+    ({ kind, sees }) => `${kind} on ${sees}`,
+  );
+  const crowded = [...holders].filter(([, each]) => new Set(each.filter(lives).map(({ run }) => run)).size > 1);
+  return [
+    ...strangers.map((each) => `${tell([each])} sees the GPU "${each.sees}"`),
+    ...crowded.map(([what, each]) => `${what}: ${tell(each)}`),
+  ];
+}
+
+/** How many lines each process of an instance has printed, by its own count. */
+function linesCounted(root: string, instance: string): Map<string, number> {
+  const folder = join(root, instance, 'said');
+  const authors = list(folder).flatMap((run) => list(join(folder, run)).map((pid) => `${run}/${pid}`));
+  return new Map(authors.map((author) => [author, Number(readFileSync(join(folder, author), 'utf8'))]));
+}
+
+/** Milliseconds a line's time may be late where nothing is said of it: a log that was quiet is looked at every five seconds. */
+const lateMs = 7_000;
+/** Milliseconds it may be early: as long as a look at the length of the log takes on a busy machine. */
+const earlyMs = 1_000;
+
+/**
+ * The numbered lines of every process: each exactly once and in order, up to the last that it counted itself, and written
+ * when the reader says. Returns how many of each. With `mayLose` some may be missing where the reader tells of a loss.
+ */
+export async function expectLinesWhole(
+  root: string,
+  instance: string,
+  { mayLose = false }: { mayLose?: boolean } = {},
+): Promise<Map<string, number>> {
+  // Before the log is read: it may have more by then, not less.
+  const counted = linesCounted(root, instance);
+  const last = new Map<string, { n: number; losses: number }>();
+  let losses = 0;
+  for await (const lines of readLogBatches(join(root, instance, 'logs', 'output.log'))) {
+    for (const { text, lost, isPartial, time, earliest = time - lateMs } of lines) {
+      if (!mayLose) expect(lost, `bytes lost before "${text}"`).toBeUndefined();
+      if (lost !== undefined) losses += 1;
+      const [, n, author = '', at] = /^n=(\d+) of (\S+) at=(\d{13})/.exec(text) ?? [];
       if (n === undefined || isPartial) continue;
-      const former = last.get(author) ?? 0;
+      const former = last.get(author) ?? { n: 0, losses: 0 };
+      const isNext = former.losses === losses ? Number(n) === former.n + 1 : Number(n) > former.n;
+      const isTimely = Number(at) >= earliest - earlyMs && Number(at) <= time + earlyMs;
       // An assertion for each of a million lines would take longer than all the rest.
-      if (Number(n) !== former + 1) expect(Number(n), `the number after ${former} of ${author}`).toBe(former + 1);
-      last.set(author, Number(n));
+      if (!isNext) expect(Number(n), `the number after ${former.n} of ${author}`).toBe(former.n + 1);
+      if (!isTimely) expect({ earliest, time }, `time of line ${n} of ${author}, written at ${at}`).toBe(at);
+      last.set(author, { n: Number(n), losses });
     }
   }
-  return last;
+  for (const [author, lines] of counted)
+    expect(last.get(author)?.n ?? 0, `the last line of ${author}`).toBeGreaterThanOrEqual(lines);
+  return new Map([...last].map(([author, { n }]) => [author, n]));
 }
+
+/** Every instance that ever printed a numbered line. */
+export const speakersOf = (root: string): string[] =>
+  list(root).filter((instance) => list(join(root, instance, 'said')).length > 0);
 
 /** After `mgpu down`: no process, socket, lock, record or shared memory, and no folder among the temporary ones. */
 export function expectNothingLeft(root: string, former: ReadonlySet<number>): void {

@@ -94,7 +94,7 @@ tryFaults('work in hand', [
           .poll(async () => (await patient.ask('alpha')).lines, { timeout: 120_000, interval: 500 })
           .toBeGreaterThan(floodLines);
         const { author, lines } = await patient.ask('alpha');
-        const read = await expectLinesWhole(patient.linesOf('alpha'));
+        const read = await expectLinesWhole(patient.root, 'alpha');
         expect([...read.keys()]).toEqual([author]);
         expect(read.get(author)).toBeGreaterThanOrEqual(lines);
         const archives = (await readdir(join(patient.root, 'alpha', 'logs'))).filter((name) => name.endsWith('.gz'));

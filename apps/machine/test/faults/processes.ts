@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   accessSync,
   constants,
@@ -56,6 +57,40 @@ export function look(pid: number): Found | undefined {
   return { pid, parent: Number(parent), startTime: Number(fields[17]), command };
 }
 
+/** Clock ticks (hundredths of a second) after boot, as `startTime`. */
+export const ticksNow = (): number => Number.parseFloat(readFileSync('/proc/uptime', 'utf8')) * 100;
+
+/** Milliseconds of processor time that a process has used itself. */
+export function cpuMs(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`) ?? '';
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** How many sockets a process has that are connected to a local port, in whatever state. */
+export function connectionsOf(pid: number, port: number): number {
+  const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
+  const inodes = (read('/proc/net/tcp') ?? '').split('\n').flatMap((row) => {
+    const [, , remote = '', , , , , , , inode = ''] = row.trim().split(/\s+/);
+    return remote.endsWith(`:${hexPort}`) ? [`socket:[${inode}]`] : [];
+  });
+  const sockets = new Set(inodes);
+  return linksOf(pid, descriptorsOf(pid)).filter((target) => sockets.has(target)).length;
+}
+
+const descriptorsOf = (pid: number) => list(`/proc/${pid}/fd`).map((fd) => `fd/${fd}`);
+
+/** What these links of a process lead to. */
+function linksOf(pid: number, names: readonly string[]): string[] {
+  return names.flatMap((name) => {
+    try {
+      return [readlinkSync(`/proc/${pid}/${name}`)];
+    } catch {
+      return []; // closed meanwhile, or somebody else's
+    }
+  });
+}
+
 /** Resident memory in MiB. */
 export function residentMiB(pid: number): number {
   const [, kB = '0'] = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`) ?? '') ?? [];
@@ -63,14 +98,7 @@ export function residentMiB(pid: number): number {
 }
 
 function holdsFileBelow(pid: number, folder: string): boolean {
-  const links = [`/proc/${pid}/cwd`, ...list(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`)];
-  return links.some((link) => {
-    try {
-      return readlinkSync(link).startsWith(join(folder, '/'));
-    } catch {
-      return false; // closed meanwhile, or somebody else's
-    }
-  });
+  return linksOf(pid, ['cwd', ...descriptorsOf(pid)]).some((target) => target.startsWith(join(folder, '/')));
 }
 
 export function environmentOf(pid: number, name: string): string | undefined {
@@ -104,32 +132,67 @@ function read(path: string): string | undefined {
 /** Whether the pids that kernel and driver tell are ours: those of the first PID namespace (include/linux/proc_ns.h). */
 export const seesHostPids = readlinkSync('/proc/self/ns/pid') === 'pid:[4026531836]';
 
-/** The kernel's groups for memory, of the first version and of the second one, and their limits. */
-const limitOf = { '/sys/fs/cgroup/memory': 'memory.limit_in_bytes', '/sys/fs/cgroup': 'memory.max' };
+/** The kernel's groups, of the first version and of the second one, and the files of their limits. */
+const limitOf = {
+  memory: { first: 'memory.limit_in_bytes', second: 'memory.max' },
+  pids: { first: 'pids.max', second: 'pids.max' },
+};
 
-/** Whether the memory of a process can be limited here. */
-export const canLimitMemory = (() => {
-  const folder = join(memoryGroup(), `mgpu-test-${process.pid}`);
+type Resource = keyof typeof limitOf;
+
+/** Whether this can be limited here for single processes. */
+export function canLimit(resource: Resource): boolean {
+  const { parent, file } = groupOf(resource);
+  const folder = join(parent, `mgpu-test-${process.pid}`);
   try {
-    accessSync(memoryGroup(), constants.W_OK);
+    accessSync(parent, constants.W_OK);
     mkdirSync(folder);
-    const isThere = list(folder).includes(limitOf[memoryGroup()]);
+    const isThere = list(folder).includes(file);
     rmdirSync(folder);
     return isThere;
   } catch {
     return false;
   }
-})();
+}
 
-/** Above this the kernel kills the process; its children inherit the limit. Returns what takes the group away again. */
-export function limitMemory(pid: number, mebibytes: number): () => void {
-  const folder = join(memoryGroup(), `mgpu-test-${pid}`);
+/** A limit of a process and of what it starts from now on: bytes of memory, or threads. */
+export function limit(pid: number, resource: Resource, most: number): { lift(): void; remove(): void } {
+  const { parent, file } = groupOf(resource);
+  const folder = join(parent, `mgpu-test-${pid}`);
   mkdirSync(folder);
-  writeFileSync(join(folder, limitOf[memoryGroup()]), String(mebibytes * 1_048_576));
   writeFileSync(join(folder, 'cgroup.procs'), String(pid));
-  return () => rmdirSync(folder);
+  writeFileSync(join(folder, file), String(most));
+  return {
+    lift: () => writeFileSync(join(folder, file), resource === 'pids' ? 'max' : '-1'),
+    remove: () => rmdirSync(folder),
+  };
 }
 
-function memoryGroup(): keyof typeof limitOf {
-  return list('/sys/fs/cgroup/memory').length > 0 ? '/sys/fs/cgroup/memory' : '/sys/fs/cgroup';
+export const threadsOf = (pid: number): number => list(`/proc/${pid}/task`).length;
+
+function groupOf(resource: Resource): { parent: string; file: string } {
+  const parent = `/sys/fs/cgroup/${resource}`;
+  const { first, second } = limitOf[resource];
+  return list(parent).length > 0 ? { parent, file: first } : { parent: '/sys/fs/cgroup', file: second };
 }
+
+/** From now on a process can open no file; returns what gives it back what it had. */
+export function forbidFiles(pid: number): () => void {
+  const [, soft = ''] = /^Max open files\s+(\d+)/m.exec(read(`/proc/${pid}/limits`) ?? '') ?? [];
+  const taken = new Set(list(`/proc/${pid}/fd`).map(Number));
+  let free = 0;
+  while (taken.has(free)) free += 1;
+  const set = (most: number | string) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${most}:`]);
+  set(free);
+  return () => void set(soft);
+}
+
+/** Whether the limits of another process can be set here. */
+export const canForbidFiles = (() => {
+  try {
+    execFileSync('prlimit', ['--pid', String(process.pid), '--nofile'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+})();

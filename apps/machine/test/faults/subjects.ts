@@ -24,8 +24,8 @@ export interface Behaviour {
   readonly dieAfterMs?: number;
   readonly exit?: number;
   readonly killed?: NodeJS.Signals;
-  /** It accepts and never answers, or never comes to an end of its answer. */
-  readonly hang?: 'silent' | 'drip' | false;
+  /** It accepts and never answers, or never comes to an end of its answer, or ends its own side of the connection alone. */
+  readonly hang?: 'silent' | 'drip' | 'half-open' | false;
   readonly ignoreTerm?: boolean;
   /** A child that ignores SIGTERM: in its group, or forked twice into a session of its own. */
   readonly helper?: 'group' | 'session';
@@ -38,6 +38,10 @@ export interface Behaviour {
   readonly eatMiB?: number;
   /** Prints one line of so many bytes that are no text. */
   readonly noise?: number;
+  /** Prints one line of so many bytes of text. */
+  readonly ramble?: number;
+  /** Prints so many lines of characters of four bytes, each line in two writes that cut a character; 0 stops that. */
+  readonly pieces?: number;
 }
 
 const schema = z.strictObject({
@@ -47,6 +51,7 @@ const schema = z.strictObject({
   behaviour: z.custom<Behaviour>().default({}),
   /** A command of another kind, which is ready when it runs. */
   command: z.array(z.string()).optional(),
+  cwd: z.string().optional(),
   graceMs: z.number().default(1_000),
   startDeadlineMs: z.number().default(60_000),
   liveMs: z.number().default(200),
@@ -60,7 +65,7 @@ class Subject extends ProcessService<z.output<typeof schema>> {
   }
 
   protected override command(): ProcessSpec {
-    const { command, behaviour, graceMs } = this.config;
+    const { command, cwd, behaviour, graceMs } = this.config;
     const [file = '', ...args] = command ?? [
       process.execPath,
       join(import.meta.dirname, 'subject.mjs'),
@@ -68,7 +73,7 @@ class Subject extends ProcessService<z.output<typeof schema>> {
       JSON.stringify(behaviour),
     ];
     const ports = command ? [] : [{ host: '127.0.0.1', port: Number(this.endpoint.url.port) }];
-    return { file, args, graceMs, ports };
+    return { file, args, graceMs, ports, ...(cwd === undefined ? {} : { cwd }) };
   }
 
   protected override probes(): Probes {
@@ -103,5 +108,6 @@ export const gamma = subject('gamma');
 /** Its failure is the boot's. */
 export const vital = subject('vital', { critical: true });
 export const follower = subject('follower', { dependsOn: [{ on: 'alpha', when: 'ready' }] });
-/** One on every GPU. */
+/** One on every GPU, and another one. */
 export const engine = subject('engine', { scope: 'gpu' });
+export const motor = subject('motor', { scope: 'gpu' });
