@@ -178,8 +178,8 @@ class Keeper implements LogKeeper {
   async #note(): Promise<void> {
     await this.#try('note the times of its log', async () => {
       if (!this.#isLoaded) this.#load();
-      const now = Math.max(this.#clock.now(), this.#noted.time);
       const size = sizeOf(this.#file);
+      const now = Math.max(this.#clock.now(), this.#noted.time);
       const { offset, time } = this.#noted;
       let { base, cut } = this.#known();
       if (!cut && base + size < offset) base = await this.#acceptLoss(base, now);
