@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
+import { wrapAnsi } from 'fast-wrap-ansi';
 import pc from 'picocolors';
-import wrapAnsi from 'wrap-ansi';
 
 /** Columns that everything we print fits into, but for paths and words that are longer themselves. */
 export const lineWidth = 80;
