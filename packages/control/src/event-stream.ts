@@ -1,4 +1,8 @@
 import type { ServerResponse } from 'node:http';
+import type { Backlog, Reader } from './backlog.ts';
+
+/** Bytes a reader of events that come by themselves may be behind. */
+const maxBehindBytes = 1024 * 1024;
 
 /** An event goes to many readers: it is written out once, and kept once for all who are behind. */
 const messages = new WeakMap<object, string>();
@@ -10,22 +14,35 @@ function messageOf(event: { readonly event: string }): string {
 }
 
 /** Server-sent events on one answer (WHATWG HTML, "server-sent events"): one JSON object per message. */
-export class EventStream {
+export class EventStream implements Reader {
   readonly #response: ServerResponse;
-  readonly #mostBehindBytes: () => number;
+  readonly #backlog: Backlog;
 
-  /** `mostBehindBytes`: what a reader may be behind before it is dropped. */
-  constructor(response: ServerResponse, mostBehindBytes: () => number) {
+  constructor(response: ServerResponse, backlog: Backlog) {
     this.#response = response;
-    this.#mostBehindBytes = mostBehindBytes;
+    this.#backlog = backlog;
+    const look = () => backlog.look(this);
+    response.on('drain', look);
+    response.once('close', look);
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     response.flushHeaders();
   }
 
   /** For events that come by themselves: whoever falls behind is dropped. */
   send<T extends { readonly event: string }>(event: T): void {
-    if (this.#response.writableLength > this.#mostBehindBytes()) this.#response.destroy();
+    this.#backlog.look(this); // whoever has caught up by now is behind since this event at most
+    if (this.behindBytes > maxBehindBytes) this.drop();
     else this.#write(event);
+    this.#backlog.look(this);
+  }
+
+  get behindBytes(): number {
+    return this.#response.destroyed ? 0 : this.#response.writableLength;
+  }
+
+  /** Whoever reads it may begin anew. */
+  drop(): void {
+    this.#response.destroy();
   }
 
   /** For events that can wait for their reader: resolves when there is room for the next, or nobody left to read it. */

@@ -1,14 +1,14 @@
 import { coreErrors, jobRequestSchema, MgpuError, problemsOf, reportError, toMgpuError } from '@mgpu/core';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { Backlog } from './backlog.ts';
 import { envelope, type MachineControl } from './contract.ts';
 import { JobsUnavailableError, RequestInvalidError } from './errors.ts';
 import { EventStream } from './event-stream.ts';
 
 const downSchema = z.strictObject({ force: z.boolean().default(false) });
 const maxBodyBytes = 16 * 1024 * 1024;
-/** Bytes a reader of events may be behind, and all of them together: slow ones must not fill the daemon's memory. */
-const maxBehindBytes = 1024 * 1024;
+/** Bytes that all readers of events may be behind together. */
 const maxAllBehindBytes = 16 * 1024 * 1024;
 
 const statusCodes: Readonly<Record<string, number>> = {
@@ -33,13 +33,14 @@ export function createControlServer(control: MachineControl): FastifyInstance {
   });
 
   const streams = new Set<EventStream>();
+  const backlog = new Backlog(maxAllBehindBytes);
   // Streams never end by themselves; every other answer is still given before the server closes.
   server.addHook('preClose', async () => {
     for (const stream of streams) stream.end();
   });
   const openStream = (reply: FastifyReply): EventStream => {
     reply.hijack();
-    const stream = new EventStream(reply.raw, () => Math.min(maxBehindBytes, maxAllBehindBytes / streams.size));
+    const stream = new EventStream(reply.raw, backlog);
     streams.add(stream);
     stream.onClose(() => streams.delete(stream));
     return stream;

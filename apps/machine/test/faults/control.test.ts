@@ -44,6 +44,7 @@ async function openMany(patient: Patient, count: number, path: string): Promise<
 /** Resolves when what the kernel kept for it is read and nobody is left at the other end. */
 const untilCutOff = (socket: Socket) =>
   new Promise<void>((resolve) => {
+    if (socket.closed) return resolve();
     socket.once('close', () => resolve());
     socket.resume();
   });

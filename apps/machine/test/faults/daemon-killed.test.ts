@@ -207,6 +207,7 @@ tryFaults('the daemon is killed', [
     services: three,
     async inject(patient) {
       const { pid } = (await patient.status()).daemon;
+      patient.daemonMayEnd();
       process.kill(pid, 'SIGSTOP');
       process.kill(pid, 'SIGKILL');
       await patient.untilGone(pid);

@@ -77,7 +77,8 @@ export function miscounts(
   { id, state, desired, attempt }: InstanceStatus,
 ): string[] {
   if (former === undefined || attempt === former.attempt || attempt === former.attempt + 1) return [];
-  const isAskedFor = attempt === 0 && (desired === 'down' || state === 'blocked');
+  // `mgpu up` asks also for what is on its way.
+  const isAskedFor = attempt === 0 && (desired === 'down' || state === 'blocked' || state === 'starting');
   return isAskedFor ? [] : [`${id}: attempt ${attempt} after ${former.attempt}, ${state}`];
 }
 
@@ -140,7 +141,8 @@ export async function expectLinesWhole(
       last.set(author, { n: Number(n), losses });
     }
   }
-  for (const [author, lines] of counted)
+  // Where some are lost, the last may be among them; the daemon says so, and readers hear of it with the next line.
+  for (const [author, lines] of mayLose ? [] : counted)
     expect(last.get(author)?.n ?? 0, `the last line of ${author}`).toBeGreaterThanOrEqual(lines);
   return new Map([...last].map(([author, { n }]) => [author, n]));
 }

@@ -85,7 +85,7 @@ export class Orchestrator implements AsyncDisposable {
   #hasBooted = false;
   /** In the order of their coming; each waits for the one before. */
   readonly #boots = new Set<BootUnderWay>();
-  #stopping: MachineStop | undefined;
+  #stopping: { readonly done: Promise<void>; hurry(): void } | undefined;
 
   /** Plans and constructs; starts nothing. Throws what `planMachine` throws. */
   constructor(options: OrchestratorOptions) {
@@ -297,10 +297,11 @@ export class Orchestrator implements AsyncDisposable {
     if (this.#hasBooted) return nothing;
     const { layout } = this.#options;
     const planned = new Set(this.#supervised.keys());
-    await settleRoot({ layout, planned, clock: this.#clock, log: this.#log, signal });
     const all = [...this.#supervised.values()];
+    for (const each of all) each.restore();
+    await settleRoot({ layout, planned, clock: this.#clock, log: this.#log, signal });
     const those = (is: (each: Supervised) => boolean) => new Set(all.filter(is).map(({ id }) => id));
-    return { restored: those((each) => each.restore()), orphans: those((each) => each.hasOrphan()) };
+    return { restored: those((each) => each.resume()), orphans: those((each) => each.hasOrphan()) };
   }
 
   /** What nobody went on with, because it is on hold or not wanted, must not live on out of everybody's sight. */
@@ -375,13 +376,14 @@ export class Orchestrator implements AsyncDisposable {
       return this.#stopping.done;
     }
     const services = new Map([...this.#supervised].map(([id, { instance }]) => [id, instance.service]));
-    const stopping = new MachineStop(services, this.#plan.graph, options);
+    const stop = new MachineStop(services, this.#plan.graph, options);
+    const stopping = { done: stop.done.finally(() => this.#endRest(options)), hurry: () => stop.hurry() };
     this.#stopping = stopping;
     const over = () => {
       this.#stopping = undefined;
     };
     stopping.done.then(over, over);
-    return stopping.done.finally(() => this.#endRest(options));
+    return stopping.done;
   }
 
   /** What no service of ours has in hand: a daemon before us left it, and this one was stopped before it took it over. */

@@ -43,6 +43,7 @@ export class Supervised implements SupervisedInstance {
   #desired: 'up' | 'down' = 'down';
   /** Somebody said what is desired: what a daemon before us kept is of no interest any more. */
   #isAsked = false;
+  #isRestored = false;
   #hasLetGo = false;
   #attempt = 0;
   #failures: readonly Failure[] = [];
@@ -120,11 +121,11 @@ export class Supervised implements SupervisedInstance {
     return hold ?? (this.#waiting?.state === 'blocked' ? undefined : this.#waiting?.reason);
   }
 
-  /** Goes on as the daemon before left it, or as somebody has asked this one; false when there is neither. */
-  restore(): boolean {
+  /** Knows from now on how the daemon before left it. */
+  restore(): void {
     const former = this.#file.read();
-    if (this.#isAsked) return !this.#hasLetGo;
-    if (!former) return false;
+    if (!former || this.#isAsked) return;
+    this.#isRestored = true;
     const { desired, attempt, failures, run, nextStart } = former;
     this.#desired = desired;
     this.#attempt = attempt;
@@ -132,6 +133,13 @@ export class Supervised implements SupervisedInstance {
     this.#runs.restore(run);
     this.#waiting = nextStart;
     this.#heedWish();
+    this.#options.onChange(this.status);
+  }
+
+  /** Goes on from there, or as somebody has asked since; false when there is neither. */
+  resume(): boolean {
+    if (this.#isAsked) return !this.#hasLetGo;
+    if (!this.#isRestored) return false;
     this.#resumeWaiting();
     this.#keep();
     this.#options.onChange(this.status);
@@ -269,7 +277,9 @@ export class Supervised implements SupervisedInstance {
   decide(): void {
     const failure = this.#undecided;
     this.#undecided = undefined;
-    if (!failure || !this.isWanted || this.#holds.size > 0) return;
+    // Somebody restarts it already: then there is nothing to decide.
+    const isFailed = this.instance.service.status.state === 'failed';
+    if (!failure || !isFailed || !this.isWanted || this.#holds.size > 0) return;
     this.#decideAbout(failure);
     this.#options.onChange(this.status);
   }
@@ -356,6 +366,8 @@ export class Supervised implements SupervisedInstance {
 
   #restartNow(): void {
     this.#attempt += 1;
+    // Its time has come: a daemon after us must not count it once more.
+    this.#waiting = { state: 'blocked' };
     this.#keep();
     this.#startInBackground();
     // One that joins a start which waits for the former end is told of by nobody else.

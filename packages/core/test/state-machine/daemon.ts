@@ -80,6 +80,8 @@ export class Daemon {
   readonly holds = new Map<string, Set<string>>();
   /** Whose next start somebody brought forward. */
   readonly #nudged = new Set<string>();
+  /** Boots under way: each asks for everything, whenever its turn comes. */
+  #booting = 0;
   /** Instances that failed or that somebody stopped, in this order. */
   readonly fallen: string[] = [];
   readonly everHeld = new Set<string>();
@@ -179,6 +181,7 @@ export class Daemon {
   /** Boots, and looks whether it fails for a reason. */
   async boot(options: { signal?: AbortSignal }): Promise<unknown> {
     const booted = this.orchestrator.start(options); // callers share one
+    this.#count(booted);
     const before = this.#boots.get(booted) ?? this.fallen.length;
     this.#boots.set(booted, before);
     try {
@@ -190,6 +193,20 @@ export class Daemon {
       }
       throw error;
     }
+  }
+
+  startMissing(): Promise<unknown> {
+    const booted = this.orchestrator.startMissing();
+    this.#count(booted);
+    return booted;
+  }
+
+  #count(booted: Promise<unknown>): void {
+    this.#booting += 1;
+    const over = () => {
+      this.#booting -= 1;
+    };
+    booted.then(over, over);
   }
 
   /** What must hold at any time. */
@@ -264,7 +281,13 @@ export class Daemon {
     }
     this.#expectKept(status);
     if (state === 'backoff' && until === undefined) this.#problem(`${id} is in back-off for ever`);
-    if (state === 'starting' && last.until !== undefined && Date.parse(last.until) > now && !this.#nudged.has(id)) {
+    if (
+      state === 'starting' &&
+      last.until !== undefined &&
+      Date.parse(last.until) > now &&
+      !this.#nudged.has(id) &&
+      this.#booting === 0
+    ) {
       this.#problem(`${id} is started before its time`);
     }
     if (state === 'starting') this.#nudged.delete(id);

@@ -163,7 +163,7 @@ async function play({ parts, policy, steps }: Schedule): Promise<void> {
         return;
       case 'start missing':
         daemon.nudge();
-        void commands.watch('start missing', () => orchestrator.startMissing());
+        void commands.watch('start missing', () => daemon.startMissing());
         return;
       case 'stop':
         void commands.watch('stop', () => orchestrator.stop());
