@@ -77,8 +77,8 @@ export function miscounts(
   { id, state, desired, attempt }: InstanceStatus,
 ): string[] {
   if (former === undefined || attempt === former.attempt || attempt === former.attempt + 1) return [];
-  // `mgpu up` asks also for what is on its way.
-  const isAskedFor = attempt === 0 && (desired === 'down' || state === 'blocked' || state === 'starting');
+  // `mgpu up` asks for everything that does not run.
+  const isAskedFor = attempt === 0 && (desired === 'down' || state !== 'running');
   return isAskedFor ? [] : [`${id}: attempt ${attempt} after ${former.attempt}, ${state}`];
 }
 
