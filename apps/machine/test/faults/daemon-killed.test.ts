@@ -24,8 +24,10 @@ interface Moment {
 }
 
 const isListening = (root: string) => existsSync(join(root, 'run', 'mgpu.sock'));
-const isOnRecord = (instance: string, state: 'intent' | 'spawned') => (root: string) =>
-  recordsOf(root).some((each) => each.instance === instance && each.state === state);
+const isSpawned = (instance: string) => (root: string) =>
+  recordsOf(root).some((each) => each.instance === instance && each.state === 'spawned');
+/** The intent alone is on record too briefly to be seen with certainty: the kill falls on either side of the spawn. */
+const isOnRecord = (instance: string) => (root: string) => recordsOf(root).some((each) => each.instance === instance);
 
 async function killInBoot(patient: Patient, { sign, afterMs = 0 }: Moment) {
   const { root } = patient;
@@ -167,12 +169,12 @@ tryFaults('the daemon is killed', [
     },
   },
   killedInBoot('when it has taken the root', { sign: isListening }),
-  killedInBoot('when the first intent is on record', { sign: isOnRecord('alpha', 'intent') }),
+  killedInBoot('when the first record is there', { sign: isOnRecord('alpha') }),
   ...[2, 5, 10, 20, 50].map((afterMs) =>
-    killedInBoot(`${afterMs} ms after the first intent`, { sign: isOnRecord('alpha', 'intent'), afterMs }),
+    killedInBoot(`${afterMs} ms after the first record`, { sign: isOnRecord('alpha'), afterMs }),
   ),
-  killedInBoot('when the first process is on record', { sign: isOnRecord('alpha', 'spawned') }),
-  killedInBoot('while it waits for a slow one', { sign: isOnRecord('beta', 'spawned'), afterMs: 100 }),
+  killedInBoot('when the first process is on record', { sign: isSpawned('alpha') }),
+  killedInBoot('while it waits for a slow one', { sign: isSpawned('beta'), afterMs: 100 }),
   killedInRestart('while it cleans up', { helper: 'session', helperListens: true }, (patient) =>
     patient.until('alpha', { state: 'cleaning' }),
   ),
