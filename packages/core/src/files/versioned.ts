@@ -34,7 +34,11 @@ export function versionedFile<T extends object>(
   return {
     read() {
       const text = read(path);
-      return text === undefined ? undefined : parse(text, { path, v, schemas });
+      if (text === undefined) return undefined;
+      const document = parse(text, (cause) => {
+        throw new FileInvalidError({ path, problem: 'not JSON' }, { cause });
+      });
+      return checked(document, { path, v, schemas });
     },
     write: (value) => writeFileAtomically(path, textOf(v, value)),
   };
@@ -51,9 +55,8 @@ export function bootFile<T extends object>(path: string, v: number, schema: z.Zo
     read() {
       const text = read(path);
       if (text === undefined) return undefined;
-      if (isJson(text)) return parse(text, { path, v, schemas: new Map([[v, schema]]) });
-      remove();
-      return undefined;
+      const document = parse(text, remove);
+      return document === undefined ? undefined : checked(document, { path, v, schemas: new Map([[v, schema]]) });
     },
     write: (value) => writeBootFile(path, textOf(v, value)),
     create: (value) => createBootFile(path, textOf(v, value)),
@@ -71,16 +74,20 @@ function read(path: string): string | undefined {
   }
 }
 
-function parse<T>(
-  text: string,
+/** Undefined for what is no JSON, which is told. */
+function parse(text: string, onFailure: (cause: unknown) => void): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    onFailure(cause);
+    return undefined;
+  }
+}
+
+function checked<T>(
+  document: unknown,
   { path, v, schemas }: { path: string; v: number; schemas: ReadonlyMap<number, z.ZodType<T>> },
 ): T {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (cause) {
-    throw new FileInvalidError({ path, problem: 'not JSON' }, { cause });
-  }
   const version = (document as { v?: unknown } | null)?.v;
   if (typeof version === 'number' && version > v) throw new FileVersionError({ path, version, supported: v });
   const known = schemas.get(version as number);
@@ -88,15 +95,6 @@ function parse<T>(
   const parsed = known.safeParse(document);
   if (parsed.success) return parsed.data;
   throw new FileInvalidError({ path, problem: problemsOf(parsed.error, 'document').join('; ') });
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const textOf = (v: number, value: object) => `${JSON.stringify({ v, ...value })}\n`;

@@ -105,6 +105,7 @@ class Keeper implements LogKeeper {
     } catch (error) {
       if (error instanceof MgpuError) throw error; // anything else is tried again
     }
+    await this.#try('note the times of its log', async () => this.#load());
     await this.#try('rotate its log', async () => {
       await this.#recover();
       // Where it can only be cut in silence, this is the moment.

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { type Logger, silentLogger } from '@mgpu/core';
+import { type Logger, silentLogger, systemClock } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support.ts';
 import {
@@ -104,6 +104,17 @@ describe('a log on a file system that cannot take out the head of a file', () =>
       'run 2',
       'run 3',
     ]);
+  });
+
+  test('is left alone before a run, too, while it is small and of today', async () => {
+    const at = place(memoryFolder());
+    for (const run of [1, 2]) {
+      const keeper = await kept(at, { clock: systemClock, limits: { maxBytes: megabyte } });
+      expect(archivesOf(at)).toEqual([]);
+      appendFileSync(at.file, `run ${run}\n${noise(megabyte / 4)}`);
+      await keeper.close();
+    }
+    expect(archivesOf(at)).toEqual([]);
   });
 
   test('is left alone while it is written', async () => {
