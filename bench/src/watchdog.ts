@@ -21,6 +21,8 @@ const idleS = Number(values.idle);
 const churnMs = Number(values.minutes) * 60_000;
 const settleMs = 10_000;
 const betweenKillsMs = 200;
+/** Of the churn, with a reading after each: what grows without end is told from what fills up. */
+const parts = 5;
 
 using fleet = await Fleet.ofServices(instances);
 using inspect = await leasePorts(1);
@@ -44,35 +46,35 @@ else console.log('\nmgpu has no watchdog in this build: it restarts nothing, so 
 await machine.stop('SIGTERM');
 
 async function churn(): Promise<void> {
-  const before = await readings();
-  const end = now() + churnMs;
+  const table = new Map([['before', await readings()]]);
+  const began = now();
   let restarts = 0;
-  while (now() < end) {
-    const { name } = fleet.programs[restarts % instances] ?? { name: '' };
-    const latest = fleet.stamps().findLast((stamp) => stamp.name === name);
-    const killed = now();
-    kill(latest?.pid ?? 0, 'SIGKILL');
-    if (!(await fleet.nextStart(name, killed))) throw new Error(`${name} did not come back after ${restarts} restarts`);
-    restarts++;
-    await sleep(betweenKillsMs);
+  for (let part = 1; part <= parts; part++) {
+    while (now() < began + (churnMs / parts) * part) {
+      const { name } = fleet.programs[restarts % instances] ?? { name: '' };
+      const latest = fleet.stamps().findLast((stamp) => stamp.name === name);
+      const killed = now();
+      kill(latest?.pid ?? 0, 'SIGKILL');
+      if (!(await fleet.nextStart(name, killed)))
+        throw new Error(`${name} did not come back after ${restarts} restarts`);
+      restarts++;
+      await sleep(betweenKillsMs);
+    }
+    await sleep(settleMs);
+    table.set(`after ${restarts}`, await readings());
   }
-  await sleep(settleMs);
-  const after = await readings();
-  console.log(`\n${restarts} restarts in ${values.minutes} min; before, after, difference`);
-  for (const [name, first] of Object.entries(before)) {
-    const last = after[name] ?? 0;
+  console.log(`\n${restarts} restarts in ${values.minutes} min`);
+  for (const [when, { heap, rss, pss, files }] of table)
     console.log(
-      `  ${name.padEnd(28)} ${first.toFixed(1).padStart(8)} ${last.toFixed(1).padStart(8)} ${(last - first).toFixed(1).padStart(8)}`,
+      `  ${when.padEnd(12)} heap after a collection ${heap.toFixed(1)} MB   RSS ${rss.toFixed(1)} MB   PSS ${pss.toFixed(1)} MB   open files ${files}`,
     );
-  }
 }
 
-async function readings(): Promise<Record<string, number>> {
-  const heap = await heapAfterCollection(pid, inspect.first);
+async function readings() {
   return {
-    'heap after a collection, MB': heap / 1e6,
-    'RSS, MB': residentMemory(pid),
-    'PSS, MB': proportionalMemory(pid),
-    'open files': openFiles(pid),
+    heap: (await heapAfterCollection(pid, inspect.first)) / 1e6,
+    rss: residentMemory(pid),
+    pss: proportionalMemory(pid),
+    files: openFiles(pid),
   };
 }

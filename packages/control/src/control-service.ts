@@ -5,8 +5,6 @@ import {
   deadline,
   type Endpoint,
   expectSocketPath,
-  httpProbe,
-  type Probes,
   type Run,
   type ServiceContext,
   socketUrl,
@@ -45,11 +43,6 @@ export class ControlService extends BaseService<ControlOptions> {
 
   override get endpoint(): Endpoint {
     return { instance: this.id, kind: this.kind, url: socketUrl(this.config.socketPath) };
-  }
-
-  protected override probes(): Probes {
-    const probe = httpProbe(new URL('http://mgpu/v1/status'), { socketPath: this.config.socketPath });
-    return { startup: { probe, deadlineMs: 10_000 } };
   }
 
   protected override async onStart(run: Run): Promise<void> {

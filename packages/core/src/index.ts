@@ -108,7 +108,14 @@ export type {
   StartOptions,
   StopOptions,
 } from './service/types.ts';
-export { type Failure, neverRestart, type RestartDecision, type RestartPolicy } from './supervision/restart-policy.ts';
+export {
+  type Failure,
+  neverRestart,
+  type PastFailure,
+  pastFailure,
+  type RestartDecision,
+  type RestartPolicy,
+} from './supervision/restart-policy.ts';
 export type { Backoff, Supervision } from './supervision/supervision.ts';
 export type {
   Observation,

@@ -1,4 +1,4 @@
-import type { Failure, Supervision } from '@mgpu/core';
+import { type Failure, type PastFailure, pastFailure, type Supervision } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { watchdogSchema } from './config.ts';
 import { recoveryPolicy } from './recovery-policy.ts';
@@ -26,7 +26,7 @@ function patient({
     restartsPerMinute: settings.restartsPerMinute,
     random: () => random,
   });
-  const history: Failure[] = [];
+  const history: PastFailure[] = [];
   let now = 1_000_000;
   return {
     /** Runs for `ms`, ready after `readyAfter`, then fails. */
@@ -37,7 +37,7 @@ function patient({
       const ready = readyAfter === undefined ? {} : { readyMs: ms - readyAfter };
       const failure = { instance: 'a', kind: 'a', error, startedAt, endedAt: now, ...ready, ...change };
       const decision = policy.decide(failure, history, supervision);
-      history.push(failure);
+      history.push(pastFailure(failure));
       now += decision.delayMs;
       return decision;
     },

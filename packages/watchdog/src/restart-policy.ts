@@ -1,4 +1,11 @@
-import type { Failure, RestartDecision, RestartPolicy, Supervision } from '@mgpu/core';
+import {
+  type Failure,
+  type PastFailure,
+  pastFailure,
+  type RestartDecision,
+  type RestartPolicy,
+  type Supervision,
+} from '@mgpu/core';
 import type { RecoveryPolicy } from './recovery-policy.ts';
 import { RestartLimiter } from './restart-limiter.ts';
 
@@ -21,7 +28,7 @@ const shellMs = 1_000;
 /** These are the machine's fault. */
 const machineFaults = new Set(['CORE_GPU_QUERY', 'CORE_PROCESS_SPAWN']);
 /** So are these, whatever was to be done when the system said it: descriptors, processes, memory, room. */
-const shortages = new Set<unknown>(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM', 'ENOSPC']);
+const shortages = new Set<string | undefined>(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM', 'ENOSPC']);
 
 /**
  * Restarts at once after the first failure of a run that was ready, then with growing pauses; gives up when there were
@@ -32,7 +39,7 @@ export function restartPolicy(options: RestartPolicyOptions): RestartPolicy {
   const limiter = new RestartLimiter(restartsPerMinute);
   return {
     decide(failure, history, supervision): RestartDecision {
-      const { instance, kind, error, endedAt } = failure;
+      const { instance, kind, endedAt } = failure;
       const policy = policyOf({ id: instance, kind, supervision });
       if (policy.restart === 'never') return { restart: false, delayMs: 0, reason: 'it is not to be restarted' };
       if (policy.restart === 'on-failure' && ownExit(failure)?.code === 0)
@@ -41,7 +48,8 @@ export function restartPolicy(options: RestartPolicyOptions): RestartPolicy {
       const refusal = permanent(failure);
       if (refusal !== undefined) return forGood(refusal);
 
-      const streak = streakOf([...history, failure], policy);
+      const present = pastFailure(failure);
+      const streak = streakOf([...history, present], policy);
       if (streak.giveUps > 0) {
         const reason = `given up after ${streak.inWindow} failures in ${minutes(policy.windowMs)}`;
         if (coolOffMs === 'off') return forGood(reason);
@@ -53,7 +61,7 @@ export function restartPolicy(options: RestartPolicyOptions): RestartPolicy {
       const counted = `failure ${streak.inWindow} of ${policy.attempts} in ${minutes(policy.windowMs)}`;
       const queued = delayMs > pauseMs ? ', the machine restarts enough already' : '';
       const when = delayMs === 0 ? 'restarted at once' : `restarted in ${seconds(delayMs)}`;
-      const uncharged = isCharged(error) ? '' : ', not counted against it';
+      const uncharged = isCharged(present) ? '' : ', not counted against it';
       return { restart: true, delayMs, reason: `${when} (${counted}${uncharged}${queued})` };
     },
   };
@@ -75,12 +83,8 @@ function permanent(failure: Failure): string | undefined {
   return lasts && readyMs === undefined ? 'another start would fail as well' : undefined;
 }
 
-const isCharged = (error: Failure['error']): boolean =>
-  !(error.retryable && machineFaults.has(error.code)) && !isShortage(error);
-
-/** Whether the system refused something that it is short of for the moment. */
-const isShortage = ({ details, cause }: Failure['error']): boolean =>
-  shortages.has(details?.errno) || (cause !== undefined && isShortage(cause));
+const isCharged = ({ error }: PastFailure): boolean =>
+  !(error.retryable && machineFaults.has(error.code)) && !shortages.has(error.errno);
 
 /** Failures since it was last stable, up to the present one. */
 interface Streak {
@@ -94,10 +98,10 @@ interface Streak {
 }
 
 /** Whether the run that failed was ready long enough for counting to begin anew. */
-export const wasStable = ({ readyMs }: Failure, { stableAfterMs }: RecoveryPolicy): boolean =>
+export const wasStable = ({ readyMs }: Pick<Failure, 'readyMs'>, { stableAfterMs }: RecoveryPolicy): boolean =>
   readyMs !== undefined && readyMs >= stableAfterMs;
 
-function streakOf(failures: readonly Failure[], policy: RecoveryPolicy): Streak {
+function streakOf(failures: readonly PastFailure[], policy: RecoveryPolicy): Streak {
   const { windowMs, attempts } = policy;
   const streak = failures.slice(
     Math.max(
@@ -107,10 +111,10 @@ function streakOf(failures: readonly Failure[], policy: RecoveryPolicy): Streak 
   );
   const charged: number[] = [];
   let giveUps = 0;
-  for (const { error, endedAt } of streak) {
-    if (!isCharged(error)) continue;
-    charged.push(endedAt);
-    if (giveUps > 0 || recent(charged, endedAt, windowMs) >= attempts) giveUps += 1;
+  for (const each of streak) {
+    if (!isCharged(each)) continue;
+    charged.push(each.endedAt);
+    if (giveUps > 0 || recent(charged, each.endedAt, windowMs) >= attempts) giveUps += 1;
   }
   const now = streak.at(-1)?.endedAt ?? 0;
   return {

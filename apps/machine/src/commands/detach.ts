@@ -7,7 +7,6 @@ import {
 } from '@mgpu/control';
 import { type Layout, type MgpuError, reviveError } from '@mgpu/core';
 import { BootView } from '../print/boot-view.ts';
-import { statusText } from '../print/status-view.ts';
 import { locateMachine } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes, type OnTerm } from './command.ts';
 
@@ -46,6 +45,7 @@ async function join({ output, interrupted, settings: { mock } }: CommandContext,
   output.transient('already running; waiting until everything is started');
   await client.up({ signal });
   const status = await client.status({ signal });
+  const { statusText } = await import('../print/status-view.ts');
   output.data('Status', status);
   output.line(`already running\n\n${statusText(status)}`);
   if (mock !== undefined && (gpus[0]?.mode !== 'mock' || gpus.length !== mock))
@@ -90,6 +90,8 @@ async function launch(
     if (news.event === 'boot' && news.data.error === undefined) break;
   }
   const status = await client.status();
+  // Loaded here: no launch waits for the look of its end.
+  const { statusText } = await import('../print/status-view.ts');
   output.data('Status', status);
   output.line(`\n${statusText(status)}`);
   return exitCodes.done;

@@ -2,7 +2,6 @@ import { type DaemonNews, launcherOf } from '@mgpu/control';
 import { createDaemonLog, reportError } from '@mgpu/core';
 import { Machine } from '../machine.ts';
 import { BootView } from '../print/boot-view.ts';
-import { statusText } from '../print/status-view.ts';
 import { StopView } from '../print/stop-view.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes, type OnTerm } from './command.ts';
@@ -54,6 +53,8 @@ async function runDaemon(
     await machine.boot();
     tellNoMore();
     output.data('Status', machine.status());
+    // Loaded here: no boot waits for the look of its end.
+    const { statusText } = await import('../print/status-view.ts');
     output.line(`\n${statusText(machine.status())}`);
     await machine.ended;
     await machine.down({ force: false });

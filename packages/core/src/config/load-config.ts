@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parse as parseYaml } from 'yaml';
 import type { AnyServiceDefinition } from '../definition/define-service.ts';
 import { ConfigInvalidError, ConfigNotFoundError } from '../errors/core-errors.ts';
 import { describeIssues } from './describe-issues.ts';
@@ -91,7 +90,7 @@ export async function readConfigFile(path: string): Promise<Tree> {
   let content: unknown;
   try {
     if (extname(path) === '.ts') content = await defaultExport(path);
-    else content = parseYaml(await readFile(path, 'utf8'));
+    else content = (await import('yaml')).parse(await readFile(path, 'utf8'));
     // Our own copy: what is merged into it must not change the module it came from.
     content = structuredClone(content);
   } catch (cause) {

@@ -4,7 +4,7 @@ import type { ErrorReport } from '../errors/mgpu-error.ts';
 import { type BootFile, bootFile } from '../files/versioned.ts';
 import type { Logger } from '../logs/logger.ts';
 import { bootId } from '../process/process-table.ts';
-import type { Failure } from '../supervision/restart-policy.ts';
+import type { PastFailure } from '../supervision/restart-policy.ts';
 
 const runSchema = z.object({
   id: z.string(),
@@ -27,7 +27,7 @@ const schema = z.object({
   bootId: z.string(),
   desired: z.enum(['up', 'down']),
   attempt: z.number().int().nonnegative(),
-  failures: z.array(z.custom<Failure>()),
+  failures: z.array(z.custom<PastFailure>()),
   /** Its present run, so that one that is adopted goes on counting from where it was. */
   run: runSchema.exactOptional(),
   nextStart: nextStartSchema.exactOptional(),

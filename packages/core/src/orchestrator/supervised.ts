@@ -10,7 +10,13 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Logger } from '../logs/logger.ts';
 import type { ProbeOutcome, RunningProbe } from '../probe/probe.ts';
 import type { InstanceStatus, ServiceStatus, StartOptions, StopOptions } from '../service/types.ts';
-import type { Failure, RestartDecision, RestartPolicy } from '../supervision/restart-policy.ts';
+import {
+  type Failure,
+  type PastFailure,
+  pastFailure,
+  type RestartDecision,
+  type RestartPolicy,
+} from '../supervision/restart-policy.ts';
 import type { Supervision } from '../supervision/supervision.ts';
 import type { Observation, SupervisedInstance } from '../supervision/supervisor.ts';
 import { InstanceStateFile, type NextStart } from './instance-state.ts';
@@ -46,7 +52,7 @@ export class Supervised implements SupervisedInstance {
   #isRestored = false;
   #hasLetGo = false;
   #attempt = 0;
-  #failures: readonly Failure[] = [];
+  #failures: readonly PastFailure[] = [];
   readonly #runs = new RunHistory();
   #waiting: Waiting | undefined;
   /** A failure that no policy has decided about yet. */
@@ -324,7 +330,7 @@ export class Supervised implements SupervisedInstance {
       return;
     }
     const history = this.#failures;
-    this.#failures = [...history, failure].slice(-historyLength);
+    this.#failures = [...history, pastFailure(failure)].slice(-historyLength);
     let decision: RestartDecision;
     try {
       decision = inOffice.decide(failure, history, this.supervision);

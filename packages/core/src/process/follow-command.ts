@@ -1,4 +1,4 @@
-import { execa } from 'execa';
+import { spawn } from 'node:child_process';
 import { findProgram } from './find-program.ts';
 
 export interface FollowOptions {
@@ -24,19 +24,15 @@ export async function* followCommand(
   // Nothing follows a helper's output once we are gone: without this it would wait for a next line for ever.
   const setpriv = await findProgram(['setpriv'], env);
   const [program, words] = setpriv ? [setpriv, ['--pdeathsig', 'KILL', '--', file, ...args]] : [file, [...args]];
-  const left = new AbortController();
-  const child = execa(program, words, {
-    reject: false,
-    buffer: false,
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-    extendEnv: false,
-    env: env as Record<string, string>,
-    cancelSignal: AbortSignal.any([signal, left.signal]),
-    killSignal: 'SIGKILL',
-  });
+  const child = spawn(program, words, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const kill = () => void child.kill('SIGKILL');
+  signal.addEventListener('abort', kill);
+  if (signal.aborted) kill();
   let complaint = '';
+  child.on('error', ({ message }) => {
+    complaint ||= message;
+  });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint ||= text.trim().split('\n', 1)[0]?.slice(0, 200) ?? '';
   });
@@ -51,11 +47,12 @@ export async function* followCommand(
       rest = '';
     }
     if (rest !== '') yield rest;
-    const { exitCode, signal: killedBy, code } = (await child) as Awaited<typeof child> & { code?: string };
-    return complaint || `ended with ${exitCode ?? killedBy ?? code ?? 'no reason given'}`;
+    await closed;
+    return complaint || `ended with ${child.exitCode ?? child.signalCode ?? 'no reason given'}`;
   } finally {
-    left.abort();
-    await child;
+    signal.removeEventListener('abort', kill);
+    kill();
+    await closed;
   }
 }
 

@@ -1,4 +1,3 @@
-import { execa } from 'execa';
 import { systemClock } from '../clock.ts';
 
 /** What a short-lived helper program said. Failure is a value: nothing is thrown. */
@@ -38,6 +37,7 @@ export async function runCommand(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   const { timeoutMs = 5_000, cwd, env, signal } = options;
+  const { execa } = await import('execa'); // 45 ms of each start for those who run none
   const child = execa(file, [...args], {
     reject: false,
     stdin: 'ignore',

@@ -19,6 +19,33 @@ export interface Failure {
   readonly endedAt: number;
 }
 
+/** A failure as it is remembered: what counts of it, without its words, which are in the log. */
+export interface PastFailure extends Omit<Failure, 'instance' | 'kind' | 'gpu' | 'error'> {
+  readonly error: {
+    readonly code: string;
+    readonly retryable: boolean;
+    /** What the system said at the bottom of it, e.g. `ENOSPC`. */
+    readonly errno?: string;
+  };
+}
+
+export function pastFailure({ error, exit, startedAt, readyMs, endedAt }: Failure): PastFailure {
+  const { code, retryable } = error;
+  const errno = errnoOf(error);
+  return {
+    error: { code, retryable, ...(errno === undefined ? {} : { errno }) },
+    ...(exit === undefined ? {} : { exit }),
+    startedAt,
+    ...(readyMs === undefined ? {} : { readyMs }),
+    endedAt,
+  };
+}
+
+function errnoOf({ details, cause }: ErrorReport): string | undefined {
+  const below = cause && errnoOf(cause);
+  return below ?? (typeof details?.errno === 'string' ? details.errno : undefined);
+}
+
 export interface RestartDecision {
   readonly restart: boolean;
   /** Milliseconds to wait before the next start. */
@@ -32,10 +59,10 @@ export interface RestartDecision {
 /** Decides when an instance is started again; the orchestrator only carries it out. One that throws restarts nothing. */
 export interface RestartPolicy {
   /**
-   * `history`: the instance's failures since somebody last asked for it, oldest first, at most 100. `supervision`: what its
-   * definition says of its recovery.
+   * `history`: the instance's failures since somebody last asked for it, this one excluded, oldest first, at most 100.
+   * `supervision`: what its definition says of its recovery.
    */
-  decide(failure: Failure, history: readonly Failure[], supervision: Supervision): RestartDecision;
+  decide(failure: Failure, history: readonly PastFailure[], supervision: Supervision): RestartDecision;
 }
 
 export const neverRestart: RestartPolicy = {

@@ -342,10 +342,12 @@ describe('a failure after the boot', () => {
     await clock.advance(25);
     await crash();
     const error = { code: 'TEST_BROKEN', message: 'crash', retryable: false };
-    const first = { instance: 'a', kind: 'a', error, startedAt: 10, readyMs: 100, endedAt: 110 };
+    const first = { startedAt: 10, readyMs: 100, endedAt: 110 };
+    const second = { startedAt: 115, readyMs: 20, endedAt: 135 };
+    const past = { error: { code: 'TEST_BROKEN', retryable: false } };
     expect(asked).toEqual([
-      [first, [], {}],
-      [{ ...first, startedAt: 115, readyMs: 20, endedAt: 135 }, [first], {}],
+      [{ instance: 'a', kind: 'a', error, ...first }, [], {}],
+      [{ instance: 'a', kind: 'a', error, ...second }, [{ ...past, ...first }], {}],
     ]);
   });
 

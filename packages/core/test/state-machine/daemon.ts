@@ -9,6 +9,7 @@ import {
   type InstanceStatus,
   layoutOf,
   Orchestrator,
+  type PastFailure,
   type Probes,
   type RestartDecision,
   type RestartPolicy,
@@ -318,7 +319,7 @@ export class Daemon {
       this.#problem(`the boot failed, ${id} and what it needs did not`);
   }
 
-  #expectFailure(failure: Failure, history: readonly Failure[]): void {
+  #expectFailure(failure: Failure, history: readonly PastFailure[]): void {
     const { instance, startedAt, readyMs = 0, endedAt } = failure;
     const { state } = this.instance(instance).status;
     if (state !== 'failed') this.#problem(`a failure of ${instance} is decided about while it is ${state}`);
