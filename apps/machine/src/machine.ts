@@ -243,7 +243,9 @@ export class Machine implements MachineControl, AsyncDisposable {
     // Of the boots that follow the first, whose trace is ours.
     orchestrator.on('phase', (data) => this.#publish({ event: 'phase', data }));
     orchestrator.on('instance', (data) => {
-      log.info(`${data.id} is ${data.state}`, {
+      // That its turn has not come is no news.
+      const level = data.state === 'blocked' && data.reason === undefined ? 'debug' : 'info';
+      log[level](`${data.id} is ${data.state}`, {
         instance: data.id,
         state: data.state,
         health: data.health,

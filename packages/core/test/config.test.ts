@@ -94,6 +94,10 @@ describe('the configuration', () => {
     ['mgpu.config.yaml', 'machine:\n  gpu:\nplugins:\nservices:\n  painter: { basePort: 9000, args: , auth: }\n'],
     ['mgpu.config.json', '{ "$schema": "./schema.json", "services": { "painter": { "basePort": 9000 } } }'],
     ['mgpu.config.json', '{\n\t"services": { "painter": { "basePort": 9000 } }\n}'],
+    [
+      'mgpu.config.json',
+      '{ "services": { "painter": { "args": ["a: b", "\\"c\\": d", "e\\\\"], "basePort": 9000 } } }',
+    ],
     ['mgpu.config.ts', 'const basePort: number = 9000;\nexport default { services: { painter: { basePort } } };'],
   ])('is read from %s', async (name, text) => {
     const { config, file } = await load(name, text);
@@ -174,6 +178,8 @@ describe('a configuration that is not valid', () => {
     ['a list', '- a\n- b', 'it must be a mapping of keys to values'],
     ['no YAML', 'a: [1', 'Flow sequence'],
     ['a key twice', 'machine: {}\nmachine: {}', 'Map keys must be unique'],
+    ['JSON with a key twice', '{ "machine": {},\n  "machine": {} }', 'Map keys must be unique at line 2'],
+    ['JSON with a mistake', '{ "machine": {}\n  "services": {} }', 'at line 2'],
   ])('that is %s says so', async (_, text, problem) => {
     expect((await problemsOf(load('mgpu.config.yaml', text))).join()).toContain(problem);
   });

@@ -43,21 +43,17 @@ export class RestartFiles implements Disposable {
   /** It is wanted: from now on its files are watched. One that was wanted by a daemon before us keeps them as they are. */
   take(instance: string): void {
     if (this.#known.has(instance)) return;
-    const folder = this.#options.layout.instance(instance);
     this.#try(instance, () => {
       if (!this.#isArmed(instance)) this.#allow(instance);
     });
-    const touchedAt = this.#touchedAt(instance);
-    this.#known.set(instance, { isAllowed: true, touchedAt, watcher: this.#watch(instance, folder) });
+    this.#begin(instance);
     this.look(instance);
   }
 
   /** Somebody asked for it anew: that allows restarts, and counting begins anew. */
   arm(instance: string): void {
-    this.take(instance);
-    const known = this.#known.get(instance);
-    if (known) known.isAllowed = true;
     this.#allow(instance);
+    this.#begin(instance);
     this.forgetCount(instance);
   }
 
@@ -107,6 +103,12 @@ export class RestartFiles implements Disposable {
   [Symbol.dispose](): void {
     for (const { watcher } of this.#known.values()) watcher?.close();
     this.#known.clear();
+  }
+
+  #begin(instance: string): void {
+    const watcher =
+      this.#known.get(instance)?.watcher ?? this.#watch(instance, this.#options.layout.instance(instance));
+    this.#known.set(instance, { isAllowed: true, touchedAt: this.#touchedAt(instance), watcher });
   }
 
   #allow(instance: string): void {

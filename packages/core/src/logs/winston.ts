@@ -63,7 +63,8 @@ export function createDaemonLog(options: DaemonLogOptions = {}): DaemonLog {
     if (file) await new Promise<void>((resolve) => file.logStream.end(() => resolve()));
   };
   const write = (level: LogLevel, message: string, fields: LogFields) => {
-    if (closed) return;
+    // The library would format, and redact, what it does not write.
+    if (closed || !root.isLevelEnabled(level)) return;
     try {
       // As one object: winston joins fields called `message` to the text and drops fields when the text holds `%s`.
       root.log({ ...fields, level, message });
