@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findGpus, type GpuPreference, gpuEnvironment, mockGpus, type ServiceContext, silentLogger } from '@mgpu/core';
 import { fakeClock } from '@mgpu/core/testing';
@@ -105,6 +105,21 @@ describe('the GPUs of a machine', () => {
       const { gpus, problem } = await inventory(behaviour, wanted);
       expect(gpus.map(({ index, mode }) => `${mode} ${index}`)).toEqual(used.map((index) => `nvidia ${index}`));
       expect(problem?.message).toContain(text);
+    }
+  });
+
+  test('are asked for one by one where one that is lost keeps them from being listed', async () => {
+    const driverDir = temporaryFolder();
+    for (const busId of ['0000:01:00.0', '0000:0B:00.0', '0000:0C:00.0']) mkdirSync(join(driverDir, busId));
+    for (const mode of ['auto', 'nvidia'] as const) {
+      const { gpus, problem } = await findGpus({ count: 'auto', mode }, { program: nvidiaSmi('one-lost'), driverDir });
+      expect(gpus).toMatchObject([
+        { index: 0, mode: 'nvidia', uuid: 'GPU-aaaa' },
+        { index: 2, mode: 'nvidia', uuid: 'GPU-cccc' },
+      ]);
+      expect(problem?.message).toContain(
+        'failed with exit code 15: Unable to determine the device handle for GPU0000:0B',
+      );
     }
   });
 
