@@ -28,6 +28,8 @@ async function runDaemon(
   onTerm: OnTerm,
   tell?: (news: DaemonNews) => Promise<void>,
 ): Promise<ExitCode> {
+  // Whoever launched us shows it in our place.
+  const statusText = tell ? undefined : (await import('../print/status-view.ts')).statusText;
   const { level, maxSizeMiB, maxDays } = settings.config.logging;
   const { log, close } = createDaemonLog({ dir: settings.layout.logs, level, maxSizeMiB, maxDays });
   for (const notice of settings.notices) log.warn(notice);
@@ -53,9 +55,7 @@ async function runDaemon(
     await machine.boot();
     tellNoMore();
     output.data('Status', machine.status());
-    // Loaded here: no boot waits for the look of its end.
-    const { statusText } = await import('../print/status-view.ts');
-    output.line(`\n${statusText(machine.status())}`);
+    if (statusText) output.line(`\n${statusText(machine.status())}`);
     await machine.ended;
     await machine.down({ force: false });
     output.line(onTerm === 'keep' && interrupted.aborted ? 'left running' : 'stopped');
