@@ -1,7 +1,7 @@
 import { type FSWatcher, mkdirSync, readdirSync, readFileSync, watch } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bootId, type Logger, reportError, type SupervisedInstance, type Supervisor, versionedFile } from '@mgpu/core';
+import { bootFile, bootId, type Logger, reportError, type SupervisedInstance, type Supervisor } from '@mgpu/core';
 import { z } from 'zod';
 import { GpuQuarantinedError } from './errors.ts';
 import type { Feeders } from './feeders.ts';
@@ -42,7 +42,7 @@ export class Quarantine implements Disposable {
   readonly #options: QuarantineOptions;
   readonly #folder: string;
   readonly #held = new Map<string, Flag>();
-  /** Without a file, or not yet with one. */
+  /** Whose file could not be written. */
   readonly #unwritten = new Set<string>();
   #watcher: FSWatcher | undefined;
 
@@ -85,9 +85,9 @@ export class Quarantine implements Disposable {
     const flag: Flag = { gpu, at: now(), bootId: bootId() ?? '', reason, hint };
     this.#held.set(gpu, flag);
     log.error(`${gpu} is put out of service: ${reason}`, { gpu, hint });
-    const kept = this.#keep(flag);
+    // Before anything is told of it: whoever comes after us is not to start anything there.
+    this.#keep(flag);
     const instances = drain ? await this.#drain(flag) : await this.#holdAll(flag);
-    await kept;
     if (this.#held.get(gpu) !== flag) return; // given back meanwhile
     incidents.note(gpu, `put out of service, stopped: ${instances.join(', ') || 'nothing'}`);
   }
@@ -98,6 +98,7 @@ export class Quarantine implements Disposable {
     if (!flags) return false;
     for (const flag of flags) if (!this.#held.has(flag.gpu)) this.#takeUp(flag);
     const there = new Set(flags.map(({ gpu }) => gpu));
+    for (const gpu of there) this.#unwritten.delete(gpu); // somebody made it since: whoever removes it gives the GPU back
     for (const gpu of this.#held.keys()) if (!there.has(gpu) && !this.#unwritten.has(gpu)) this.#giveBack(gpu);
     return true;
   }
@@ -117,13 +118,12 @@ export class Quarantine implements Disposable {
     this.#test(flag).catch((error: unknown) => log.warn(`${gpu} stays out of service`, { error }));
   }
 
-  async #keep(flag: Flag): Promise<void> {
-    this.#unwritten.add(flag.gpu);
+  #keep(flag: Flag): void {
     try {
-      await versionedFile(this.#pathOf(flag.gpu), 1, flagSchema).write(flag);
-      this.#unwritten.delete(flag.gpu);
+      bootFile(this.#pathOf(flag.gpu), 1, flagSchema).write(flag);
     } catch (error) {
       // Without its file it stays out of service for as long as this watchdog lives.
+      this.#unwritten.add(flag.gpu);
       this.#options.log.error(`${flag.gpu}: that it is out of service could not be kept`, { error });
     }
   }
