@@ -47,10 +47,10 @@ await machine.stop('SIGTERM');
 
 async function churn(): Promise<void> {
   const table = new Map([['before', await readings()]]);
-  const began = now();
   let restarts = 0;
   for (let part = 1; part <= parts; part++) {
-    while (now() < began + (churnMs / parts) * part) {
+    const end = now() + churnMs / parts;
+    while (now() < end) {
       const { name } = fleet.programs[restarts % instances] ?? { name: '' };
       const latest = fleet.stamps().findLast((stamp) => stamp.name === name);
       const killed = now();

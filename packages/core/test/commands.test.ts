@@ -135,6 +135,11 @@ describe('a helper that goes on', () => {
     });
   });
 
+  test('is not started at all once its signal has fired, and kills nobody', async () => {
+    const following = followCommand('/nowhere/dmesg', [], { env: { PATH: '/nowhere' }, signal: AbortSignal.abort() });
+    expect(await following.next()).toEqual({ done: true, value: 'it was called off' });
+  });
+
   test('gives a line without end in pieces', async () => {
     const { lines } = await followed('head -c 100000 /dev/zero | tr "\\0" x');
     expect(lines.join('')).toHaveLength(100_000);

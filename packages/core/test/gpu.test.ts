@@ -110,7 +110,8 @@ describe('the GPUs of a machine', () => {
 
   test('are asked for one by one where one that is lost keeps them from being listed', async () => {
     const driverDir = temporaryFolder();
-    for (const busId of ['0000:01:00.0', '0000:0B:00.0', '0000:0C:00.0']) mkdirSync(join(driverDir, busId));
+    for (const busId of ['0000:01:00.0', '0000:02:00.0', '0000:0B:00.0', '0000:0C:00.0'])
+      mkdirSync(join(driverDir, busId));
     for (const mode of ['auto', 'nvidia'] as const) {
       const { gpus, problem } = await findGpus({ count: 'auto', mode }, { program: nvidiaSmi('one-lost'), driverDir });
       expect(gpus).toMatchObject([

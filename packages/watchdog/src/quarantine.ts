@@ -1,7 +1,7 @@
 import { type FSWatcher, mkdirSync, readdirSync, readFileSync, watch } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bootFile, bootId, type Logger, reportError, type SupervisedInstance, type Supervisor } from '@mgpu/core';
+import { bootId, type Logger, reportError, type SupervisedInstance, type Supervisor, versionedFile } from '@mgpu/core';
 import { z } from 'zod';
 import { GpuQuarantinedError } from './errors.ts';
 import type { Feeders } from './feeders.ts';
@@ -120,7 +120,7 @@ export class Quarantine implements Disposable {
 
   #keep(flag: Flag): void {
     try {
-      bootFile(this.#pathOf(flag.gpu), 1, flagSchema).write(flag);
+      versionedFile(this.#pathOf(flag.gpu), 1, flagSchema).writeSync(flag);
     } catch (error) {
       // Without its file it stays out of service for as long as this watchdog lives.
       this.#unwritten.add(flag.gpu);

@@ -28,7 +28,7 @@ const shellMs = 1_000;
 /** These are the machine's fault. */
 const machineFaults = new Set(['CORE_GPU_QUERY', 'CORE_PROCESS_SPAWN']);
 /** So are these, whatever was to be done when the system said it: descriptors, processes, memory, room. */
-const shortages = new Set<string | undefined>(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM', 'ENOSPC']);
+const shortages = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM', 'ENOSPC']);
 
 /**
  * Restarts at once after the first failure of a run that was ready, then with growing pauses; gives up when there were
@@ -84,7 +84,7 @@ function permanent(failure: Failure): string | undefined {
 }
 
 const isCharged = ({ error }: PastFailure): boolean =>
-  !(error.retryable && machineFaults.has(error.code)) && !shortages.has(error.errno);
+  !(error.retryable && machineFaults.has(error.code)) && !error.errnos.some((errno) => shortages.has(errno));
 
 /** Failures since it was last stable, up to the present one. */
 interface Streak {

@@ -9,6 +9,11 @@ export async function writeFileAtomically(path: string, data: string | Uint8Arra
   await writeFileAtomic(path, typeof data === 'string' ? data : Buffer.from(data), { mode });
 }
 
+/** As `writeFileAtomically`, before it returns. */
+export function writeFileAtomicallySync(path: string, data: string, mode = 0o600): void {
+  writeFileAtomic.sync(path, data, { mode });
+}
+
 /** Writes the whole file or nothing before it returns, not synced; makes its folder, mode 0700. Mode 0600. */
 export function writeBootFile(path: string, data: string): void {
   fromDraft(path, data, (draft) => renameSync(draft, path));

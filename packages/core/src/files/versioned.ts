@@ -2,12 +2,14 @@ import { constants, readFileSync, rmSync } from 'node:fs';
 import type { z } from 'zod';
 import { FileInvalidError, FileVersionError } from '../errors/core-errors.ts';
 import { problemsOf } from '../errors/problems-of.ts';
-import { createBootFile, writeBootFile, writeFileAtomically } from './atomic.ts';
+import { createBootFile, writeBootFile, writeFileAtomically, writeFileAtomicallySync } from './atomic.ts';
 
 /** A persisted JSON document with a version field `v`. */
 export interface VersionedFile<T> {
   read(): T | undefined;
   write(value: T): Promise<void>;
+  /** Before it returns: for what is rare, and must be on disk before anything is told of it. */
+  writeSync(value: T): void;
 }
 
 /** A JSON document that means nothing after a reboot of the host. What was written is there for whoever comes after a crash of ours. */
@@ -41,6 +43,7 @@ export function versionedFile<T extends object>(
       return checked(document, { path, v, schemas });
     },
     write: (value) => writeFileAtomically(path, textOf(v, value)),
+    writeSync: (value) => writeFileAtomicallySync(path, textOf(v, value)),
   };
 }
 

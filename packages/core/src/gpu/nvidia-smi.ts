@@ -11,6 +11,8 @@ const fields = ['index', 'uuid', 'name', 'memory.total', 'driver_version', 'pci.
 
 const args = [`--query-gpu=${fields.join(',')}`, '--format=csv,noheader,nounits'];
 const driverGpus = '/proc/driver/nvidia/gpus';
+/** "A query to find an object was unsuccessful" (nvidia-smi(1)): a container sees the folders of GPUs that are not its own. */
+const notFoundExitCode = 6;
 
 /** Milliseconds to list the GPUs: where persistence mode is off, each query loads the driver. */
 export const listMs = 30_000;
@@ -100,11 +102,15 @@ async function query(options: NvidiaSmiOptions): Promise<Answer | undefined> {
     return { rows, sick: odd.flatMap((row) => busIdCell.safeParse(row[5]).data ?? []), problem };
   const busIds = await readdir(driverDir).catch(() => []); // no driver, or one that does not tell
   const each = await Promise.all(
-    busIds.map(async (busId) => ({ busId, row: rowsIn((await ask(`--id=${busId}`)).stdout).rows[0] })),
+    busIds.map(async (busId) => {
+      const { stdout, exitCode } = await ask(`--id=${busId}`);
+      return { busId, row: rowsIn(stdout).rows[0], isOurs: exitCode !== notFoundExitCode };
+    }),
   );
   const well = each.flatMap(({ row }) => (row ? [row] : []));
+  const sick = each.flatMap(({ row, isOurs, busId }) => (row || !isOurs ? [] : [busId]));
   if (well.length === 0) throw problem;
-  return { rows: well, sick: each.flatMap(({ row, busId }) => (row ? [] : [busId])), problem };
+  return { rows: well, sick, problem: sick.length > 0 ? problem : undefined };
 }
 
 function rowsIn(text: string): { rows: GpuRow[]; odd: string[][] } {

@@ -4,7 +4,7 @@ import type { ErrorReport } from '../errors/mgpu-error.ts';
 import { type BootFile, bootFile } from '../files/versioned.ts';
 import type { Logger } from '../logs/logger.ts';
 import { bootId } from '../process/process-table.ts';
-import type { PastFailure } from '../supervision/restart-policy.ts';
+import type { LastExit } from '../service/types.ts';
 
 const runSchema = z.object({
   id: z.string(),
@@ -13,6 +13,19 @@ const runSchema = z.object({
   readySince: z.number().exactOptional(),
   /** Its longest time of being ready that is over, in milliseconds. */
   readyMs: z.number().exactOptional(),
+});
+
+const failureSchema = z.object({
+  error: z.object({
+    code: z.string(),
+    retryable: z.boolean(),
+    /** Those of former daemons have none. */
+    errnos: z.array(z.string()).readonly().default([]),
+  }),
+  exit: z.custom<LastExit>().exactOptional(),
+  startedAt: z.number(),
+  readyMs: z.number().exactOptional(),
+  endedAt: z.number(),
 });
 
 const nextStartSchema = z.object({
@@ -27,7 +40,7 @@ const schema = z.object({
   bootId: z.string(),
   desired: z.enum(['up', 'down']),
   attempt: z.number().int().nonnegative(),
-  failures: z.array(z.custom<PastFailure>()),
+  failures: z.array(failureSchema),
   /** Its present run, so that one that is adopted goes on counting from where it was. */
   run: runSchema.exactOptional(),
   nextStart: nextStartSchema.exactOptional(),

@@ -1,4 +1,6 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { findProgram } from './find-program.ts';
 
 export interface FollowOptions {
@@ -24,7 +26,13 @@ export async function* followCommand(
   // Nothing follows a helper's output once we are gone: without this it would wait for a next line for ever.
   const setpriv = await findProgram(['setpriv'], env);
   const [program, words] = setpriv ? [setpriv, ['--pdeathsig', 'KILL', '--', file, ...args]] : [file, [...args]];
-  const child = spawn(program, words, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  if (signal.aborted) return 'it was called off';
+  let child: ChildProcessByStdio<null, Readable, Readable>;
+  try {
+    child = await started(spawn(program, words, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
+  } catch (error) {
+    return (error as Error).message;
+  }
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const kill = () => void child.kill('SIGKILL');
   signal.addEventListener('abort', kill);
@@ -54,6 +62,12 @@ export async function* followCommand(
     kill();
     await closed;
   }
+}
+
+/** One that could not be started has no streams, and must not be killed: without a pid that means our own process group. */
+async function started<C extends ChildProcess>(child: C): Promise<C> {
+  await once(child, 'spawn');
+  return child;
 }
 
 function* piecesOf(line: string): Generator<string> {

@@ -27,6 +27,16 @@ export interface CommandOptions {
 
 const abandonMs = 1_000;
 
+const nothing: CommandResult = {
+  ok: false,
+  exitCode: undefined,
+  signal: undefined,
+  stdout: '',
+  stderr: '',
+  timedOut: false,
+  spawnError: undefined,
+};
+
 /**
  * Runs a helper to its end with bounded time and at most 4 MB of output, without a shell. It has a process group of its
  * own and is killed with all of that.
@@ -37,8 +47,13 @@ export async function runCommand(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   const { timeoutMs = 5_000, cwd, env, signal } = options;
-  const { execa } = await import('execa'); // 45 ms of each start for those who run none
-  const child = execa(file, [...args], {
+  let run: typeof import('execa').execa;
+  try {
+    run = (await import('execa')).execa; // 45 ms of each start for those who run none
+  } catch (error) {
+    return { ...nothing, spawnError: (error as NodeJS.ErrnoException).code ?? 'ERR_MODULE_NOT_FOUND' };
+  }
+  const child = run(file, [...args], {
     reject: false,
     stdin: 'ignore',
     timeout: timeoutMs,
@@ -66,13 +81,8 @@ export async function runCommand(
     child.stderr?.destroy();
     const lives = process.exitCode === null && process.signalCode === null;
     return {
-      ok: false,
-      exitCode: undefined,
-      signal: undefined,
-      stdout: '',
-      stderr: '',
+      ...nothing,
       timedOut: !signal?.aborted,
-      spawnError: undefined,
       ...(lives ? { gone: new Promise<void>((resolve) => process.once('exit', () => resolve())) } : {}),
     };
   }

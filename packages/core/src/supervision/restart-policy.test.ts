@@ -9,7 +9,7 @@ test('what is remembered of a failure: when, how and for what kind of reason, no
   const error = { code: 'CORE_PROCESS_SPAWN', message: 'it failed', hint: 'mend it', retryable: true, details, cause };
   const failure = { instance: 'a', kind: 'a', gpu: 0, error, exit, startedAt: 1, readyMs: 2, endedAt: 4 };
   expect(pastFailure(failure)).toEqual({
-    error: { code: 'CORE_PROCESS_SPAWN', retryable: true, errno: 'ENOSPC' },
+    error: { code: 'CORE_PROCESS_SPAWN', retryable: true, errnos: ['EIO', 'ENOSPC'] },
     exit,
     startedAt: 1,
     readyMs: 2,

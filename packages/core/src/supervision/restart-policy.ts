@@ -24,16 +24,15 @@ export interface PastFailure extends Omit<Failure, 'instance' | 'kind' | 'gpu' |
   readonly error: {
     readonly code: string;
     readonly retryable: boolean;
-    /** What the system said at the bottom of it, e.g. `ENOSPC`. */
-    readonly errno?: string;
+    /** What the system said, e.g. `ENOSPC`, outermost cause first. */
+    readonly errnos: readonly string[];
   };
 }
 
 export function pastFailure({ error, exit, startedAt, readyMs, endedAt }: Failure): PastFailure {
   const { code, retryable } = error;
-  const errno = errnoOf(error);
   return {
-    error: { code, retryable, ...(errno === undefined ? {} : { errno }) },
+    error: { code, retryable, errnos: errnosOf(error) },
     ...(exit === undefined ? {} : { exit }),
     startedAt,
     ...(readyMs === undefined ? {} : { readyMs }),
@@ -41,9 +40,9 @@ export function pastFailure({ error, exit, startedAt, readyMs, endedAt }: Failur
   };
 }
 
-function errnoOf({ details, cause }: ErrorReport): string | undefined {
-  const below = cause && errnoOf(cause);
-  return below ?? (typeof details?.errno === 'string' ? details.errno : undefined);
+function errnosOf({ details, cause }: ErrorReport): string[] {
+  const own = details?.errno;
+  return [...(typeof own === 'string' ? [own] : []), ...(cause ? errnosOf(cause) : [])];
 }
 
 export interface RestartDecision {

@@ -344,7 +344,7 @@ describe('a failure after the boot', () => {
     const error = { code: 'TEST_BROKEN', message: 'crash', retryable: false };
     const first = { startedAt: 10, readyMs: 100, endedAt: 110 };
     const second = { startedAt: 115, readyMs: 20, endedAt: 135 };
-    const past = { error: { code: 'TEST_BROKEN', retryable: false } };
+    const past = { error: { code: 'TEST_BROKEN', retryable: false, errnos: [] } };
     expect(asked).toEqual([
       [{ instance: 'a', kind: 'a', error, ...first }, [], {}],
       [{ instance: 'a', kind: 'a', error, ...second }, [{ ...past, ...first }], {}],
