@@ -25,7 +25,8 @@ async function kernelSays(patient: Patient, gpu: number, text: string, times = 1
 /** Files of the incidents about a subject. */
 async function incidentsAbout(patient: Patient, subject: string): Promise<string[]> {
   const folder = join(patient.root, 'state', 'incidents');
-  const names = await readdir(folder).catch(() => []);
+  // Others are drafts.
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json'));
   const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));
   return texts.filter((text) => JSON.parse(text).subject === subject);
 }
