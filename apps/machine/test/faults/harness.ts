@@ -412,6 +412,8 @@ export class Patient implements AsyncDisposable {
   }
 
   #meet({ daemon: { pid }, instances }: MachineStatus): void {
+    // What happened while nobody listened is told by the snapshot alone: a daemon that starts many is long in answering.
+    this.#events.push(...instances.filter((each) => facts(this.#told.get(each.id)) !== facts(each)));
     this.#told = new Map(instances.map((each) => [each.id, each]));
     this.#unwantedSince.clear();
     for (const each of instances) this.#noteWish(each);
@@ -443,14 +445,16 @@ export class Patient implements AsyncDisposable {
   /** Between what the events told and what the status says. */
   async #differences(): Promise<string[]> {
     const { instances } = await this.status();
-    const facts = ({ state, health, run, attempt: tries, desired }: InstanceStatus) =>
-      JSON.stringify({ state, health, run, tries, desired });
     return instances.flatMap((each) => {
-      const told = this.#told.get(each.id);
-      return told && facts(told) === facts(each) ? [] : [`${each.id} is ${facts(each)}, told ${told && facts(told)}`];
+      const told = facts(this.#told.get(each.id));
+      return told === facts(each) ? [] : [`${each.id} is ${facts(each)}, told ${told}`];
     });
   }
 }
+
+/** What has to be the same however it is told. */
+const facts = (status: InstanceStatus | undefined) =>
+  status && JSON.stringify([status.state, status.health, status.run, status.attempt, status.desired]);
 
 /** Resident memory that a daemon may never have, MiB. */
 const mostMiB = 384;
