@@ -45,9 +45,7 @@ async function join({ output, interrupted, settings: { mock } }: CommandContext,
   output.transient('already running; waiting until everything is started');
   await client.up({ signal });
   const status = await client.status({ signal });
-  const { statusText } = await import('../print/status-view.ts');
-  output.data('Status', status);
-  output.line(`already running\n\n${statusText(status)}`);
+  await show(output, status, 'already running\n');
   if (mock !== undefined && (gpus[0]?.mode !== 'mock' || gpus.length !== mock))
     output.notice('it runs with other GPUs than asked for; `mgpu down` first changes them');
   return isWhole(status) ? exitCodes.done : exitCodes.partly;
@@ -89,10 +87,13 @@ async function launch(
     else view.show(news);
     if (news.event === 'boot' && news.data.error === undefined) break;
   }
-  const status = await client.status();
+  await show(output, await client.status());
+  return exitCodes.done;
+}
+
+async function show(output: CommandContext['output'], status: MachineStatus, head = ''): Promise<void> {
   // Loaded here: no launch waits for the look of its end.
   const { statusText } = await import('../print/status-view.ts');
   output.data('Status', status);
-  output.line(`\n${statusText(status)}`);
-  return exitCodes.done;
+  output.line(`${head}\n${statusText(status)}`);
 }

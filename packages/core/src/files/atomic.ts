@@ -10,8 +10,8 @@ export async function writeFileAtomically(path: string, data: string | Uint8Arra
 }
 
 /** As `writeFileAtomically`, before it returns. */
-export function writeFileAtomicallySync(path: string, data: string, mode = 0o600): void {
-  writeFileAtomic.sync(path, data, { mode });
+export function writeFileAtomicallySync(path: string, data: string): void {
+  writeFileAtomic.sync(path, data, { mode: 0o600 });
 }
 
 /** Writes the whole file or nothing before it returns, not synced; makes its folder, mode 0700. Mode 0600. */

@@ -1,4 +1,4 @@
-import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { findProgram } from './find-program.ts';
@@ -29,7 +29,9 @@ export async function* followCommand(
   if (signal.aborted) return 'it was called off';
   let child: ChildProcessByStdio<null, Readable, Readable>;
   try {
-    child = await started(spawn(program, words, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
+    child = spawn(program, words, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    // One that could not be started has no streams, and must not be killed: without a pid that means our own process group.
+    await once(child, 'spawn');
   } catch (error) {
     return (error as Error).message;
   }
@@ -62,12 +64,6 @@ export async function* followCommand(
     kill();
     await closed;
   }
-}
-
-/** One that could not be started has no streams, and must not be killed: without a pid that means our own process group. */
-async function started<C extends ChildProcess>(child: C): Promise<C> {
-  await once(child, 'spawn');
-  return child;
 }
 
 function* piecesOf(line: string): Generator<string> {
