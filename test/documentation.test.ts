@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import '@mgpu/comfyui';
 import '@mgpu/control';
 import { definedErrors, environmentBindings } from '@mgpu/core';
+import '@mgpu/core/git';
+import '@mgpu/core/python';
 import '@mgpu/nginx';
 import '@mgpu/redis';
 import '@mgpu/watchdog';

@@ -1,3 +1,9 @@
 import { library } from '@mgpu/build';
 
-export default library({ index: 'src/index.ts', jobs: 'src/jobs/index.ts', testing: 'src/testing/index.ts' });
+export default library({
+  index: 'src/index.ts',
+  git: 'src/git/index.ts',
+  jobs: 'src/jobs/index.ts',
+  python: 'src/python/index.ts',
+  testing: 'src/testing/index.ts',
+});

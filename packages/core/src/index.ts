@@ -38,6 +38,8 @@ export { definedErrors } from './errors/define-error.ts';
 export { reviveError } from './errors/mgpu-error.ts';
 export { removeDrafts, writeFileAtomically } from './files/atomic.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
+export { type LinkTreeOptions, linkTree } from './files/link-tree.ts';
+export { lockFolder } from './files/lock-folder.ts';
 export { machineIdOf } from './files/machine-id.ts';
 export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
 export { expectSocketPath, instanceSocketPath, prepareSocket, socketUrl } from './files/socket-path.ts';
@@ -86,6 +88,7 @@ export { bootId, commandLineOf, listProcesses, type ProcessFacts, readProcess } 
 export { type RequiredProgram, requireProgram } from './process/require-program.ts';
 export { type CommandOptions, type CommandResult, runCommand } from './process/run-command.ts';
 export type { ProcessExit, ProcessSpec } from './process/spawn.ts';
+export { type StreamOptions, type StreamResult, streamCommand } from './process/stream-command.ts';
 export { BaseService } from './service/base-service.ts';
 export {
   instanceId,

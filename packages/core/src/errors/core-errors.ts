@@ -234,6 +234,13 @@ export const FolderNotPrivateError = defineError<{ instance: string; path: strin
   hint: 'remove it, or point TMPDIR at a folder that is yours alone',
 });
 
+export const FolderBusyError = defineError<{ path: string }>({
+  code: 'CORE_FOLDER_BUSY',
+  retryable: true,
+  message: ({ path }) => `another mgpu is changing ${path}`,
+  hint: 'wait until it is done',
+});
+
 export const ProgramMissingError = defineError<{ program: string; looked: readonly string[]; install: string }>({
   code: 'CORE_PROGRAM_MISSING',
   message: ({ program, looked }) => `${program} is not installed (looked for ${looked.join(', ')})`,

@@ -1,5 +1,5 @@
-import { createServer } from 'node:net';
 import { PortLeaseError } from '../errors/core-errors.ts';
+import { holdName } from './hold-name.ts';
 import { isPortFree } from './ports.ts';
 
 /** A contiguous block of ports nobody else on this host leases; free again when disposed or when we end. */
@@ -22,7 +22,9 @@ export async function leasePorts(count = blockSize): Promise<PortLease> {
   const start = Math.floor(Math.random() * blocks);
   for (let n = 0; n < blocks; n++) {
     const first = range.from + ((start + n) % blocks) * blockSize;
-    const held = await hold(`\0mgpu-ports-${first}`);
+    const held = await holdName(`ports-${first}`).catch((cause: Error) => {
+      throw new PortLeaseError({ problem: cause.message }, { cause });
+    });
     if (!held) continue;
     const ports = Array.from({ length: count }, (_, index) => first + index);
     const free = await Promise.all(ports.map((port) => isPortFree({ port })));
@@ -30,18 +32,4 @@ export async function leasePorts(count = blockSize): Promise<PortLease> {
     held[Symbol.dispose]();
   }
   throw new PortLeaseError({ problem: `no block of ${count} free ports between ${range.from} and ${range.to}` });
-}
-
-/** Undefined when somebody holds that name. */
-function hold(name: string): Promise<Disposable | undefined> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((stranger) => stranger.destroy());
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(undefined);
-      else reject(new PortLeaseError({ problem: error.message }, { cause: error }));
-    });
-    // Held by the process as long as it lives, but no reason for it to live on.
-    server.unref();
-    server.listen({ path: name, exclusive: true }, () => resolve({ [Symbol.dispose]: () => server.close() }));
-  });
 }

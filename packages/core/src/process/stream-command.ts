@@ -1,0 +1,86 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { findProgram } from './find-program.ts';
+
+export interface StreamOptions {
+  /** The environment it inherits, nothing else. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd?: string | undefined;
+  /** Kills it and everything in its process group. */
+  readonly signal?: AbortSignal | undefined;
+  /** Each line it prints, on either stream; a carriage return ends one, too. */
+  readonly onLine?: ((line: string) => void) | undefined;
+}
+
+/** How a command ended that may take as long as it likes. Failure is a value: nothing is thrown. */
+export interface StreamResult {
+  readonly ok: boolean;
+  /** Standard output, its last 4 million characters. */
+  readonly stdout: string;
+  /** What it printed last on either stream, up to 2,000 lines. */
+  readonly lastLines: readonly string[];
+  /** Why it is not ok, in words: `it ended with exit code 1`. */
+  readonly problem?: string;
+}
+
+const keptLines = 2_000;
+const keptChars = 4_000_000;
+
+/**
+ * Runs a helper to its end, without a shell and without a deadline, and tells what it prints meanwhile. It has a process
+ * group of its own, which dies with it when it is called off; and it dies with us even when we are killed (where there is
+ * `setpriv`), so that nobody works on our files when we come again.
+ */
+export async function streamCommand(
+  file: string,
+  args: readonly string[],
+  { env, cwd, signal, onLine }: StreamOptions,
+): Promise<StreamResult> {
+  const failed = (problem: string): StreamResult => ({ ok: false, stdout: '', lastLines: [], problem });
+  const setpriv = await findProgram(['setpriv'], env);
+  const [program, words] = setpriv ? [setpriv, ['--pdeathsig', 'KILL', '--', file, ...args]] : [file, [...args]];
+  if (signal?.aborted) return failed('it was called off');
+  let child: ChildProcessByStdio<null, Readable, Readable>;
+  try {
+    child = spawn(program, words, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    await once(child, 'spawn');
+  } catch (error) {
+    return failed((error as Error).message);
+  }
+  const lastLines: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
+      if (line.trim() === '') return;
+      lastLines.push(line.slice(0, 2_000));
+      if (lastLines.length > keptLines) lastLines.shift();
+      onLine?.(line);
+    });
+  }
+  let stdout = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout = (stdout + text).slice(-keptChars);
+  });
+  const kill = () => {
+    try {
+      process.kill(-(child.pid as number), 'SIGKILL');
+    } catch {
+      // it has ended
+    }
+  };
+  signal?.addEventListener('abort', kill);
+  if (signal?.aborted) kill();
+  try {
+    const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    if (code === 0) return { ok: true, stdout, lastLines };
+    const problem = signal?.aborted
+      ? 'it was called off'
+      : code === null
+        ? `it was ended by ${killedBy}`
+        : `it ended with exit code ${code}`;
+    return { ok: false, stdout, lastLines, problem };
+  } finally {
+    signal?.removeEventListener('abort', kill);
+  }
+}

@@ -1,0 +1,22 @@
+import { defineError } from '../errors/define-error.ts';
+
+export const PythonMissingError = defineError<{ python: string; problem: string; cure: string }>({
+  code: 'CORE_PYTHON_MISSING',
+  message: ({ python, problem }) => `${python} cannot make a Python environment: ${problem}`,
+  hint: ({ cure }) => cure,
+});
+
+/** The resolver proved that no set of packages will do. */
+export const RequirementsConflictError = defineError<{ problem: string }>({
+  code: 'CORE_REQUIREMENTS_CONFLICT',
+  message: ({ problem }) => `these requirements cannot be met together: ${problem}`,
+  hint: 'loosen one of them, or leave out what wants it',
+});
+
+export const PackagesFailedError = defineError<{ action: string; problem: string; lastLines: readonly string[] }>({
+  code: 'CORE_PACKAGES_FAILED',
+  retryable: true,
+  message: ({ action, problem, lastLines }) =>
+    `Python packages could not be ${action}: ${problem}${lastLines.length > 0 ? `; last words: ${lastLines.slice(-3).join(' | ')}` : ''}`,
+  hint: 'what was done is kept: the same command goes on from there; check the index and the network when it says so',
+});

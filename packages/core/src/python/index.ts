@@ -1,0 +1,10 @@
+// Python environments for services that bring Python programs to the machine.
+export { PackagesFailedError, PythonMissingError, RequirementsConflictError } from './errors.ts';
+export { packageName } from './package-name.ts';
+export { anySource, type PackageSources, packageSourcesSchema } from './package-sources.ts';
+export {
+  type PackageChange,
+  PythonEnvironment,
+  type PythonOptions,
+  type Requirements,
+} from './python-environment.ts';

@@ -1,0 +1,250 @@
+import { access, lstat, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomically } from '../files/atomic.ts';
+import { linkTree } from '../files/link-tree.ts';
+import { findProgram } from '../process/find-program.ts';
+import { type StreamResult, streamCommand } from '../process/stream-command.ts';
+import { PackagesFailedError, PythonMissingError, RequirementsConflictError } from './errors.ts';
+import { packageName } from './package-name.ts';
+import { anySource, type PackageSources, sourceArguments } from './package-sources.ts';
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+export interface PythonOptions {
+  readonly env: Variables;
+  readonly signal?: AbortSignal | undefined;
+  /** Program that installs: `auto` takes uv where it is in PATH, else the environment's own pip. Default `auto`. */
+  readonly installer?: 'auto' | 'uv' | 'pip' | undefined;
+  readonly sources?: PackageSources | undefined;
+  /** Folder for downloaded packages. On the volume of the environment, uv links files out of it instead of copying them. */
+  readonly cache?: string | undefined;
+  /** What installers print. */
+  readonly onLine?: ((line: string) => void) | undefined;
+}
+
+/** A package that an installation would bring, change or (`to` undefined) remove. Names as `packageName` has them. */
+export interface PackageChange {
+  readonly name: string;
+  readonly from?: string;
+  readonly to?: string;
+}
+
+export interface Requirements {
+  /** Requirement files, resolved together. */
+  readonly files?: readonly string[];
+  /** Requirements as they stand in such a file. */
+  readonly packages?: readonly string[];
+  /** Files with what must hold of packages, should they be wanted. */
+  readonly constraints?: readonly string[];
+}
+
+/** Variables that would make Python or an installer work on another environment than the one that is meant. */
+const misleading = [
+  'PYTHONPATH',
+  'PYTHONHOME',
+  'PYTHONUSERBASE',
+  'VIRTUAL_ENV',
+  'CONDA_PREFIX',
+  'PIP_USER',
+  'PIP_TARGET',
+  'PIP_PREFIX',
+];
+
+const listPackages = `
+import importlib.metadata as metadata, json
+print(json.dumps({d.metadata['Name']: d.version for d in metadata.distributions() if d.metadata['Name']}))
+`;
+
+/** A Python of its own with its packages: a folder that `python -m venv` made. */
+export class PythonEnvironment {
+  readonly dir: string;
+  readonly #options: PythonOptions;
+
+  constructor(dir: string, options: PythonOptions) {
+    this.dir = dir;
+    this.#options = options;
+  }
+
+  /**
+   * Makes a new one in `dir`; what is there is removed. `python`: name or path of the interpreter, default `python3`.
+   * Throws `CORE_PYTHON_MISSING`.
+   */
+  static async create(
+    dir: string,
+    options: PythonOptions & { readonly python?: string | undefined },
+  ): Promise<PythonEnvironment> {
+    const { env, signal, python = 'python3' } = options;
+    const program = await findProgram([python], env);
+    const refuse = (problem: string, cure: string) => new PythonMissingError({ python, problem, cure });
+    if (program === undefined)
+      throw refuse('it is not there', 'install Python 3.10 or newer, or name it in the configuration');
+    await rm(dir, { recursive: true, force: true });
+    const made = await streamCommand(program, ['-m', 'venv', dir], { env: environmentFor(options), signal });
+    signal?.throwIfAborted();
+    if (!made.ok) {
+      const words = made.lastLines.join(' ');
+      const cure = /ensurepip|No module named venv/.test(words)
+        ? 'install what is missing, on Debian: apt-get install -y python3-venv'
+        : 'run it by hand: python3 -m venv <folder>';
+      throw refuse(`${made.problem}: ${words.slice(0, 300)}`, cure);
+    }
+    return new PythonEnvironment(dir, options);
+  }
+
+  /** A copy of another one whose files are the same ones on disk; both can be changed by installers from then on. */
+  static async copy(from: string, dir: string, options: PythonOptions): Promise<PythonEnvironment> {
+    await linkTree(from, dir, { signal: options.signal });
+    const scripts = (await readdir(join(dir, 'bin'))).map((name) => join('bin', name));
+    for (const path of ['pyvenv.cfg', ...scripts]) await rename(join(dir, path), from, dir);
+    return new PythonEnvironment(dir, options);
+  }
+
+  get python(): string {
+    return join(this.dir, 'bin', 'python');
+  }
+
+  /** Whether there is one. */
+  async exists(): Promise<boolean> {
+    return access(this.python).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** What is installed: version by name, names as `packageName` has them. Throws `CORE_PACKAGES_FAILED`. */
+  async installed(): Promise<ReadonlyMap<string, string>> {
+    const answer = await this.run(['-c', listPackages]);
+    if (!answer.ok) throw this.#failure('listed', answer);
+    const versions = JSON.parse(answer.stdout) as Record<string, string>;
+    return new Map(Object.entries(versions).map(([name, version]) => [packageName(name), version]));
+  }
+
+  /**
+   * What an installation would change, changing nothing. Throws `CORE_REQUIREMENTS_CONFLICT` when nothing would do, and
+   * `CORE_PACKAGES_FAILED`.
+   */
+  async plan(requirements: Requirements): Promise<readonly PackageChange[]> {
+    const before = await this.installed();
+    const uv = await this.#uv();
+    const answer = uv
+      ? await this.#install(uv, ['--dry-run'], requirements)
+      : await this.#install(undefined, ['--dry-run', '--quiet', '--report', '-'], requirements);
+    if (!answer.ok) throw this.#failure('resolved', answer);
+    const wanted = uv ? wantedByUv(answer) : wantedByPip(answer);
+    return [...wanted]
+      .map(([name, to]): PackageChange => ({ name, ...from(before.get(name)), ...(to === undefined ? {} : { to }) }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Installs what is missing and changes what does not fit. `dependencies: false` takes the requirements as they stand. */
+  async install(requirements: Requirements, { dependencies = true }: { dependencies?: boolean } = {}): Promise<void> {
+    const answer = await this.#install(await this.#uv(), dependencies ? [] : ['--no-deps'], requirements);
+    if (!answer.ok) throw this.#failure('installed', answer);
+  }
+
+  /** Runs this Python. `constraints` bind every pip and uv that it starts. */
+  run(
+    args: readonly string[],
+    { cwd, env = {}, constraints }: { cwd?: string; env?: Variables; constraints?: string } = {},
+  ): Promise<StreamResult> {
+    const { signal, onLine } = this.#options;
+    const bound = constraints === undefined ? {} : { PIP_CONSTRAINT: constraints, UV_CONSTRAINT: constraints };
+    const path = `${join(this.dir, 'bin')}:${this.#options.env.PATH ?? ''}`;
+    const variables = { ...environmentFor(this.#options), PATH: path, VIRTUAL_ENV: this.dir, ...bound, ...env };
+    return streamCommand(this.python, args, { env: variables, cwd, signal, onLine });
+  }
+
+  async #install(uv: string | undefined, flags: readonly string[], requirements: Requirements): Promise<StreamResult> {
+    const { sources = anySource, signal, onLine } = this.#options;
+    const { files = [], packages = [], constraints = [] } = requirements;
+    const what = [
+      ...flags,
+      ...sourceArguments(sources),
+      ...constraints.flatMap((file) => ['-c', file]),
+      ...files.flatMap((file) => ['-r', file]),
+      '--',
+      ...packages,
+    ];
+    const env = environmentFor(this.#options);
+    if (uv) return streamCommand(uv, ['pip', 'install', '--python', this.python, ...what], { env, signal, onLine });
+    return streamCommand(this.python, ['-m', 'pip', 'install', '--no-input', ...what], { env, signal, onLine });
+  }
+
+  async #uv(): Promise<string | undefined> {
+    const { installer = 'auto', env } = this.#options;
+    if (installer === 'pip') return undefined;
+    const uv = await findProgram(['uv'], env);
+    if (uv === undefined && installer === 'uv')
+      throw new PackagesFailedError({
+        action: 'installed',
+        problem: 'uv is asked for and is not in PATH',
+        lastLines: [],
+      });
+    return uv;
+  }
+
+  #failure(action: string, { problem = '', lastLines }: StreamResult) {
+    this.#options.signal?.throwIfAborted();
+    const conflict = conflictIn(lastLines);
+    if (conflict !== undefined) return new RequirementsConflictError({ problem: conflict });
+    return new PackagesFailedError({ action, problem, lastLines: lastLines.slice(-10) });
+  }
+}
+
+const from = (version: string | undefined) => (version === undefined ? {} : { from: version });
+
+function environmentFor({ env, cache }: PythonOptions): Variables {
+  return {
+    ...Object.fromEntries(Object.entries(env).filter(([name]) => !misleading.includes(name))),
+    ...(cache === undefined ? {} : { PIP_CACHE_DIR: join(cache, 'pip'), UV_CACHE_DIR: join(cache, 'uv') }),
+    PIP_DISABLE_PIP_VERSION_CHECK: '1',
+    PIP_NO_COLOR: '1',
+    NO_COLOR: '1',
+    PYTHONUNBUFFERED: '1',
+  };
+}
+
+/** What pip's report says it would install. */
+function wantedByPip({ stdout }: StreamResult): Map<string, string | undefined> {
+  const report = JSON.parse(stdout) as { install: { metadata: { name: string; version: string } }[] };
+  return new Map(report.install.map(({ metadata }) => [packageName(metadata.name), metadata.version]));
+}
+
+/** uv prints a diff: ` - name==1` goes, ` + name==2` comes. */
+function wantedByUv({ lastLines }: StreamResult): Map<string, string | undefined> {
+  const wanted = new Map<string, string | undefined>();
+  for (const line of lastLines) {
+    const [, sign, name = '', version] = /^ ([-+~]) ([\w.-]+)(?:==|\s*@\s*)(\S+)/.exec(line) ?? [];
+    if (sign === '-' && !wanted.has(packageName(name))) wanted.set(packageName(name), undefined);
+    else if (sign) wanted.set(packageName(name), version);
+  }
+  return wanted;
+}
+
+/** The resolver's own words on why nothing will do; undefined when it came to another end. */
+function conflictIn(lines: readonly string[]): string | undefined {
+  const text = lines.join('\n');
+  const uv = /No solution found[^\n]*\n([\s\S]*)/.exec(text)?.[1];
+  const pip = /(?:The conflict is caused by:\n)([\s\S]*?)(?:\nTo fix this|\nERROR: ResolutionImpossible|$)/.exec(
+    text,
+  )?.[1];
+  const missing = /ERROR: (?:Could not find a version that satisfies|No matching distribution found)[^\n]*/.exec(
+    text,
+  )?.[0];
+  const words = uv ?? pip ?? missing?.replace('ERROR: ', '');
+  return words
+    ?.replace(/^\s*(cause: |[╰─▶×hint:]+ )/gm, '')
+    .replace(/\s+/g, ' ')
+    .trim()
+    .slice(0, 1_000);
+}
+
+/** Scripts name their interpreter by its path. The file is replaced, never written into: the other one has it, too. */
+async function rename(path: string, from: string, to: string): Promise<void> {
+  const found = await lstat(path);
+  if (!found.isFile() || found.size > 1_000_000) return;
+  const content = await readFile(path);
+  if (content.includes(0)) return; // a program
+  const text = content.toString();
+  if (text.includes(from)) await writeFileAtomically(path, text.replaceAll(from, to), found.mode & 0o7777);
+}
