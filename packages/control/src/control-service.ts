@@ -15,7 +15,7 @@ import type { MachineControl } from './contract.ts';
 import { daemonProcess } from './daemon-process.ts';
 import { DaemonRunningError } from './errors.ts';
 import { createControlServer } from './server.ts';
-import { besideOf, claimName, identityOf, releaseName } from './socket-lock.ts';
+import { besideOf, claimName, identityOf, releaseName, removeDeadBeside } from './socket-lock.ts';
 
 export interface ControlOptions {
   /** Absolute path of the Unix socket; it becomes mode 0600 and is the lock of the machine's root. */
@@ -66,6 +66,7 @@ export class ControlService extends BaseService<ControlOptions> {
     }
     run.defer(() => releaseName(socketPath, own));
     await rm(boundPath, { force: true });
+    await removeDeadBeside(socketPath);
   }
 }
 

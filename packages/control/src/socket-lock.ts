@@ -1,5 +1,6 @@
-import { link, rm, stat } from 'node:fs/promises';
+import { link, readdir, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { basename, dirname, join } from 'node:path';
 
 /** A name beside the socket's own: nine characters longer. */
 export const besideOf = (socketPath: string, suffix: string) => `${socketPath}.${suffix.slice(-8)}`;
@@ -9,10 +10,30 @@ export const besideOf = (socketPath: string, suffix: string) => `${socketPath}.$
  * The name of a dead one is removed first.
  */
 export async function claimName(boundPath: string, socketPath: string): Promise<boolean> {
-  while (!(await linkNew(boundPath, socketPath))) {
-    if (!(await removeDead(socketPath, boundPath, socketPath))) return false;
+  try {
+    while (!(await linkNew(boundPath, socketPath))) {
+      if (!(await removeDead(socketPath, boundPath, socketPath))) return false;
+    }
+    return true;
+  } catch (error) {
+    // Whoever got the name meanwhile has taken ours for that of a dead one.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
   }
-  return true;
+}
+
+/**
+ * Removes the names beside the socket's own of those who died while they claimed it. Only for whoever holds the name: one
+ * that does not listen yet loses no more than a claim it cannot win.
+ */
+export async function removeDeadBeside(socketPath: string): Promise<void> {
+  const folder = dirname(socketPath);
+  const beside = `${basename(socketPath)}.`;
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(beside) || name.length !== beside.length + 8) continue;
+    const path = join(folder, name);
+    if (!(await isListening(path))) await rm(path, { force: true });
+  }
 }
 
 /** Removes the name of one's own socket; one that somebody else's has by now stays. */

@@ -76,6 +76,21 @@ describe('the socket', () => {
     expect(readdirSync(folder.path)).toEqual(['mgpu.sock']);
   });
 
+  test('is taken over also when whoever was giving it its name died doing so, before or after', async () => {
+    using folder = temporaryFolder();
+    using context = testContext({ kind: 'control' });
+    const socketPath = join(folder.path, 'mgpu.sock');
+    const ours = createServer().listen(join(folder.path, 'other.sock.12345678'));
+    await once(ours, 'listening');
+    await leaveDeadSocket(socketPath);
+    await link(socketPath, besideOf(socketPath, 'after123'));
+    await leaveDeadSocket(besideOf(socketPath, 'before12'));
+    await using service = new ControlService({ socketPath }, new SmallMachine(), context);
+    await service.start();
+    expect(readdirSync(folder.path).toSorted()).toEqual(['mgpu.sock', 'other.sock.12345678']);
+    ours.close();
+  });
+
   test('of another daemon is left alone by one that stops', async () => {
     await using control = await startControl();
     await rm(control.socketPath); // by hand, by somebody who thought it dead
