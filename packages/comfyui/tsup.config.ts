@@ -1,3 +1,3 @@
 import { library } from '@mgpu/build';
 
-export default library({ index: 'src/index.ts', connector: 'src/connector.ts' });
+export default library({ index: 'src/index.ts', connector: 'src/connector.ts', setup: 'src/setup.ts' });

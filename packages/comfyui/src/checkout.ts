@@ -2,6 +2,8 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { findProgram, type Layout } from '@mgpu/core';
 import { ComfyUIDirMissingError, ComfyUIPythonMissingError } from './errors.ts';
+import { generationFolders, readGeneration } from './generations/generation.ts';
+import { GenerationStore } from './generations/generation-store.ts';
 import { ignoreMissing } from './ignore.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -20,18 +22,31 @@ export interface EngineOptions {
   readonly command?: readonly string[] | undefined;
 }
 
-/** Finds the checkout and its Python. Throws `COMFYUI_DIR_MISSING` and `COMFYUI_PYTHON_MISSING`. */
-export async function findEngine(
-  options: EngineOptions,
-  { layout, env }: { layout: Layout; env: Environment },
-): Promise<Engine> {
+interface Surroundings {
+  readonly layout: Layout;
+  readonly env: Environment;
+  /** Whose engine it is to be: it may be trying out a generation. */
+  readonly instance?: string;
+}
+
+/**
+ * Finds what runs: the generation in force, or a checkout of the user's own, and its Python. Throws `COMFYUI_DIR_MISSING` and
+ * `COMFYUI_PYTHON_MISSING`.
+ */
+export async function findEngine(options: EngineOptions, { layout, env, instance }: Surroundings): Promise<Engine> {
   const [program, ...first] = options.command ?? [];
   if (program !== undefined) return { file: program, args: first };
-  const dir = resolve(options.dir ?? join(layout.engines, 'comfyui', 'current'));
+  const store = new GenerationStore(layout);
+  const generation = options.dir === undefined ? await store.current(instance) : readGeneration(resolve(options.dir));
+  // By its own path, not by a link's: what runs stays what it is when another generation comes into force.
+  const dir = generation
+    ? generationFolders(generation.dir).checkout
+    : resolve(options.dir ?? join(store.dir, 'current'));
   const main = join(dir, 'main.py');
   const problem = await whyNoFile(dir, main);
   if (problem !== undefined) throw new ComfyUIDirMissingError({ dir, problem });
-  const file = await findPython(dir, options.python, env);
+  const python = options.python ?? (generation && join(generationFolders(generation.dir).environment, 'bin', 'python'));
+  const file = await findPython(dir, python, env);
   return { file, args: [main], dir };
 }
 

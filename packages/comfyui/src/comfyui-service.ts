@@ -65,7 +65,7 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
     const { output, user, workflows, modelPaths } = instanceFolders(layout, this.id);
     const dropped = this.#isOnCpu ? this.config.args?.filter(isMemoryFlag) : [];
     if (dropped?.length) log.warn(`${this.id}: left out on the CPU, where they mean nothing: ${dropped.join(' ')}`);
-    this.#engine = await findEngine(this.config, { layout, env });
+    this.#engine = await findEngine(this.config, { layout, env, instance: this.id });
     run.defer(() => {
       this.#engine = undefined;
     });

@@ -42,7 +42,7 @@ export const comfyui = defineService({
   async install({ layout, env }, config) {
     await findEngine(config, { layout, env });
   },
-  create({ basePort, enabled: _enabled, gpus: _gpus, ...options }, context) {
+  create({ basePort, enabled: _enabled, gpus: _gpus, setup: _setup, ...options }, context) {
     return new ComfyUIService({ ...options, port: basePort + (gpuIndex(context.gpu) ?? 0) }, context);
   },
   ports: ({ basePort }, gpus) => gpus.map((gpu) => ({ instance: instanceId('comfyui', gpu), port: basePort + gpu })),

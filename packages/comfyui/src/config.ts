@@ -1,5 +1,7 @@
 import { gpuSelectionSchema } from '@mgpu/core';
+import { packageSourcesSchema } from '@mgpu/core/python';
 import { z } from 'zod';
+import { extraNames } from './generations/extras.ts';
 
 /** Flags with which one instance is kept apart from the others and where it is reached; they are mgpu's to give. */
 const ownFlags = [
@@ -26,11 +28,50 @@ const isAmong = (flags: readonly string[]) => (word: string) => {
 const isOwnFlag = isAmong(ownFlags);
 export const isMemoryFlag = isAmong(memoryFlags);
 
+/** Configuration under `services.comfyui.setup`: what `mgpu comfyui setup` installs. */
+const setupSchema = z.strictObject({
+  repository: z
+    .string()
+    .min(1)
+    .default('https://github.com/comfyanonymous/ComfyUI.git')
+    .describe('Where ComfyUI is cloned from: an https, ssh or file URL, or a path'),
+  ref: z.string().min(1).default('v0.33.0').describe('Branch, tag or commit'),
+  python: z.string().min(1).default('python3').describe('Interpreter the environment is made with, 3.10 or newer'),
+  installer: z
+    .enum(['auto', 'uv', 'pip'])
+    .default('auto')
+    .describe('What installs packages; `auto`: uv where it is in PATH, else pip'),
+  packages: packageSourcesSchema.prefault({}).describe('Where packages come from'),
+  torch: z
+    .strictObject({
+      requirements: z
+        .array(
+          z.string().regex(/^[\w.-]+(\[[\w,.-]+\])?\s*([<>=!~]=?[^\s;]+)?$/, 'a package, with a version if you like'),
+        )
+        .min(1)
+        .default(['torch', 'torchvision', 'torchaudio'])
+        .describe('The torch family, installed from one index'),
+      index: z
+        .union([z.literal(['auto', 'packages']), z.url({ protocol: /^(https?|file)$/ })])
+        .default('auto')
+        .describe('URL of its index; `auto`: what fits the driver, or the CPU; `packages`: as every other package'),
+    })
+    .prefault({}),
+  extras: z.array(z.enum(extraNames)).default([]).describe('Accelerators that are installed as well'),
+});
+
+export type ComfyUISetup = z.output<typeof setupSchema>;
+
 /** Configuration under `services.comfyui`. */
 export const comfyuiSchema = z.strictObject({
   enabled: z.boolean().default(true).describe('Whether ComfyUI runs on this machine'),
   basePort: z.number().int().min(1).max(65_472).default(8188).describe('Port on GPU 0; GPU n has basePort + n'),
-  dir: z.string().min(1).optional().describe('The checkout, never changed. Default: <root>/engines/comfyui/current'),
+  dir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A checkout of your own, never changed. Default: what `mgpu comfyui setup` installed'),
+  setup: setupSchema.prefault({}),
   python: z
     .string()
     .min(1)
@@ -74,7 +115,7 @@ export type ComfyUIConfig = z.output<typeof comfyuiSchema>;
 export const defaults = comfyuiSchema.parse({});
 
 /** What `new ComfyUIService` needs: one instance's share of the configuration. */
-export interface ComfyUIOptions extends Partial<Omit<ComfyUIConfig, 'enabled' | 'basePort' | 'gpus'>> {
+export interface ComfyUIOptions extends Partial<Omit<ComfyUIConfig, 'enabled' | 'basePort' | 'gpus' | 'setup'>> {
   /** Index of the GPU, looked up with nvidia-smi. Default: whatever the process sees. Ignored with a context. */
   readonly gpu?: number;
   /** Default 8188 + gpu. */

@@ -4,7 +4,7 @@ import { defineError } from '@mgpu/core/jobs';
 export const ComfyUIDirMissingError = defineError<{ dir: string; problem: string }>({
   code: 'COMFYUI_DIR_MISSING',
   message: ({ dir, problem }) => `there is no ComfyUI in ${dir}: ${problem}`,
-  hint: 'set services.comfyui.dir (or COMFYUI_DIR) to a ComfyUI checkout, the folder with main.py',
+  hint: 'install one with `mgpu comfyui setup`, or set services.comfyui.dir (or COMFYUI_DIR) to a checkout, the folder with main.py',
 });
 
 /** The Python that is to run the checkout is missing or may not be executed. */
@@ -179,4 +179,62 @@ export const ComfyUIPromptRemovedError = defineError<{ engine: string; promptId:
   code: 'COMFYUI_PROMPT_REMOVED',
   message: ({ engine, promptId }) => `${engine}: somebody else removed prompt ${promptId} from its queue`,
   hint: 'submit the job again if that was not meant',
+});
+
+/** No generation has that name, or more than one begins with it. */
+export const GenerationUnknownError = defineError<{ id: string; known: readonly string[] }>({
+  code: 'COMFYUI_GENERATION_UNKNOWN',
+  message: ({ id, known }) => `no one generation is "${id}"; there are: ${known.join(', ') || 'none'}`,
+  hint: '`mgpu comfyui generations` lists them',
+});
+
+/** It was to be removed. */
+export const GenerationInUseError = defineError<{ id: string }>({
+  code: 'COMFYUI_GENERATION_IN_USE',
+  message: ({ id }) => `generation ${id} is in use and is not removed`,
+  hint: 'switch to another one first',
+});
+
+/** There is none to go back to. */
+export const NoPreviousGenerationError = defineError<{ current: string | undefined }>({
+  code: 'COMFYUI_NO_PREVIOUS_GENERATION',
+  message: ({ current }) =>
+    current === undefined
+      ? 'no ComfyUI was set up yet'
+      : `no generation was in force before ${current}, or it was removed`,
+  hint: '`mgpu comfyui generations` lists those there are',
+});
+
+/** What was built does not work: it is not used. */
+export const GenerationBrokenError = defineError<{ dir: string; problem: string }>({
+  code: 'COMFYUI_GENERATION_BROKEN',
+  message: ({ problem }) => `the new generation is not used: ${problem}`,
+  hint: ({ dir }) => `it lies in ${dir}; nothing else has changed`,
+});
+
+/** An instance did not do with a new generation: all are back on the one before. */
+export const RollOutFailedError = defineError<{
+  id: string;
+  instance: string;
+  problem: string;
+  former: string | undefined;
+}>({
+  code: 'COMFYUI_ROLL_OUT_FAILED',
+  message: ({ id, instance, problem, former }) =>
+    `${instance} does not do with generation ${id}: ${problem}; ${former ? `everything is back on ${former}` : 'it is not in force'}`,
+  hint: ({ instance }) => `the log of ${instance} has more`,
+});
+
+/** Which build of torch fits cannot be told. */
+export const TorchIndexError = defineError<{ problem: string }>({
+  code: 'COMFYUI_TORCH_INDEX',
+  message: ({ problem }) => `which build of torch fits the driver cannot be told: ${problem}`,
+  hint: 'cure the driver, or name the index: services.comfyui.setup.torch.index',
+});
+
+/** An abbreviated commit: servers look up none. */
+export const RefUnclearError = defineError<{ url: string; ref: string }>({
+  code: 'COMFYUI_REF_UNCLEAR',
+  message: ({ url, ref }) => `${url} has no branch or tag ${ref}, and commits are looked up only by their whole name`,
+  hint: 'give all 40 digits of the commit',
 });

@@ -17,6 +17,6 @@ export type {
 } from './client/types.ts';
 export { comfyui } from './comfyui.ts';
 export { ComfyUIService } from './comfyui-service.ts';
-export { type ComfyUIConfig, type ComfyUIOptions, comfyuiSchema } from './config.ts';
+export { type ComfyUIConfig, type ComfyUIOptions, type ComfyUISetup, comfyuiSchema } from './config.ts';
 export { type ComfyUIJobInput, comfyuiJobInputSchema } from './connector/job-input.ts';
 export * as comfyuiErrors from './errors.ts';

@@ -1,5 +1,7 @@
 import { fileURLToPath } from 'node:url';
 
+import { checkoutFiles } from './comfyui/checkout.ts';
+
 export type { SimulationInput } from './comfyui/script.ts';
 export type { GpuSimulationInput } from './nvidia-smi/script.ts';
 
@@ -10,3 +12,10 @@ export const comfyuiProgram = (): string => program('comfyui.js');
 
 /** Path of the `nvidia-smi` stand-in; executable by itself. */
 export const nvidiaSmiProgram = (): string => program('nvidia-smi.js');
+
+/**
+ * Files of a ComfyUI checkout, text by path, whose `main.py` imports torch as the real one does and then is the simulator:
+ * for trying out what installs, updates and starts ComfyUI. Default requirements: the torch family.
+ */
+export const comfyuiCheckout = (options: { version?: string; requirements?: readonly string[] } = {}) =>
+  checkoutFiles({ version: '0.26.0', ...options, program: comfyuiProgram() });

@@ -210,6 +210,26 @@ describeEngines('options', (engine) => {
     expect(await known(['--whitelist-custom-nodes', 'slow_node.py'])).toEqual(['SlowNode', 'SaveImage']);
   });
 
+  it('loads packs that are scripted, and says which of them cannot be imported', async (context) => {
+    if (engine) return context.skip('a script is for the simulator');
+    using folder = temporaryFolder();
+    const pack = (name: string, script: object) => {
+      mkdirSync(join(folder.path, 'custom_nodes', name), { recursive: true });
+      writeFileSync(join(folder.path, 'custom_nodes', name, 'simulator.json'), JSON.stringify(script));
+    };
+    pack('good', { nodes: ['EchoPicture'] });
+    pack('bad', { nodes: ['Never'], fails: "ModuleNotFoundError: No module named 'nowhere'" });
+    await using comfy = await Comfy.start({ args: ['--base-directory', folder.path] });
+    expect(await comfy.get('/object_info/EchoPicture')).toMatchObject({
+      EchoPicture: { python_module: 'custom_nodes.good', output: ['IMAGE'] },
+    });
+    expect(await comfy.get('/object_info/Never')).toEqual({});
+    expect(comfy.program.stderr).toContain(
+      `Cannot import ${folder.path}/custom_nodes/bad module for custom nodes: ModuleNotFoundError: No module named 'nowhere'`,
+    );
+    expect(comfy.program.stderr).toContain(`0.0 seconds (IMPORT FAILED): ${folder.path}/custom_nodes/bad\n`);
+  });
+
   it('forbids the page to talk to others, without partner nodes', async () => {
     await using comfy = await Comfy.start({ args: ['--disable-api-nodes'] }, engine);
     expect((await comfy.fetch('/prompt')).headers.get('content-security-policy')).toContain("default-src 'self'");

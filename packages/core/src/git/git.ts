@@ -219,8 +219,12 @@ export class Git {
   }
 }
 
+/** Programs that Git would start for a person, who is not here. */
+const programs = ['EDITOR', 'VISUAL', 'PAGER', 'SSH_ASKPASS', 'PREFIX'];
+
 function environmentFor(env: GitOptions['env']): Record<string, string | undefined> {
-  const allowed = Object.entries(env).filter(([name]) => !name.startsWith('GIT_') || allowEnvironment.includes(name));
+  const isGits = (name: string) => name.startsWith('GIT_') || programs.includes(name);
+  const allowed = Object.entries(env).filter(([name]) => !isGits(name) || allowEnvironment.includes(name));
   return {
     ...Object.fromEntries(allowed),
     LC_ALL: 'C', // its words are read

@@ -3,6 +3,7 @@ export { PackagesFailedError, PythonMissingError, RequirementsConflictError } fr
 export { packageName } from './package-name.ts';
 export { anySource, type PackageSources, packageSourcesSchema } from './package-sources.ts';
 export {
+  type InstallOptions,
   type PackageChange,
   PythonEnvironment,
   type PythonOptions,

@@ -38,6 +38,13 @@ export interface Requirements {
   readonly constraints?: readonly string[];
 }
 
+export interface InstallOptions {
+  /** Default true: what they need is installed, too. False takes them as they stand. */
+  readonly dependencies?: boolean;
+  /** Default true. False builds what comes as source with the packages that are installed. */
+  readonly isolated?: boolean;
+}
+
 /** Variables that would make Python or an installer work on another environment than the one that is meant. */
 const misleading = [
   'PYTHONPATH',
@@ -94,8 +101,11 @@ export class PythonEnvironment {
   /** A copy of another one whose files are the same ones on disk; both can be changed by installers from then on. */
   static async copy(from: string, dir: string, options: PythonOptions): Promise<PythonEnvironment> {
     await linkTree(from, dir, { signal: options.signal });
+    const config = await readFile(join(from, 'pyvenv.cfg'), 'utf8');
+    // Where it was made, if it has been moved since.
+    const origin = /^command = .* (\/\S+)$/m.exec(config)?.[1] ?? from;
     const scripts = (await readdir(join(dir, 'bin'))).map((name) => join('bin', name));
-    for (const path of ['pyvenv.cfg', ...scripts]) await rename(join(dir, path), from, dir);
+    for (const path of ['pyvenv.cfg', ...scripts]) await rename(join(dir, path), origin, dir);
     return new PythonEnvironment(dir, options);
   }
 
@@ -136,9 +146,13 @@ export class PythonEnvironment {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Installs what is missing and changes what does not fit. `dependencies: false` takes the requirements as they stand. */
-  async install(requirements: Requirements, { dependencies = true }: { dependencies?: boolean } = {}): Promise<void> {
-    const answer = await this.#install(await this.#uv(), dependencies ? [] : ['--no-deps'], requirements);
+  /** Installs what is missing and changes what does not fit. Throws as `plan`. */
+  async install(
+    requirements: Requirements,
+    { dependencies = true, isolated = true }: InstallOptions = {},
+  ): Promise<void> {
+    const flags = [...(dependencies ? [] : ['--no-deps']), ...(isolated ? [] : ['--no-build-isolation'])];
+    const answer = await this.#install(await this.#uv(), flags, requirements);
     if (!answer.ok) throw this.#failure('installed', answer);
   }
 

@@ -30,11 +30,11 @@ export async function prepare(
 ): Promise<SimulatedComfy | undefined> {
   const log = new Log(simulation.version, options);
   const folders = new Folders(options);
-  const customNodes = announceStart(options, simulation, folders, log, visibleDevices);
+  const packs = announceStart(options, simulation, folders, log, visibleDevices);
   folders.prepare();
   await openDatabase(options, simulation.version, log);
   if (options.quickTest) return undefined;
-  const engine = new Engine({ options, simulation, folders, nodes: nodeClasses(customNodes), faults, log });
+  const engine = new Engine({ options, simulation, folders, nodes: nodeClasses(packs), faults, log });
   return {
     listen: () => listen(engine),
     interrupt() {

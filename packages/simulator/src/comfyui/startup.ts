@@ -3,18 +3,19 @@ import { findCustomNodes } from './custom-nodes.ts';
 import type { Folders } from './folders.ts';
 import type { Log } from './log.ts';
 import type { Options } from './options.ts';
+import { type Pack, readPack } from './pack.ts';
 import type { Simulation } from './script.ts';
 import { uncaught } from './start-error.ts';
 import { deviceName, torchVersion } from './torch.ts';
 
-/** Checks what the real start trips over, in its order, and logs its lines up to the custom nodes, whose paths it returns. */
+/** Checks what the real start trips over, in its order, and logs its lines up to the custom nodes; returns those it could import. */
 export function announceStart(
   options: Options,
   simulation: Simulation,
   folders: Folders,
   log: Log,
   visibleDevices: string | undefined,
-): string[] {
+): Pack[] {
   if (options.customBase) log.info(`Setting base directory to: ${options.baseDirectory}`);
   for (const { type, path } of folders.extra) log.info(`Adding extra search path ${type} ${path}`);
   for (const name of ['output', 'input', 'user'] as const) {
@@ -35,10 +36,16 @@ export function announceStart(
   log.info(`ComfyUI version: ${simulation.version}`);
   if (options.givenFolders.has('temp')) log.info(`Setting temp directory to: ${options.tempDirectory}`);
   log.info(`[Prompt Server] web root: ${options.frontEndRoot ?? '/opt/ComfyUI/web'}`);
-  if (customNodes.length > 0) {
+  const packs = customNodes.map(readPack);
+  for (const { path, fails } of packs) {
+    if (fails !== undefined) log.warning(`Traceback (most recent call last):\n${fails}\n`);
+    if (fails !== undefined) log.warning(`Cannot import ${path} module for custom nodes: ${fails}`);
+  }
+  if (packs.length > 0) {
     log.info('\nImport times for custom nodes:');
-    for (const path of customNodes) log.info(`   0.0 seconds: ${path}`);
+    for (const { path, fails } of packs)
+      log.info(`   0.0 seconds${fails === undefined ? '' : ' (IMPORT FAILED)'}: ${path}`);
     log.info('');
   }
-  return customNodes;
+  return packs.filter(({ fails }) => fails === undefined);
 }

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { Pack } from '../pack.ts';
 import { saveAnimatedWebp } from './animation.ts';
 import { emptyImage, imageInvert, imageScale, imageScaleBy } from './image.ts';
 import { imageBlend } from './image-blend.ts';
@@ -43,11 +44,11 @@ const all: readonly NodeClass[] = [
   slowNode,
 ];
 
-/** The simulated node classes by name: the built-in ones, and those whose module is among the custom nodes that were loaded. */
-export function nodeClasses(customNodes: readonly string[]): ReadonlyMap<string, NodeClass> {
-  const loaded = new Set(customNodes.map((path) => CUSTOM + basename(path, '.py')));
+/** The simulated node classes by name: the built-in ones, and those of the custom nodes that were loaded. */
+export function nodeClasses(packs: readonly Pack[]): ReadonlyMap<string, NodeClass> {
+  const loaded = new Set(packs.map(({ path }) => CUSTOM + basename(path, '.py')));
   const present = all.filter(({ module }) => !module?.startsWith(CUSTOM) || loaded.has(module));
-  return new Map(present.map((node) => [node.name, node]));
+  return new Map([...present, ...packs.flatMap(({ nodes }) => nodes)].map((node) => [node.name, node]));
 }
 
 /** One entry of `GET /object_info`. */

@@ -1,0 +1,267 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type Logger, linkTree, versionedFile, writeFileAtomically } from '@mgpu/core';
+import { Git } from '@mgpu/core/git';
+import { anySource, PythonEnvironment, type PythonOptions, packageName } from '@mgpu/core/python';
+import { z } from 'zod';
+import { ignoreMissing } from '../ignore.ts';
+import { extras } from './extras.ts';
+import { type Generation, generationFolders, readGeneration, writeGeneration } from './generation.ts';
+import type { GenerationStore } from './generation-store.ts';
+import { isSameRecipe, type Recipe, recipeSchema } from './recipe.ts';
+import { verifyGeneration } from './verify-generation.ts';
+
+/** A generation that is being made: what may still be changed in it. */
+export interface GenerationDraft {
+  /** The checkout. */
+  readonly checkout: string;
+  /** Folder of custom nodes. */
+  readonly nodes: string;
+  /** Folder for what a node manager keeps of it. */
+  readonly state: string;
+  readonly python: PythonEnvironment;
+  /** Requirement files of the engine itself. */
+  readonly requirements: readonly string[];
+}
+
+/** A set of custom nodes that is to be in a generation. */
+export interface NodeSet {
+  /** Another one for another set. */
+  readonly digest: string;
+  /** Brings it in. What it rejects with ends the build. */
+  install(draft: GenerationDraft, signal: AbortSignal | undefined): Promise<void>;
+}
+
+export const buildSteps = ['checkout', 'environment', 'torch', 'requirements', 'extras', 'nodes', 'verify'] as const;
+export type BuildStep = (typeof buildSteps)[number];
+
+export interface BuildProgress {
+  readonly step: BuildStep;
+  /** `done` and `skipped` end it; `running` comes at its begin and with each detail. */
+  readonly state: 'running' | 'done' | 'skipped';
+  /** What it is about just now, in words. */
+  readonly detail?: string;
+  /** Of the whole step, where that is known. */
+  readonly percent?: number;
+}
+
+export interface BuildOptions {
+  readonly store: GenerationStore;
+  readonly recipe: Recipe;
+  /** What it is made from: its files are used again as far as they fit. */
+  readonly parent?: Generation | undefined;
+  readonly nodes?: NodeSet | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly python: Pick<PythonOptions, 'installer' | 'sources'>;
+  /** Whether torch has to find a GPU. */
+  readonly expectGpu: boolean;
+  readonly startDeadlineMs: number;
+  readonly log: Logger;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: BuildProgress) => void) | undefined;
+}
+
+/** Packages that come from one build and must stay together. */
+export const torchFamily = ['torch', 'torchvision', 'torchaudio'];
+
+const draftSchema = z.object({ recipe: recipeSchema, parent: z.string().optional(), done: z.array(z.string()) });
+type Draft = z.output<typeof draftSchema>;
+
+/** Files from this size on are the same ones on disk as in the generation before; smaller ones may be edited by people. */
+const linkedBytes = 1_000_000;
+
+/**
+ * Makes a generation, or goes on with one of the same recipe that was interrupted. Nothing uses it before it is whole and was
+ * seen working. Throws what its steps throw: `CORE_GIT_*`, `CORE_PYTHON_MISSING`, `CORE_REQUIREMENTS_CONFLICT`,
+ * `CORE_PACKAGES_FAILED`, `COMFYUI_GENERATION_BROKEN`, and what the node set throws; it can be gone on with then.
+ */
+export async function buildGeneration(options: BuildOptions): Promise<Generation> {
+  const { store, recipe } = options;
+  const dir = await resumable(options);
+  const build = new Build(dir ?? store.folder(await store.nextId(recipe.commit)), options);
+  return build.run();
+}
+
+/** Of the same recipe and the same parent. */
+async function resumable({ store, recipe, parent }: BuildOptions): Promise<string | undefined> {
+  for (const dir of await store.drafts()) {
+    const draft = draftFile(dir).read();
+    if (draft && isSameRecipe(draft.recipe, recipe) && draft.parent === parent?.id) return dir;
+  }
+  return undefined;
+}
+
+const draftFile = (dir: string) => versionedFile<Draft>(generationFolders(dir).draft, 1, draftSchema);
+
+class Build {
+  readonly #folders: ReturnType<typeof generationFolders>;
+  readonly #options: BuildOptions;
+  #step: BuildStep = 'checkout';
+
+  constructor(dir: string, options: BuildOptions) {
+    this.#folders = generationFolders(dir);
+    this.#options = options;
+  }
+
+  async run(): Promise<Generation> {
+    const { recipe, parent, nodes } = this.#options;
+    const { dir } = this.#folders;
+    await mkdir(dir, { recursive: true });
+    const file = draftFile(dir);
+    let draft = file.read() ?? { recipe, ...(parent ? { parent: parent.id } : {}), done: [] };
+    await file.write(draft);
+    const steps: readonly [BuildStep, (() => Promise<void>) | undefined][] = [
+      ['checkout', () => this.#checkOut()],
+      ['environment', () => this.#makeEnvironment()],
+      ['torch', this.#hasTorchOfParent() ? undefined : () => this.#installTorch()],
+      ['requirements', () => this.#installRequirements()],
+      ['extras', recipe.extras.length > 0 ? () => this.#installExtras() : undefined],
+      ['nodes', nodes && (() => nodes.install(this.#draft(), this.#options.signal))],
+    ];
+    for (const [step, work] of steps) {
+      if (!work || draft.done.includes(step)) {
+        this.#options.onProgress?.({ step, state: 'skipped' });
+        continue;
+      }
+      await this.#run(step, work);
+      draft = { ...draft, done: [...draft.done, step] };
+      await file.write(draft);
+    }
+    return this.#run('verify', () => this.#verify());
+  }
+
+  async #run<T>(step: BuildStep, work: () => Promise<T>): Promise<T> {
+    const { signal, onProgress } = this.#options;
+    signal?.throwIfAborted();
+    this.#step = step;
+    onProgress?.({ step, state: 'running' });
+    const result = await work();
+    onProgress?.({ step, state: 'done' });
+    return result;
+  }
+
+  #tell(detail: string, percent?: number): void {
+    this.#options.onProgress?.({
+      step: this.#step,
+      state: 'running',
+      detail,
+      ...(percent === undefined ? {} : { percent }),
+    });
+  }
+
+  #python(sources = this.#options.python.sources): PythonEnvironment {
+    const { env, signal, python, store } = this.#options;
+    return new PythonEnvironment(this.#folders.environment, {
+      ...python,
+      sources,
+      env,
+      signal,
+      cache: join(store.dir, 'cache'),
+      onLine: (line) => this.#tell(line.trim()),
+    });
+  }
+
+  #draft(): GenerationDraft {
+    const { checkout, nodes, state, requirements } = this.#folders;
+    return { checkout, nodes, state, python: this.#python(), requirements: [requirements] };
+  }
+
+  async #checkOut(): Promise<void> {
+    const { recipe, parent, env, signal, log } = this.#options;
+    const { checkout } = this.#folders;
+    const onProgress = ({ stage, percent }: { stage: string; percent: number }) => this.#tell(stage, percent);
+    const git = new Git({ env, signal, onProgress });
+    const source = { url: recipe.repository, ref: recipe.commit };
+    await rm(checkout, { recursive: true, force: true, maxRetries: 3 });
+    if (!parent) {
+      await git.clone(source, checkout);
+      return;
+    }
+    const former = generationFolders(parent.dir);
+    await linkTree(former.checkout, checkout, {
+      links: (path, bytes) => bytes >= linkedBytes || /(^|\/)\.git\/(.*\/)?objects\//.test(path),
+      without: new Set(['__pycache__']),
+      signal,
+    });
+    const { edits = [] } = (await git.inspect(checkout)) ?? {};
+    if (edits.length > 0)
+      log.warn(`edits in ${former.checkout} stay there, the new generation does not have them: ${edits.join(', ')}`);
+    await git.checkOut(checkout, source);
+    await rm(this.#folders.state, { recursive: true, force: true });
+    await linkTree(former.state, this.#folders.state, { links: () => false }).catch(ignoreMissing);
+  }
+
+  async #makeEnvironment(): Promise<void> {
+    const { recipe, parent, env, signal } = this.#options;
+    const { environment } = this.#folders;
+    await rm(environment, { recursive: true, force: true, maxRetries: 3 });
+    const from = parent && generationFolders(parent.dir).environment;
+    if (from && parent.recipe.python === recipe.python)
+      await PythonEnvironment.copy(from, environment, { env, signal });
+    else await PythonEnvironment.create(environment, { env, signal, python: recipe.python });
+  }
+
+  #hasTorchOfParent(): boolean {
+    const { recipe, parent } = this.#options;
+    const spec = ({ python, torchIndex, torch }: Recipe) => JSON.stringify([python, torchIndex, torch]);
+    return parent !== undefined && spec(parent.recipe) === spec(recipe);
+  }
+
+  async #installTorch(): Promise<void> {
+    const { recipe, python } = this.#options;
+    const { sources = anySource } = python;
+    const isGeneral = recipe.torchIndex === 'packages' || sources.offline;
+    const ofTorch = isGeneral ? sources : { ...sources, index: recipe.torchIndex, extraIndexes: [] };
+    await this.#python(ofTorch).install({ packages: recipe.torch });
+  }
+
+  async #installRequirements(): Promise<void> {
+    await this.#python().install({ files: [this.#folders.requirements], constraints: [await this.#pinTorch()] });
+  }
+
+  async #installExtras(): Promise<void> {
+    const constraints = [await this.#pinTorch()];
+    for (const name of this.#options.recipe.extras) {
+      const { packages, needsTorchToBuild } = extras[name as keyof typeof extras];
+      await this.#python().install({ packages, constraints }, { isolated: !needsTorchToBuild });
+    }
+  }
+
+  /** Whatever comes after torch has to take it as it is. */
+  async #pinTorch(): Promise<string> {
+    const installed = await this.#python().installed();
+    const pins = torchFamily.flatMap((name) => {
+      const version = installed.get(packageName(name));
+      return version === undefined ? [] : [`${name}==${version}`];
+    });
+    const file = join(this.#folders.dir, 'torch.txt');
+    await writeFileAtomically(file, `${pins.join('\n')}\n`, 0o644);
+    return file;
+  }
+
+  async #verify(): Promise<Generation> {
+    const { recipe, parent, expectGpu, env, signal, startDeadlineMs } = this.#options;
+    const { dir, draft } = this.#folders;
+    const seen = await verifyGeneration(this.#folders, {
+      python: this.#python(),
+      expectGpu,
+      env,
+      signal,
+      startDeadlineMs,
+      tolerated: parent?.brokenNodes ?? [],
+      onDetail: (detail) => this.#tell(detail),
+    });
+    await writeGeneration({
+      dir,
+      id: basename(dir),
+      createdAt: new Date().toISOString(),
+      ...(parent ? { parent: parent.id } : {}),
+      recipe,
+      ...seen,
+    });
+    await rm(draft, { force: true });
+    const generation = readGeneration(dir);
+    if (!generation) throw new TypeError(`${dir} was just written`);
+    return generation;
+  }
+}

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type Layout, lockFolder } from '@mgpu/core';
+import { GenerationInUseError, GenerationUnknownError } from '../errors.ts';
+import { ignoreMissing } from '../ignore.ts';
+import { type Generation, readGeneration } from './generation.ts';
+
+/**
+ * The generations below `<root>/engines/comfyui` and which of them is in force: `current` for all instances, `<instance>` for
+ * one that is tried out. Both are symbolic links that change in one step.
+ */
+export class GenerationStore {
+  /** `<root>/engines/comfyui`. */
+  readonly dir: string;
+
+  constructor({ engines }: Pick<Layout, 'engines'>) {
+    this.dir = join(engines, 'comfyui');
+  }
+
+  /** For whoever is going to change something. Throws `CORE_FOLDER_BUSY`. */
+  lock(): Promise<Disposable> {
+    return lockFolder(this.dir);
+  }
+
+  /** Those that are whole, the oldest first. */
+  async list(): Promise<readonly Generation[]> {
+    const names = await this.#names();
+    return names.flatMap((name) => readGeneration(this.folder(name)) ?? []);
+  }
+
+  /** Folders of those that are not: being made, or interrupted. */
+  async drafts(): Promise<readonly string[]> {
+    const folders = (await this.#names()).map((name) => this.folder(name));
+    return folders.filter((dir) => readGeneration(dir) === undefined);
+  }
+
+  folder(id: string): string {
+    return join(this.dir, 'generations', id);
+  }
+
+  /** Name for the next one; it is larger than all before. */
+  async nextId(commit: string): Promise<string> {
+    const last = Math.max(0, ...(await this.#names()).map((name) => Number.parseInt(name, 10)));
+    return `${String(last + 1).padStart(4, '0')}-${commit.slice(0, 7)}`;
+  }
+
+  /** By its id, or by the beginning of it or its number when only one has that. Throws `COMFYUI_GENERATION_UNKNOWN`. */
+  async find(id: string): Promise<Generation> {
+    const all = await this.list();
+    const isMeant = (each: Generation) => each.id.startsWith(id) || Number.parseInt(each.id, 10) === Number(id);
+    const found = all.find((each) => each.id === id) ?? only(all.filter(isMeant));
+    if (!found) throw new GenerationUnknownError({ id, known: all.map((each) => each.id) });
+    return found;
+  }
+
+  /** Of an instance, or of all that are not tried out. */
+  async current(instance?: string): Promise<Generation | undefined> {
+    const id = (await this.#target(instance ?? 'current')) ?? (instance && (await this.#target('current')));
+    return id ? readGeneration(this.folder(id)) : undefined;
+  }
+
+  /** The one that was current before. */
+  async previous(): Promise<Generation | undefined> {
+    const id = await this.#target('previous');
+    return id === undefined ? undefined : readGeneration(this.folder(id));
+  }
+
+  /** Instances that have one of their own. */
+  async tried(): Promise<ReadonlyMap<string, string>> {
+    const entries = await readdir(this.dir, { withFileTypes: true }).catch(ignoreMissing);
+    const names = (entries ?? []).filter((each) => each.isSymbolicLink() && isInstance(each.name));
+    const targets = await Promise.all(names.map(async ({ name }) => [name, await this.#target(name)] as const));
+    return new Map(targets.flatMap(([name, id]) => (id === undefined ? [] : [[name, id]])));
+  }
+
+  /** From its next start on every instance runs this one. */
+  async switch({ id }: Generation): Promise<void> {
+    const former = await this.#target('current');
+    if (former !== undefined && former !== id) await this.#point('previous', former);
+    await this.#point('current', id);
+    await this.untry();
+  }
+
+  /** From its next start on this instance runs this one. */
+  async try(instance: string, { id }: Generation): Promise<void> {
+    await this.#point(instance, id);
+  }
+
+  /** From its next start on this instance, or every one, runs the current one again. */
+  async untry(instance?: string): Promise<void> {
+    const names = instance === undefined ? [...(await this.tried()).keys()] : [instance];
+    await Promise.all(names.map((name) => rm(join(this.dir, name), { force: true })));
+  }
+
+  /** Throws `COMFYUI_GENERATION_IN_USE` for one that is current, tried out, or in `inUse`. */
+  async remove(id: string, inUse: ReadonlySet<string> = new Set()): Promise<void> {
+    const [current, tried] = [await this.#target('current'), await this.tried()];
+    if (id === current || inUse.has(id) || [...tried.values()].includes(id)) throw new GenerationInUseError({ id });
+    const [dir, grave] = [this.folder(id), this.folder(`.${id}.${randomUUID()}`)];
+    // In one step no generation any more, however long the rest takes.
+    await rename(dir, grave);
+    if ((await this.#target('previous')) === id) await rm(join(this.dir, 'previous'), { force: true });
+    await rm(grave, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  /** Removes what a removal that was interrupted has left. */
+  async sweep(): Promise<void> {
+    const names = await readdir(join(this.dir, 'generations')).catch(ignoreMissing);
+    const graves = (names ?? []).filter((name) => name.startsWith('.'));
+    await Promise.all(graves.map((name) => rm(this.folder(name), { recursive: true, force: true, maxRetries: 3 })));
+  }
+
+  async #names(): Promise<string[]> {
+    const names = await readdir(join(this.dir, 'generations')).catch(ignoreMissing);
+    return (names ?? []).filter((name) => /^\d{4,}-[0-9a-f]+$/.test(name)).toSorted();
+  }
+
+  async #target(name: string): Promise<string | undefined> {
+    // What is no link, or leads elsewhere, is a checkout of the user's own.
+    const target = await readlink(join(this.dir, name)).catch(() => undefined);
+    return target?.startsWith('generations/') ? basename(target) : undefined;
+  }
+
+  async #point(name: string, id: string): Promise<void> {
+    await mkdir(this.dir, { recursive: true });
+    const draft = join(this.dir, `.${name}.${randomUUID()}`);
+    await symlink(join('generations', id), draft);
+    try {
+      await rename(draft, join(this.dir, name));
+    } catch (error) {
+      await rm(draft, { force: true });
+      throw error;
+    }
+  }
+}
+
+const only = <T>(all: readonly T[]): T | undefined => (all.length === 1 ? all[0] : undefined);
+const isInstance = (name: string) => /^[a-z]/.test(name) && name !== 'current' && name !== 'previous';

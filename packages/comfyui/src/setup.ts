@@ -1,0 +1,21 @@
+// Installing ComfyUI and moving a machine from one version of it to another; apart from the rest, which every start loads.
+export {
+  type BuildProgress,
+  type BuildStep,
+  buildSteps,
+  type GenerationDraft,
+  type NodeSet,
+} from './generations/build-generation.ts';
+export { type Change, diffGenerations, type Generation, type GenerationDiff } from './generations/generation.ts';
+export { GenerationStore } from './generations/generation-store.ts';
+export { proveEngine } from './generations/prove-engine.ts';
+export type { Recipe } from './generations/recipe.ts';
+export {
+  type Fleet,
+  type RollOutOptions,
+  type RollOutProgress,
+  type RunningEngine,
+  rollBack,
+  rollOut,
+} from './generations/roll-out.ts';
+export { type SetupOptions, type SetupResult, setUp } from './generations/set-up.ts';
