@@ -60,3 +60,9 @@ export const ArtifactElsewhereError = defineError<{ path: string }>({
   message: ({ path }) => `the file ${path} is not on this machine: another one that shares the queue ran the job`,
   hint: 'fetch it from there, or let the machines share the artifacts folder',
 });
+
+export const OwnCheckoutError = defineError<{ dir: string }>({
+  code: 'MACHINE_OWN_CHECKOUT',
+  message: ({ dir }) => `services.comfyui.dir names a checkout of your own, ${dir}: mgpu installs nothing into that`,
+  hint: 'take services.comfyui.dir out of the configuration to let mgpu install ComfyUI',
+});

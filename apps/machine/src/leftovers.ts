@@ -46,6 +46,9 @@ function caretaker(layout: Layout): MachineControl {
     subscribe: () => () => {},
     up: async () => refuse(),
     down: async () => {},
+    startInstance: async () => refuse(),
+    stopInstance: async () => refuse(),
+    restartInstance: async () => refuse(),
     jobs: refuse,
   };
 }

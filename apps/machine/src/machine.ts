@@ -127,8 +127,7 @@ export class Machine implements MachineControl, AsyncDisposable {
   /** Waits for the boot, then starts what is missing. Throws what the boot threw, and `MACHINE_STOPPING`. */
   async up(): Promise<BootReport> {
     await this.#booted.promise;
-    if (this.#down || !this.#orchestrator) throw new StoppingError({ root: this.#settings.layout.root });
-    return this.#orchestrator.startMissing();
+    return this.#running().startMissing();
   }
 
   down({ force }: { force: boolean }): Promise<void> {
@@ -141,6 +140,23 @@ export class Machine implements MachineControl, AsyncDisposable {
   leave(): Promise<void> {
     this.#down ??= this.#leave();
     return this.#down;
+  }
+
+  async startInstance(id: string): Promise<void> {
+    await this.#running().startInstance(id);
+  }
+
+  async stopInstance(id: string, options: { force: boolean }): Promise<void> {
+    await this.#running().stopInstance(id, options);
+  }
+
+  async restartInstance(id: string, options: { force: boolean }): Promise<void> {
+    await this.#running().restart(id, options);
+  }
+
+  #running(): Orchestrator {
+    if (this.#down || !this.#orchestrator) throw new StoppingError({ root: this.#settings.layout.root });
+    return this.#orchestrator;
   }
 
   jobs(): JobQueue {

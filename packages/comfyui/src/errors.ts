@@ -189,9 +189,9 @@ export const GenerationUnknownError = defineError<{ id: string; known: readonly 
 });
 
 /** It was to be removed. */
-export const GenerationInUseError = defineError<{ id: string }>({
+export const GenerationInUseError = defineError<{ id: string; by: string }>({
   code: 'COMFYUI_GENERATION_IN_USE',
-  message: ({ id }) => `generation ${id} is in use and is not removed`,
+  message: ({ id, by }) => `generation ${id} is in use${by} and is not removed`,
   hint: 'switch to another one first',
 });
 

@@ -313,7 +313,8 @@ test('those in use are not removed; others are, and what names them is told', as
   await expect(machine.store.remove(generation.id)).rejects.toMatchObject({ code: 'COMFYUI_GENERATION_IN_USE' });
   await expect(machine.store.find('0009')).rejects.toMatchObject({ code: 'COMFYUI_GENERATION_UNKNOWN' });
   expect((await machine.store.find('1')).id).toBe(old?.id);
-  await machine.store.remove(old?.id ?? '');
+  expect(await machine.store.prune(2)).toEqual([]);
+  expect(await machine.store.prune(0)).toEqual([old?.id]);
   expect((await machine.store.list()).map(({ id }) => id)).toEqual([generation.id]);
   expect(await machine.store.previous()).toBeUndefined();
   await expect(rollBack(machine.store, nobody)).rejects.toMatchObject({ code: 'COMFYUI_NO_PREVIOUS_GENERATION' });

@@ -4,6 +4,7 @@ import {
   type BootReport,
   type ErrorReport,
   expectSocketPath,
+  type InstanceStatus,
   type JobEvent,
   type JobQueue,
   type JobRequest,
@@ -63,6 +64,27 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     await this.#call('POST', '/v1/down', 'stopping', { force }, { ...options, takesLong: true });
   }
 
+  /** Resolves when it is ready. */
+  startInstance(id: string, options: Signalled = {}): Promise<InstanceStatus> {
+    return this.#instance(id, 'start', {}, options);
+  }
+
+  /** Lets work in hand end, unless forced. Resolves when it is gone; it stays away until somebody starts it. */
+  stopInstance(
+    id: string,
+    { force = false, ...options }: { force?: boolean } & Signalled = {},
+  ): Promise<InstanceStatus> {
+    return this.#instance(id, 'stop', { force }, options);
+  }
+
+  /** Stops and starts it. Resolves when it is ready. */
+  restartInstance(
+    id: string,
+    { force = false, ...options }: { force?: boolean } & Signalled = {},
+  ): Promise<InstanceStatus> {
+    return this.#instance(id, 'restart', { force }, options);
+  }
+
   /** A snapshot, then everything that happens. Ends without an error when the signal fires or the daemon ends. */
   events(options: Signalled = {}): AsyncIterable<MachineEvent> {
     return this.#stream<MachineEvent>('/v1/events', options);
@@ -102,6 +124,11 @@ export class ControlClient implements JobQueue, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #instance(id: string, verb: string, body: object, options: Signalled): Promise<InstanceStatus> {
+    const path = `/v1/instances/${encodeURIComponent(id)}/${verb}`;
+    return this.#call<InstanceStatus>('POST', path, `asked to ${verb} ${id}`, body, { ...options, takesLong: true });
   }
 
   async #call<D>(

@@ -50,6 +50,12 @@ export interface MachineControl {
   up(): Promise<BootReport>;
   /** Stops everything and then the daemon. Resolves when the instances are gone. */
   down(options: { force: boolean }): Promise<void>;
+  /** Resolves when it is ready. Throws `CORE_SERVICE_UNKNOWN`, `CORE_INSTANCE_HELD`, and what keeps it from starting. */
+  startInstance(id: string): Promise<void>;
+  /** Lets work in hand end, unless forced. Resolves when it is gone; it stays away until somebody starts it. */
+  stopInstance(id: string, options: { force: boolean }): Promise<void>;
+  /** Stops and starts it. Resolves when it is ready. */
+  restartInstance(id: string, options: { force: boolean }): Promise<void>;
   /** Returns the function that unsubscribes. */
   subscribe(listener: (event: MachineEvent) => void): () => void;
   /** Throws `CONTROL_NO_JOBS` on a machine without a queue. */

@@ -6,7 +6,7 @@ import { envelope, type MachineControl } from './contract.ts';
 import { JobsUnavailableError, RequestInvalidError } from './errors.ts';
 import { EventStream } from './event-stream.ts';
 
-const downSchema = z.strictObject({ force: z.boolean().default(false) });
+const stopSchema = z.strictObject({ force: z.boolean().default(false) });
 const maxBodyBytes = 16 * 1024 * 1024;
 /** Bytes that all readers of events may be behind together. */
 const maxAllBehindBytes = 16 * 1024 * 1024;
@@ -14,6 +14,7 @@ const maxAllBehindBytes = 16 * 1024 * 1024;
 const statusCodes: Readonly<Record<string, number>> = {
   [RequestInvalidError.code]: 400,
   [coreErrors.JobUnknownError.code]: 404,
+  [coreErrors.InstanceUnknownError.code]: 404,
   [JobsUnavailableError.code]: 503,
 };
 
@@ -59,7 +60,7 @@ export function createControlServer(control: MachineControl): FastifyInstance {
   server.get('/v1/status', () => envelope('Status', control.status()));
   server.post('/v1/up', async () => envelope('Boot', await control.up()));
   server.post('/v1/down', async (request) => {
-    const { force } = parse(downSchema, request.body ?? {});
+    const { force } = parse(stopSchema, request.body ?? {});
     await control.down({ force });
     return envelope('Down', {});
   });
@@ -67,6 +68,24 @@ export function createControlServer(control: MachineControl): FastifyInstance {
     const stream = openStream(reply);
     stream.send({ event: 'snapshot', data: control.status() });
     stream.onClose(control.subscribe((event) => stream.send(event)));
+  });
+
+  const instanceAnswer = (id: string) =>
+    envelope(
+      'Instance',
+      control.status().instances.find((each) => each.id === id),
+    );
+  server.post<{ Params: { id: string } }>('/v1/instances/:id/start', async ({ params: { id } }) => {
+    await control.startInstance(id);
+    return instanceAnswer(id);
+  });
+  server.post<{ Params: { id: string } }>('/v1/instances/:id/stop', async ({ params: { id }, body }) => {
+    await control.stopInstance(id, parse(stopSchema, body ?? {}));
+    return instanceAnswer(id);
+  });
+  server.post<{ Params: { id: string } }>('/v1/instances/:id/restart', async ({ params: { id }, body }) => {
+    await control.restartInstance(id, parse(stopSchema, body ?? {}));
+    return instanceAnswer(id);
   });
 
   server.post('/v1/jobs', async (request, reply) => {

@@ -68,6 +68,19 @@ describe('answers', () => {
 });
 
 describe('the client', () => {
+  test('moves single instances, and hears of one that is not there', async () => {
+    await using control = await startControl();
+    const { client, machine } = control;
+    expect(await client.stopInstance('one')).toMatchObject({ id: 'one', state: 'running' });
+    await client.startInstance('one');
+    await client.restartInstance('one', { force: true });
+    expect(machine.moves).toEqual(['stop', 'start', 'restart by force']);
+    await expect(client.startInstance('two/../one')).rejects.toMatchObject({
+      code: 'CORE_SERVICE_UNKNOWN',
+      details: { known: ['one'] },
+    });
+  });
+
   test('says that no daemon runs', async () => {
     using folder = temporaryFolder();
     await using client = new ControlClient({ socketPath: join(folder.path, 'none.sock') });

@@ -8,7 +8,14 @@ import {
   type MachineEvent,
   type MachineStatus,
 } from '@mgpu/control';
-import { type JobEvent, type JobQueue, type JobStatus, JobUnknownError } from '@mgpu/core';
+import {
+  coreErrors,
+  type InstanceStatus,
+  type JobEvent,
+  type JobQueue,
+  type JobStatus,
+  JobUnknownError,
+} from '@mgpu/core';
 import { testContext } from '@mgpu/core/testing';
 
 export const report = {
@@ -20,7 +27,18 @@ export const report = {
   phases: [],
 } as const;
 
-/** A machine without instances whose events the test emits. */
+export const one: InstanceStatus = {
+  id: 'one',
+  kind: 'one',
+  state: 'running',
+  health: 'ready',
+  since: new Date(0).toISOString(),
+  critical: false,
+  desired: 'up',
+  attempt: 0,
+};
+
+/** A machine with one instance; the test emits its events. */
 export class SmallMachine implements MachineControl {
   readonly listeners = new Set<(event: MachineEvent) => void>();
   readonly downs: { force: boolean }[] = [];
@@ -35,7 +53,7 @@ export class SmallMachine implements MachineControl {
       daemon: { pid: process.pid, run: 'r', version: '0.0.0', startedAt: new Date(0).toISOString() },
       gpus: [],
       boot: report,
-      instances: [],
+      instances: [one],
       problems: [],
     };
   }
@@ -47,6 +65,25 @@ export class SmallMachine implements MachineControl {
   down(options: { force: boolean }) {
     this.downs.push(options);
     return Promise.resolve();
+  }
+
+  readonly moves: string[] = [];
+
+  async startInstance(id: string) {
+    this.#move(id, 'start');
+  }
+
+  async stopInstance(id: string, { force }: { force: boolean }) {
+    this.#move(id, force ? 'stop by force' : 'stop');
+  }
+
+  async restartInstance(id: string, { force }: { force: boolean }) {
+    this.#move(id, force ? 'restart by force' : 'restart');
+  }
+
+  #move(instance: string, move: string) {
+    if (instance !== 'one') throw new coreErrors.InstanceUnknownError({ instance, known: ['one'] });
+    this.moves.push(move);
   }
 
   subscribe(listener: (event: MachineEvent) => void) {

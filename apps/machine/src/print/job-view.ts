@@ -1,17 +1,15 @@
 import type { JobEvent, JobProgress } from '@mgpu/core';
-
-const barWidth = 24;
+import { bar } from './text.ts';
 
 /** `[██████      ]  42 %  node 3, step 4 of 10` */
 export function progressText({ percent, node, step, steps }: JobProgress): string {
-  const filled = Math.round((percent / 100) * barWidth);
   const where = [
     node && `node ${node}`,
     step !== undefined && steps !== undefined && steps > 1 && `step ${step} of ${steps}`,
   ]
     .filter(Boolean)
     .join(', ');
-  return `[${'█'.repeat(filled)}${' '.repeat(barWidth - filled)}] ${String(Math.round(percent)).padStart(3)} %  ${where}`.trimEnd();
+  return `${bar(percent)}  ${where}`.trimEnd();
 }
 
 /** One event of a job as one line, for logs. */

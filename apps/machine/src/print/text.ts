@@ -25,6 +25,14 @@ export function fileSize(bytes: number): string {
   return bytes < 1_000_000 ? `${(bytes / 1_000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
+const barWidth = 24;
+
+/** `[██████      ]  42 %` */
+export function bar(percent: number): string {
+  const filled = Math.round((percent / 100) * barWidth);
+  return `[${'█'.repeat(filled)}${' '.repeat(barWidth - filled)}] ${String(Math.round(percent)).padStart(3)} %`;
+}
+
 export const marks = {
   ok: pc.green('✔'),
   warning: pc.yellow('!'),

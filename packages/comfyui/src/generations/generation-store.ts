@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { type Layout, lockFolder } from '@mgpu/core';
 import { GenerationInUseError, GenerationUnknownError } from '../errors.ts';
 import { ignoreMissing } from '../ignore.ts';
+import { folderUsers } from './folder-users.ts';
 import { type Generation, readGeneration } from './generation.ts';
 
 /**
@@ -93,15 +94,39 @@ export class GenerationStore {
     await Promise.all(names.map((name) => rm(join(this.dir, name), { force: true })));
   }
 
-  /** Throws `COMFYUI_GENERATION_IN_USE` for one that is current, tried out, or in `inUse`. */
-  async remove(id: string, inUse: ReadonlySet<string> = new Set()): Promise<void> {
-    const [current, tried] = [await this.#target('current'), await this.tried()];
-    if (id === current || inUse.has(id) || [...tried.values()].includes(id)) throw new GenerationInUseError({ id });
-    const [dir, grave] = [this.folder(id), this.folder(`.${id}.${randomUUID()}`)];
+  /** Throws `COMFYUI_GENERATION_IN_USE` for one that is current, tried out, or run by a process. */
+  async remove(id: string): Promise<void> {
+    const dir = this.folder(id);
+    const [current, tried, users] = [await this.#target('current'), await this.tried(), await folderUsers(dir)];
+    const pids = users.length > 0 ? ` by process ${users.join(', ')}` : '';
+    if (id === current || pids || [...tried.values()].includes(id)) throw new GenerationInUseError({ id, by: pids });
+    const grave = this.folder(`.${id}.${randomUUID()}`);
     // In one step no generation any more, however long the rest takes.
     await rename(dir, grave);
     if ((await this.#target('previous')) === id) await rm(join(this.dir, 'previous'), { force: true });
     await rm(grave, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  /**
+   * Removes all but the `keep` newest ones and those in use, and drafts that nobody makes at present. Returns the ids of what
+   * was removed. Throws `CORE_FOLDER_BUSY`.
+   */
+  async prune(keep: number): Promise<readonly string[]> {
+    using _ = await this.lock();
+    await this.sweep();
+    const old = (await this.list()).map(({ id }) => id).slice(0, -keep || undefined);
+    const removed: string[] = [];
+    for (const id of [...old, ...(await this.drafts()).map((dir) => basename(dir))]) {
+      const isGone = await this.remove(id).then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof GenerationInUseError) return false;
+          throw error;
+        },
+      );
+      if (isGone) removed.push(id);
+    }
+    return removed;
   }
 
   /** Removes what a removal that was interrupted has left. */

@@ -1,0 +1,152 @@
+import { type ComfyUIConfig, comfyuiSchema } from '@mgpu/comfyui';
+import {
+  diffGenerations,
+  type Fleet,
+  type Generation,
+  GenerationStore,
+  rollBack,
+  rollOut,
+  setUp,
+} from '@mgpu/comfyui/setup';
+import { ControlClient } from '@mgpu/control';
+import { findGpus, loggerTo } from '@mgpu/core';
+import { OwnCheckoutError } from '../errors.ts';
+import { diffText, generationsText } from '../print/generations-view.ts';
+import { SetupView } from '../print/setup-view.ts';
+import { RunningFleet } from '../running-fleet.ts';
+import { loadSettings, type Settings } from '../settings.ts';
+import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
+
+export interface SetupFlags {
+  /** Instead of the configured one. */
+  readonly ref?: string | undefined;
+  readonly repository?: string | undefined;
+  readonly extra?: readonly string[] | undefined;
+  readonly update?: boolean | undefined;
+}
+
+/** Installs ComfyUI, or brings it to what the configuration asks for, instance by instance. */
+export async function comfyuiSetup(context: CommandContext, flags: SetupFlags): Promise<ExitCode> {
+  const { output, interrupted } = context;
+  await using machine = await openMachine(context);
+  const { settings, config, fleet } = machine;
+  const { extra, repository, ref, update } = flags;
+  const { setup } = comfyuiSchema.parse({
+    setup: {
+      ...config.setup,
+      ...(repository === undefined ? {} : { repository }),
+      ...(ref === undefined ? {} : { ref }),
+      ...(extra === undefined ? {} : { extras: extra }),
+    },
+  });
+  const { gpus } = await findGpus(settings.config.machine.gpu, { signal: interrupted });
+  const view = new SetupView(output);
+  const { generation, changed } = await setUp({
+    layout: settings.layout,
+    setup,
+    mode: gpus.some(({ mode }) => mode === 'nvidia') ? 'nvidia' : 'cpu',
+    env: settings.env,
+    fleet,
+    update,
+    startDeadlineMs: config.startDeadlineMs,
+    log: machine.log,
+    signal: interrupted,
+    onProgress: (progress) => view.step(progress),
+    onInstance: (progress) => view.instance(progress),
+  });
+  view.end();
+  output.line(changed ? `ComfyUI ${generation.version} is in force (${generation.id})` : upToDate(generation));
+  output.data('ComfyUISetup', { changed, generation });
+  return exitCodes.done;
+}
+
+const upToDate = ({ version, id }: Generation) => `ComfyUI ${version} is there already (${id})`;
+
+/** The generations there are, the one in force marked. */
+export async function generationsLs(context: CommandContext): Promise<ExitCode> {
+  await using machine = await openMachine(context);
+  const { store } = machine;
+  const [generations, current, previous, tried] = [
+    await store.list(),
+    await store.current(),
+    await store.previous(),
+    await store.tried(),
+  ];
+  const roles = { current: current?.id, previous: previous?.id, tried: Object.fromEntries(tried) };
+  context.output.data('Generations', { ...roles, generations });
+  context.output.line(generationsText(generations, roles));
+  return exitCodes.done;
+}
+
+/** What changes between two; without the second, from the first to the one in force. */
+export async function generationsDiff(context: CommandContext, from: string, to?: string): Promise<ExitCode> {
+  await using machine = await openMachine(context);
+  const { store } = machine;
+  const a = await store.find(from);
+  const b = to === undefined ? ((await store.current()) ?? a) : await store.find(to);
+  const diff = diffGenerations(a, b);
+  context.output.data('GenerationDiff', { from: a.id, to: b.id, ...diff });
+  context.output.line(diffText(diff));
+  return exitCodes.done;
+}
+
+/** Brings one that is there to all instances, one after the other. */
+export async function generationsSwitch(context: CommandContext, id: string): Promise<ExitCode> {
+  await using machine = await openMachine(context);
+  const { store, fleet } = machine;
+  using _ = await store.lock();
+  const generation = await store.find(id);
+  const view = new SetupView(context.output);
+  await store.untry();
+  await rollOut(store, generation, fleet, {
+    signal: context.interrupted,
+    onInstance: (progress) => view.instance(progress),
+  });
+  view.end();
+  return inForce(context, generation);
+}
+
+/** Brings the one that was in force before to all instances at once. */
+export async function generationsRollback(context: CommandContext): Promise<ExitCode> {
+  await using machine = await openMachine(context);
+  const view = new SetupView(context.output);
+  const onInstance = view.instance.bind(view);
+  const generation = await rollBack(machine.store, machine.fleet, { signal: context.interrupted, onInstance });
+  view.end();
+  return inForce(context, generation);
+}
+
+function inForce({ output }: CommandContext, generation: Generation): ExitCode {
+  output.line(`ComfyUI ${generation.version} is in force (${generation.id})`);
+  output.data('Generation', generation);
+  return exitCodes.done;
+}
+
+/** Removes all but the newest ones, and never one in use; drafts that nobody goes on with, too. */
+export async function generationsPrune(context: CommandContext, keep: number): Promise<ExitCode> {
+  await using machine = await openMachine(context);
+  const removed = await machine.store.prune(keep);
+  context.output.data('Pruned', { removed });
+  context.output.line(removed.length === 0 ? 'nothing to remove' : `removed ${removed.join(', ')}`);
+  return exitCodes.done;
+}
+
+const nobody: Fleet = { engines: async () => [], move: async () => {} };
+
+/** A machine, running or not, and its ComfyUI. Throws `MACHINE_OWN_CHECKOUT`. */
+async function openMachine({ settings: options, output }: CommandContext) {
+  const settings: Settings = await loadSettings(options);
+  const config = settings.config.services.comfyui as unknown as ComfyUIConfig;
+  if (config.dir !== undefined) throw new OwnCheckoutError({ dir: config.dir });
+  if (config.command)
+    output.notice(`ComfyUI is stood in for by ${config.command.join(' ')}: what is installed is not run`);
+  const client = new ControlClient({ socketPath: settings.socketPath });
+  return {
+    settings,
+    config,
+    log: loggerTo((_level, message) => output.notice(message)),
+    store: new GenerationStore(settings.layout),
+    fleet: config.command ? nobody : new RunningFleet(client, settings.layout),
+    [Symbol.asyncDispose]: () => client.close(),
+  };
+}

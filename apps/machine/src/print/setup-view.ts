@@ -1,0 +1,68 @@
+import type { BuildProgress, RollOutProgress } from '@mgpu/comfyui/setup';
+import { systemClock } from '@mgpu/core';
+import pc from 'picocolors';
+import type { Output } from './output.ts';
+import { bar, clip, duration, lineWidth, marks } from './text.ts';
+
+const nameWidth = 14;
+
+const names: Readonly<Record<BuildProgress['step'], string>> = {
+  checkout: 'checkout',
+  environment: 'environment',
+  torch: 'torch',
+  requirements: 'requirements',
+  extras: 'extras',
+  nodes: 'custom nodes',
+  verify: 'verification',
+};
+
+/** Steps of an installation as they end, and on a terminal what the present one is about. */
+export class SetupView {
+  readonly #output: Output;
+  readonly #began = new Map<string, number>();
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  step({ step, state, detail = '', percent }: BuildProgress): void {
+    const name = names[step];
+    if (state === 'skipped') return;
+    if (state === 'done') {
+      this.#line(marks.ok, name);
+      return;
+    }
+    this.#begin(name);
+    const how = percent === undefined ? '' : `${bar(percent)}  `;
+    this.#transient(name, `${how}${detail}`);
+  }
+
+  instance({ instance, state }: RollOutProgress): void {
+    if (state === 'moving') {
+      this.#begin(instance);
+      this.#transient(instance, 'moves to it');
+    } else if (state === 'moved') this.#line(marks.ok, instance);
+    else if (state === 'failed') this.#line(marks.error, instance);
+    else this.#line(marks.warning, instance, 'is back on the one before');
+  }
+
+  /** Nothing more comes. */
+  end(): void {
+    this.#output.transient('');
+  }
+
+  #begin(name: string): void {
+    if (!this.#began.has(name)) this.#began.set(name, systemClock.elapsed());
+  }
+
+  #line(mark: string, name: string, about = ''): void {
+    const began = this.#began.get(name);
+    const took = began === undefined ? '' : duration(systemClock.elapsed() - began);
+    this.#output.line(`  ${mark} ${name.padEnd(nameWidth)} ${took.padStart(10)}${about && `  ${pc.dim(about)}`}`);
+  }
+
+  #transient(name: string, about: string): void {
+    const head = `  ${marks.running} ${name.padEnd(nameWidth)} `;
+    this.#output.transient(`${head}${pc.dim(clip(about, lineWidth - nameWidth - 6))}`);
+  }
+}
