@@ -12,6 +12,7 @@ import {
 import { findEngine } from './checkout.ts';
 import { ComfyUIService } from './comfyui-service.ts';
 import { comfyuiSchema } from './config.ts';
+import { GenerationStore } from './generations/generation-store.ts';
 
 /** ComfyUI as a service of the machine: one instance per GPU, jobs of type `comfyui`. */
 export const comfyui = defineService({
@@ -49,6 +50,11 @@ export const comfyui = defineService({
   async doctor(config, { layout, env }): Promise<readonly Finding[]> {
     try {
       const { file, args, dir } = await findEngine(config, { layout, env });
+      const generation = (config.dir ?? config.command) ? undefined : await new GenerationStore(layout).current();
+      if (generation) {
+        const { version, id, packages } = generation;
+        return [{ level: 'ok', message: `ComfyUI ${version}, generation ${id}, torch ${packages.torch}` }];
+      }
       const message =
         dir === undefined
           ? `ComfyUI is stood in for by ${[file, ...args].join(' ')}`
