@@ -195,6 +195,13 @@ export const GenerationInUseError = defineError<{ id: string; by: string }>({
   hint: 'switch to another one first',
 });
 
+/** Nothing was installed yet. */
+export const NoGenerationError = defineError<{ dir: string }>({
+  code: 'COMFYUI_NO_GENERATION',
+  message: ({ dir }) => `no ComfyUI is installed in ${dir}`,
+  hint: 'install it first: mgpu comfyui setup',
+});
+
 /** There is none to go back to. */
 export const NoPreviousGenerationError = defineError<{ current: string | undefined }>({
   code: 'COMFYUI_NO_PREVIOUS_GENERATION',

@@ -4,7 +4,7 @@ export {
   type BuildStep,
   buildSteps,
   type GenerationDraft,
-  type NodeSet,
+  type NodeChange,
 } from './generations/build-generation.ts';
 export { type Change, diffGenerations, type Generation, type GenerationDiff } from './generations/generation.ts';
 export { GenerationStore } from './generations/generation-store.ts';
@@ -18,4 +18,10 @@ export {
   rollBack,
   rollOut,
 } from './generations/roll-out.ts';
-export { type SetupOptions, type SetupResult, setUp } from './generations/set-up.ts';
+export {
+  changeNodes,
+  type NodeChangeOptions,
+  type SetupOptions,
+  type SetupResult,
+  setUp,
+} from './generations/set-up.ts';

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, stat, writeFil
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { type Fleet, GenerationStore, type RunningEngine, rollBack, setUp } from '@mgpu/comfyui/setup';
+import { changeNodes, type Fleet, GenerationStore, type RunningEngine, rollBack, setUp } from '@mgpu/comfyui/setup';
 import { cpuGpu, layoutOf, linkTree } from '@mgpu/core';
 import { commitFiles, leasePorts, testContext, torchWheels, writeWheels } from '@mgpu/core/testing';
 import { comfyuiCheckout } from '@mgpu/simulator';
@@ -281,23 +281,28 @@ test('one that cannot be started is not used, and says why', async () => {
   expect((await machine.store.current())?.recipe.commit).toBe(first);
 });
 
-test('custom nodes that cannot be imported end it, unless they could not before', async () => {
+test('custom nodes come with a generation of their own; those that cannot be imported end it', async () => {
   await using machine = await oneRoot();
   const pack = (name: string, script: object) => ({
-    digest: name + JSON.stringify(script),
-    async install({ nodes }: { nodes: string }) {
+    request: `add ${name}`,
+    async apply({ nodes }: { nodes: string }) {
       await mkdir(join(nodes, name), { recursive: true });
       await writeFile(join(nodes, name, 'simulator.json'), JSON.stringify(script));
+      return `with ${name}`;
     },
   });
   const bad = pack('bad', { fails: "ModuleNotFoundError: No module named 'nowhere'" });
-  await expect(setUp({ ...settings(machine.root), nodes: bad })).rejects.toMatchObject({
+  await expect(changeNodes({ ...settings(machine.root), nodes: bad })).rejects.toMatchObject({
     code: 'COMFYUI_GENERATION_BROKEN',
     message: expect.stringContaining("bad (ModuleNotFoundError: No module named 'nowhere')"),
   });
-  const { generation } = await setUp({ ...settings(machine.root), nodes: pack('good', { nodes: ['GoodNode'] }) });
-  expect(generation.nodeClasses).toMatchObject({ GoodNode: 'custom_nodes.good' });
-  expect(generation.parent).toBe(`0001-${first.slice(0, 7)}`);
+  expect(await machine.store.drafts()).toHaveLength(1);
+  const good = await changeNodes({ ...settings(machine.root), nodes: pack('good', { nodes: ['GoodNode'] }) });
+  expect(good).toMatchObject({ parent: `0001-${first.slice(0, 7)}`, nodeClasses: { GoodNode: 'custom_nodes.good' } });
+  expect(good.nodeClasses).not.toHaveProperty('bad');
+  // The next version has them as well, and what is set up already stays.
+  expect(await setUp(settings(machine.root))).toMatchObject({ changed: false, generation: { id: good.id } });
+  expect(await machine.store.prune(3)).toHaveLength(1);
 });
 
 test('two at once: the second is refused', async () => {

@@ -8,7 +8,7 @@ import { ignoreMissing } from '../ignore.ts';
 import { extras } from './extras.ts';
 import { type Generation, generationFolders, readGeneration, writeGeneration } from './generation.ts';
 import type { GenerationStore } from './generation-store.ts';
-import { isSameRecipe, type Recipe, recipeSchema } from './recipe.ts';
+import { isSameEngine, isSameRecipe, type Recipe, recipeSchema } from './recipe.ts';
 import { verifyGeneration } from './verify-generation.ts';
 
 /** A generation that is being made: what may still be changed in it. */
@@ -24,12 +24,12 @@ export interface GenerationDraft {
   readonly requirements: readonly string[];
 }
 
-/** A set of custom nodes that is to be in a generation. */
-export interface NodeSet {
-  /** Another one for another set. */
-  readonly digest: string;
-  /** Brings it in. What it rejects with ends the build. */
-  install(draft: GenerationDraft, signal: AbortSignal | undefined): Promise<void>;
+/** A change of the custom nodes that is to be made in a generation. */
+export interface NodeChange {
+  /** Names what is asked for: a draft that was interrupted is gone on with for the same only. */
+  readonly request: string;
+  /** Makes it, or goes on with it. Returns a name for the state of the nodes then. What it rejects with ends the build. */
+  apply(draft: GenerationDraft, signal: AbortSignal | undefined): Promise<string>;
 }
 
 export const buildSteps = ['checkout', 'environment', 'torch', 'requirements', 'extras', 'nodes', 'verify'] as const;
@@ -50,7 +50,7 @@ export interface BuildOptions {
   readonly recipe: Recipe;
   /** What it is made from: its files are used again as far as they fit. */
   readonly parent?: Generation | undefined;
-  readonly nodes?: NodeSet | undefined;
+  readonly nodes?: NodeChange | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly python: Pick<PythonOptions, 'installer' | 'sources'>;
   /** Whether torch has to find a GPU. */
@@ -64,7 +64,13 @@ export interface BuildOptions {
 /** Packages that come from one build and must stay together. */
 export const torchFamily = ['torch', 'torchvision', 'torchaudio'];
 
-const draftSchema = z.object({ recipe: recipeSchema, parent: z.string().optional(), done: z.array(z.string()) });
+const draftSchema = z.object({
+  recipe: recipeSchema,
+  parent: z.string().optional(),
+  /** The change of nodes that it is made for. */
+  request: z.string().optional(),
+  done: z.array(z.string()),
+});
 type Draft = z.output<typeof draftSchema>;
 
 /** Files from this size on are the same ones on disk as in the generation before; smaller ones may be edited by people. */
@@ -82,11 +88,12 @@ export async function buildGeneration(options: BuildOptions): Promise<Generation
   return build.run();
 }
 
-/** Of the same recipe and the same parent. */
-async function resumable({ store, recipe, parent }: BuildOptions): Promise<string | undefined> {
+/** Of the same recipe, from the same parent, for the same change of nodes. */
+async function resumable({ store, recipe, parent, nodes }: BuildOptions): Promise<string | undefined> {
   for (const dir of await store.drafts()) {
     const draft = draftFile(dir).read();
-    if (draft && isSameRecipe(draft.recipe, recipe) && draft.parent === parent?.id) return dir;
+    if (!draft || draft.parent !== parent?.id || draft.request !== nodes?.request) continue;
+    if (isSameRecipe(draft.recipe, recipe)) return dir;
   }
   return undefined;
 }
@@ -104,19 +111,24 @@ class Build {
   }
 
   async run(): Promise<Generation> {
-    const { recipe, parent, nodes } = this.#options;
+    const { recipe, parent, nodes, signal } = this.#options;
     const { dir } = this.#folders;
     await mkdir(dir, { recursive: true });
     const file = draftFile(dir);
-    let draft = file.read() ?? { recipe, ...(parent ? { parent: parent.id } : {}), done: [] };
+    let draft: Draft = file.read() ?? {
+      recipe,
+      ...(parent ? { parent: parent.id } : {}),
+      ...(nodes ? { request: nodes.request } : {}),
+      done: [],
+    };
     await file.write(draft);
+    const isEngineThere = parent !== undefined && isSameEngine(parent.recipe, recipe);
     const steps: readonly [BuildStep, (() => Promise<void>) | undefined][] = [
       ['checkout', () => this.#checkOut()],
       ['environment', () => this.#makeEnvironment()],
       ['torch', this.#hasTorchOfParent() ? undefined : () => this.#installTorch()],
-      ['requirements', () => this.#installRequirements()],
-      ['extras', recipe.extras.length > 0 ? () => this.#installExtras() : undefined],
-      ['nodes', nodes && (() => nodes.install(this.#draft(), this.#options.signal))],
+      ['requirements', isEngineThere ? undefined : () => this.#installRequirements()],
+      ['extras', isEngineThere || recipe.extras.length === 0 ? undefined : () => this.#installExtras()],
     ];
     for (const [step, work] of steps) {
       if (!work || draft.done.includes(step)) {
@@ -127,7 +139,10 @@ class Build {
       draft = { ...draft, done: [...draft.done, step] };
       await file.write(draft);
     }
-    return this.#run('verify', () => this.#verify());
+    const state = nodes ? await this.#run('nodes', () => nodes.apply(this.#draft(), signal)) : parent?.recipe.nodes;
+    if (!nodes) this.#options.onProgress?.({ step: 'nodes', state: 'skipped' });
+    const { nodes: _, ...engine } = recipe;
+    return this.#run('verify', () => this.#verify({ ...engine, ...(state === undefined ? {} : { nodes: state }) }));
   }
 
   async #run<T>(step: BuildStep, work: () => Promise<T>): Promise<T> {
@@ -239,8 +254,8 @@ class Build {
     return file;
   }
 
-  async #verify(): Promise<Generation> {
-    const { recipe, parent, expectGpu, env, signal, startDeadlineMs } = this.#options;
+  async #verify(recipe: Recipe): Promise<Generation> {
+    const { parent, expectGpu, env, signal, startDeadlineMs } = this.#options;
     const { dir, draft } = this.#folders;
     const seen = await verifyGeneration(this.#folders, {
       python: this.#python(),

@@ -15,11 +15,14 @@ export const recipeSchema = z.strictObject({
   /** As it was asked for: `auto` looks at the driver. */
   torchIndexAsked: z.string(),
   extras: z.array(z.string()),
-  /** Digest of the node set that was asked for; undefined without one. */
+  /** Names the state of its custom nodes; undefined when nobody manages them. */
   nodes: z.string().optional(),
 });
 
 export type Recipe = z.output<typeof recipeSchema>;
+
+/** All but the custom nodes. */
+export const isSameEngine = ({ nodes: _, ...a }: Recipe, { nodes: __, ...b }: Recipe): boolean => isSameRecipe(a, b);
 
 export const isSameRecipe = (a: Recipe, b: Recipe): boolean => canonical(a) === canonical(b);
 

@@ -1,28 +1,37 @@
 import { type Layout, type Logger, silentLogger } from '@mgpu/core';
 import { expectGitRef, expectGitUrl, Git } from '@mgpu/core/git';
 import type { ComfyUISetup } from '../config.ts';
-import { RefUnclearError } from '../errors.ts';
-import { type BuildProgress, buildGeneration, type NodeSet } from './build-generation.ts';
+import { NoGenerationError, RefUnclearError } from '../errors.ts';
+import { type BuildProgress, buildGeneration, type NodeChange } from './build-generation.ts';
 import type { Generation } from './generation.ts';
 import { GenerationStore } from './generation-store.ts';
 import { isSameRecipe, type Recipe } from './recipe.ts';
 import { type Fleet, type RollOutOptions, rollOut } from './roll-out.ts';
 import { torchIndexFor } from './torch-index.ts';
 
-export interface SetupOptions {
+interface CommonOptions extends RollOutOptions {
   readonly layout: Pick<Layout, 'engines'>;
   readonly setup: ComfyUISetup;
   /** What torch is to run on. */
   readonly mode: 'nvidia' | 'cpu';
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Custom nodes to bring in; without it those of the present generation stay as they are. */
-  readonly nodes?: NodeSet | undefined;
-  /** Looks a branch or tag up again that is there already. */
-  readonly update?: boolean | undefined;
+  /** The instances of the machine. */
+  readonly fleet: Fleet;
+  /** Milliseconds that a start may take. */
   readonly startDeadlineMs: number;
   readonly log?: Logger | undefined;
-  readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: BuildProgress) => void) | undefined;
+}
+
+export interface SetupOptions extends CommonOptions {
+  /** Looks a branch or tag up again that is there already. */
+  readonly update?: boolean | undefined;
+}
+
+export interface NodeChangeOptions extends CommonOptions {
+  readonly nodes: NodeChange;
+  /** Commit of the engine. Default: the present one. */
+  readonly commit?: string | undefined;
 }
 
 export interface SetupResult {
@@ -36,7 +45,7 @@ export interface SetupResult {
  * do is known without the network. With extras, which may take an hour to build, the machine first gets a generation without
  * them. Throws `CORE_FOLDER_BUSY` while somebody else does so, and as `buildGeneration` and `rollOut` do.
  */
-export async function setUp(options: SetupOptions & RollOutOptions & { readonly fleet: Fleet }): Promise<SetupResult> {
+export async function setUp(options: SetupOptions): Promise<SetupResult> {
   const { setup, fleet } = options;
   const store = new GenerationStore(options.layout);
   using _ = await store.lock();
@@ -49,11 +58,26 @@ export async function setUp(options: SetupOptions & RollOutOptions & { readonly 
   }
   const generation = await prepareGeneration(store, options);
   const changed = generation.id !== former?.id;
-  if (changed) {
-    const { signal, onInstance, oneByOne } = options;
-    await rollOut(store, generation, fleet, { signal, onInstance, oneByOne });
-  }
+  if (changed) await rollOut(store, generation, fleet, options);
   return { generation, changed };
+}
+
+/**
+ * Changes the custom nodes of the generation in force in a new one, and rolls that out. Throws
+ * `COMFYUI_NO_GENERATION` before the first `setUp`, and as that.
+ */
+export async function changeNodes(options: NodeChangeOptions): Promise<Generation> {
+  const { layout, nodes, fleet, commit } = options;
+  const store = new GenerationStore(layout);
+  using _ = await store.lock();
+  await store.sweep();
+  await store.untry();
+  const parent = await store.current();
+  if (!parent) throw new NoGenerationError({ dir: store.dir });
+  const recipe = { ...parent.recipe, ...(commit === undefined ? {} : { commit, ref: commit }) };
+  const generation = await buildGeneration({ ...buildOptions(options), store, recipe, parent, nodes });
+  await rollOut(store, generation, fleet, options);
+  return generation;
 }
 
 /**
@@ -61,29 +85,22 @@ export async function setUp(options: SetupOptions & RollOutOptions & { readonly 
  * else a new one, made from the present one. Nothing runs it yet.
  */
 async function prepareGeneration(store: GenerationStore, options: SetupOptions): Promise<Generation> {
-  const { setup, nodes, env, signal, mode, startDeadlineMs, log = silentLogger, onProgress } = options;
   const current = await store.current();
   const recipe = await recipeFor(current, options);
   if (current && isSameRecipe(current.recipe, recipe)) return current;
   const known = (await store.list()).findLast((each) => isSameRecipe(each.recipe, recipe));
   if (known) return known;
-  return buildGeneration({
-    store,
-    recipe,
-    parent: current,
-    nodes,
-    env,
-    python: { installer: setup.installer, sources: setup.packages },
-    expectGpu: mode === 'nvidia',
-    startDeadlineMs,
-    log,
-    signal,
-    onProgress,
-  });
+  return buildGeneration({ ...buildOptions(options), store, recipe, parent: current });
+}
+
+function buildOptions({ setup, mode, log = silentLogger, ...rest }: CommonOptions) {
+  const { env, signal, startDeadlineMs, onProgress } = rest;
+  const python = { installer: setup.installer, sources: setup.packages };
+  return { python, expectGpu: mode === 'nvidia', log, env, signal, startDeadlineMs, onProgress };
 }
 
 async function recipeFor(current: Generation | undefined, options: SetupOptions): Promise<Recipe> {
-  const { setup, nodes, mode, env, signal, update = false } = options;
+  const { setup, mode, env, signal, update = false } = options;
   const { repository, ref, python, torch, extras } = setup;
   const former = current?.recipe;
   const isThere = former?.repository === repository && former.ref === ref && !update;
@@ -95,7 +112,6 @@ async function recipeFor(current: Generation | undefined, options: SetupOptions)
       : isTorchThere
         ? former.torchIndex
         : await torchIndexFor(mode, { env, signal });
-  const digest = nodes?.digest ?? former?.nodes;
   return {
     repository,
     ref,
@@ -105,7 +121,7 @@ async function recipeFor(current: Generation | undefined, options: SetupOptions)
     torchIndex,
     torchIndexAsked: torch.index,
     extras: [...extras],
-    ...(digest === undefined ? {} : { nodes: digest }),
+    ...(former?.nodes === undefined ? {} : { nodes: former.nodes }),
   };
 }
 
