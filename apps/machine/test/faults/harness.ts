@@ -286,8 +286,9 @@ export class Patient implements AsyncDisposable {
     const pid = known ?? (await this.status()).daemon.pid;
     this.note(`SIGKILL to the daemon (${pid})`);
     process.kill(pid, 'SIGKILL');
-    this.#daemons.delete(pid);
     await this.untilGone(pid);
+    // Only now: what it had said before may be read while it dies.
+    this.#daemons.delete(pid);
   }
 
   async untilGone(pid: number): Promise<void> {
@@ -418,7 +419,7 @@ export class Patient implements AsyncDisposable {
     this.#unwantedSince.clear();
     for (const each of instances) this.#noteWish(each);
     const startTime = look(pid)?.startTime;
-    if (startTime !== undefined) this.#daemons.set(pid, startTime);
+    if (startTime !== undefined && lives({ pid, startTime })) this.#daemons.set(pid, startTime);
   }
 
   #hear(status: InstanceStatus): void {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Gpu, type InstanceStatus, readLogBatches } from '@mgpu/core';
@@ -105,7 +105,7 @@ export function sharedGpus(root: string, gpus: readonly Gpu[]): string[] {
 function linesCounted(root: string, instance: string): Map<string, number> {
   const folder = join(root, instance, 'said');
   const authors = list(folder).flatMap((run) => list(join(folder, run)).map((pid) => `${run}/${pid}`));
-  return new Map(authors.map((author) => [author, Number(readFileSync(join(folder, author), 'utf8'))]));
+  return new Map(authors.map((author) => [author, statSync(join(folder, author)).size]));
 }
 
 /** Milliseconds a line's time may be late where nothing is said of it: a log that was quiet is looked at every five seconds. */

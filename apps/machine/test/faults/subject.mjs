@@ -1,8 +1,9 @@
 // subject.mjs <port> <behaviour as JSON>: an HTTP service that numbers the lines it prints, writes down each of its starts
 // in `<instance>/starts` and each time it listens in `<instance>/listening` (pid and milliseconds since the epoch), counts
-// its lines in `<instance>/said/<author>`, and falls ill as it is told: by its behaviour from the start, by POST / later.
+// its lines by the length of `<instance>/said/<author>`, and falls ill as it is told: by its behaviour from the start, by
+// POST / later.
 import { spawn } from 'node:child_process';
-import { appendFileSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { appendFileSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 
@@ -43,14 +44,17 @@ function say(text = '', cut = undefined) {
   count();
 }
 
-/** Where it outlives this process: what the log has to give back. */
+/**
+ * Where it outlives this process: what the log has to give back. The count is the length of a file, which is read whole: of
+ * digits, who reads them while they are written may see some of the old and some of the new.
+ */
 function count() {
   if (counter === undefined) {
     const file = join(folder, 'said', author);
     mkdirSync(dirname(file), { recursive: true });
     counter = openSync(file, 'w');
   }
-  writeSync(counter, String(lines), 0);
+  ftruncateSync(counter, lines);
 }
 
 /** Prints until so many lines of a kilobyte are out, in turns: requests are answered meanwhile. */
