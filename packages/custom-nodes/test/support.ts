@@ -106,35 +106,35 @@ export const stock: readonly Wheel[] = [
 
 export const pathWithUv = (folder: string) => `${folder}${delimiter}${process.env.PATH}`;
 
-/** An environment with torch and numpy of its own, made once, and copies of it. */
-export class Pythons {
-  readonly #root: string;
-  readonly #options: PythonOptions;
+/** An environment with torch and numpy of its own, made once for a file of tests, and copies of it. */
+export class Pythons implements Disposable {
+  readonly #folder = openTemporaryFolder('pythons-');
   #first: Promise<PythonEnvironment> | undefined;
   #copies = 0;
 
-  constructor(root: string, installer: 'pip' | 'uv') {
-    const wheels = buildWheels(join(root, 'wheels'), stock);
-    this.#root = root;
-    this.#options = {
-      env,
-      installer,
-      sources: { extraIndexes: [], wheels: [wheels], offline: true },
-      cache: join(root, 'cache'),
-    };
-  }
-
-  async make(): Promise<PythonEnvironment> {
+  /** `wheels`: folder of packages; default one with `stock`. */
+  async make(installer: 'pip' | 'uv', wheels?: string): Promise<PythonEnvironment> {
     this.#first ??= this.#makeFirst();
     const { dir } = await this.#first;
     this.#copies += 1;
-    return PythonEnvironment.copy(dir, join(this.#root, `python${this.#copies}`), this.#options);
+    const options = this.#options(installer, wheels ?? join(this.#folder.path, 'wheels'));
+    return PythonEnvironment.copy(dir, join(this.#folder.path, `python${this.#copies}`), options);
+  }
+
+  [Symbol.dispose](): void {
+    this.#folder[Symbol.dispose]();
   }
 
   async #makeFirst(): Promise<PythonEnvironment> {
-    const python = await PythonEnvironment.create(join(this.#root, 'python'), this.#options);
+    const options = this.#options('pip', buildWheels(join(this.#folder.path, 'wheels'), stock));
+    const python = await PythonEnvironment.create(join(this.#folder.path, 'python'), options);
     await python.install({ packages: [`torch==${torch}`, 'numpy==1.26.0'] });
     return python;
+  }
+
+  #options(installer: 'pip' | 'uv', wheels: string): PythonOptions {
+    const cache = join(this.#folder.path, 'cache');
+    return { env, installer, sources: { extraIndexes: [], wheels: [wheels], offline: true }, cache };
   }
 }
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { MgpuError } from '@mgpu/core';
-import { type PackageChange, PackagesFailedError, type PythonEnvironment, RequirementsConflictError } from '@mgpu/core/python';
+import { type PackageChange, packageName, PackagesFailedError, type PythonEnvironment, RequirementsConflictError } from '@mgpu/core/python';
 import { ConflictError, ProtectedPackageError } from '../errors.ts';
 import { type Constraints, isProtected } from './constraints.ts';
 import type { PackRequirements } from './pack-requirements.ts';
@@ -57,13 +57,13 @@ export class Resolver implements AsyncDisposable {
   }
 
   /**
-   * The first pack, in the given order, that cannot be had with those before it, and with whom it is at odds; found by
-   * halving, since most of them get along. `cause` is why all of them failed.
+   * A pack that cannot be had with those before it in the given order, and with whom it is at odds; found by halving, since
+   * most of them get along. `cause` is why all of them failed.
    */
-  async findCulprit(packs: readonly PackRequirements[], cause: unknown): Promise<Culprit> {
-    const failures = new Map<string, unknown>();
+  async findCulprit(all: readonly PackRequirements[], cause: MgpuError): Promise<Culprit> {
+    const failures = new Map<string, unknown>([[namesOf(all), cause]]);
     const fails = async (some: readonly PackRequirements[]) => {
-      if (some.length === packs.length) return true;
+      if (failures.has(namesOf(some))) return true;
       try {
         await this.resolve(some);
         return false;
@@ -73,6 +73,10 @@ export class Resolver implements AsyncDisposable {
         return true;
       }
     };
+    // Mostly it is between those that want what the installer speaks of.
+    const words = wordsOf(cause);
+    const suspects = all.filter(({ requirements }) => requirements.some(({ name }) => name && words.has(name)));
+    const packs = suspects.length > 0 && (await fails(suspects)) ? suspects : all;
     const end = await leastThat(1, packs.length, (count) => fails(packs.slice(0, count)));
     const until = packs.slice(0, end);
     const from = end - (await leastThat(1, end, (count) => fails(until.slice(end - count))));
@@ -88,7 +92,7 @@ export class Resolver implements AsyncDisposable {
   #explain(culprit: PackRequirements, other: PackRequirements | undefined, cause: MgpuError): MgpuError {
     if (!(cause instanceof RequirementsConflictError)) return cause;
     const { problem } = cause.details as { problem: string };
-    const mentioned = new Set(problem.toLowerCase().match(/[a-z0-9][a-z0-9._-]*[a-z0-9]/g)?.map((word) => word.replace(/[-_.]+/g, '-')));
+    const mentioned = wordsOf(cause);
     const wanted = (pack: PackRequirements) => new Set(pack.requirements.flatMap(({ name }) => name ?? []));
     const [mine, theirs] = [wanted(culprit), other ? wanted(other) : this.#constraints.names];
     const known = [...new Set([...mine, ...theirs, ...this.#constraints.names])];
@@ -122,6 +126,13 @@ export class Resolver implements AsyncDisposable {
 /** True for failures that are some pack's fault, as far as anybody can tell. */
 export const isAboutRequirements = (error: unknown): error is MgpuError =>
   error instanceof RequirementsConflictError || error instanceof PackagesFailedError;
+
+/** Whatever may be a package's name in what the installer said. */
+function wordsOf({ message, details }: MgpuError): ReadonlySet<string> {
+  const { problem = '', lastLines = [] } = details as { problem?: string; lastLines?: readonly string[] };
+  const text = [message, problem, ...lastLines].join(' ');
+  return new Set((text.match(/[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?/g) ?? []).map(packageName));
+}
 
 const namesOf = (packs: readonly PackRequirements[]) => packs.map(({ pack }) => pack).join('/');
 
