@@ -1,3 +1,4 @@
+export { describeIssues } from './config/describe-issues.ts';
 export {
   booleanFromText,
   type EnvironmentBinding,

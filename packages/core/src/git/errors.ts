@@ -29,3 +29,10 @@ export const GitFailedError = defineError<{ url: string; action: string; problem
   message: ({ url, action, problem }) => `${url} could not be ${action}: ${problem}`,
   hint: ({ transient }) => (transient ? 'the network or the server may be at fault: try again' : undefined),
 });
+
+/** Files that Git does not keep lie where the other state has some. */
+export const GitInTheWayError = defineError<{ url: string; files: readonly string[] }>({
+  code: 'CORE_GIT_IN_THE_WAY',
+  message: ({ url, files }) => `${url} could not be checked out: it would overwrite ${files.slice(0, 5).join(', ')}`,
+  hint: 'move these files away, or commit them',
+});

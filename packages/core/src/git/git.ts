@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { GitPluginError, type SimpleGit, type SimpleGitOptions, simpleGit } from 'simple-git';
 import type { MgpuError } from '../errors/mgpu-error.ts';
 import { redact } from '../logs/redact.ts';
-import { GitFailedError, GitRefError, GitRepositoryError } from './errors.ts';
+import { GitFailedError, GitInTheWayError, GitRefError, GitRepositoryError } from './errors.ts';
 import { expectGitRef, expectGitUrl, isFullCommit, isLocalUrl, withoutSecret } from './git-url.ts';
 
 export interface GitOptions {
@@ -52,6 +52,9 @@ const allowEnvironment = [
   'GIT_LFS_SKIP_SMUDGE',
 ];
 
+/** Programs that would show something to somebody, or ask: Git has no need of them here, and simple-git refuses them. */
+const interactive = new Set(['EDITOR', 'VISUAL', 'PAGER', 'SSH_ASKPASS', 'PREFIX']);
+
 /** Git for programs: never asks anybody, runs no transport helpers, and takes no option for a name. */
 export class Git {
   readonly #options: GitOptions;
@@ -95,7 +98,7 @@ export class Git {
     try {
       await this.#run(url, 'cloned', (git) => git.raw('clone', '--progress', '--no-checkout', '--', url, draft));
       const commit = (await this.#find(draft, source)) ?? (await this.#fetch(draft, source));
-      await this.#moveTo(draft, commit, source);
+      await this.#moveTo(draft, commit, source, '--force');
       await rename(draft, dir);
       return commit;
     } finally {
@@ -107,34 +110,48 @@ export class Git {
   async inspect(dir: string): Promise<GitCheckout | undefined> {
     if (!(await stat(join(dir, '.git')).catch(() => undefined))) return undefined;
     const ask = (...words: string[]) => this.#run(dir, 'read', (git) => git.raw(...words), dir);
-    const commit = await ask('rev-parse', '--verify', '--quiet', 'HEAD').catch(() => '');
-    if (commit === '') return undefined; // nothing is checked out: a clone that was interrupted
-    const [origin, status, holders] = await Promise.all([
+    // Without locks: a look must not write the index anew.
+    const [commit, origin, status, holders] = await Promise.all([
+      ask('rev-parse', '--verify', '--quiet', 'HEAD').catch(() => ''),
       ask('config', '--get', 'remote.origin.url').catch(() => ''),
-      ask('status', '--porcelain=v1', '-z', '--untracked-files=no', '--no-renames'),
-      ask('for-each-ref', '--count=1', '--contains', 'HEAD', 'refs/remotes', 'refs/tags'),
+      ask('--no-optional-locks', 'status', '--porcelain=v1', '-z', '--untracked-files=no', '--no-renames'),
+      ask('for-each-ref', '--count=1', '--contains', 'HEAD', 'refs/remotes', 'refs/tags').catch(() => ''),
     ]);
+    if (commit === '') return undefined; // nothing is checked out: a clone that was interrupted
     return {
       commit,
       origin: origin || undefined,
-      edits: status.split('\0').flatMap((entry) => (entry === '' ? [] : [entry.slice(3)])),
+      edits: editsIn(status),
       isPublished: holders !== '',
     };
   }
 
   /**
    * Brings a checkout without edits to the state a source means, fetching only what is not there: a branch is looked up at
-   * its server, a commit that is there is not. Returns its commit. Throws as `remoteCommit`.
+   * its server, a commit that is there is not. Returns its commit. Overwrites nothing that Git does not keep: throws
+   * `CORE_GIT_IN_THE_WAY` for such files, otherwise as `remoteCommit`. With `force` it does overwrite, edits included.
    */
-  async checkOut(dir: string, source: GitSource): Promise<string> {
+  async checkOut(dir: string, source: GitSource, { force = false }: { force?: boolean } = {}): Promise<string> {
     const { url, ref } = source;
     expectGitUrl(url);
     if (ref !== undefined) expectGitRef(url, ref);
     await this.#run(url, 'checked out', (git) => git.raw('remote', 'set-url', 'origin', '--', url), dir);
     const known = ref !== undefined && isFullCommit(ref) ? await this.#find(dir, source) : undefined;
     const commit = known ?? (await this.#fetch(dir, source));
-    await this.#moveTo(dir, commit, source);
+    // By default Git takes what is ignored for worthless.
+    await this.#moveTo(dir, commit, source, force ? '--force' : '--no-overwrite-ignore');
     return commit;
+  }
+
+  /** Gives tracked files back the content they have in the commit. `paths` are relative to the checkout. */
+  async restore(dir: string, paths: readonly string[]): Promise<void> {
+    await this.#run(dir, 'restored', (git) => git.raw('checkout', '--quiet', 'HEAD', '--', ...paths), dir);
+  }
+
+  /** Keeps the commit that is checked out under the name of a branch, which is moved when it is there. */
+  async keep(dir: string, branch: string): Promise<void> {
+    expectGitRef(dir, branch);
+    await this.#run(dir, 'kept', (git) => git.raw('branch', '--no-track', '--force', branch, 'HEAD'), dir);
   }
 
   /** Puts edits of tracked files on Git's stash, where `git stash list` shows them under `message`. */
@@ -175,8 +192,8 @@ export class Git {
     throw refuse('it has no such branch, tag or commit');
   }
 
-  async #moveTo(dir: string, commit: string, { url, recursive }: GitSource): Promise<void> {
-    await this.#run(url, 'checked out', (git) => git.raw('checkout', '--quiet', '--detach', '--force', commit), dir);
+  async #moveTo(dir: string, commit: string, { url, recursive }: GitSource, how: string): Promise<void> {
+    await this.#run(url, 'checked out', (git) => git.raw('checkout', '--quiet', '--detach', how, commit), dir);
     if (!recursive) return;
     await this.#run(
       url,
@@ -219,12 +236,14 @@ export class Git {
   }
 }
 
-/** Programs that Git would start for a person, who is not here. */
-const programs = ['EDITOR', 'VISUAL', 'PAGER', 'SSH_ASKPASS', 'PREFIX'];
+/** In porcelain format 1: two letters, a blank and the path; what simple-git trims may be the first of the letters. */
+const editsIn = (status: string): string[] =>
+  status.split('\0').flatMap((entry) => (entry === '' ? [] : [entry.replace(/^.{1,2} /, '')]));
 
 function environmentFor(env: GitOptions['env']): Record<string, string | undefined> {
-  const isGits = (name: string) => name.startsWith('GIT_') || programs.includes(name);
-  const allowed = Object.entries(env).filter(([name]) => !isGits(name) || allowEnvironment.includes(name));
+  const allowed = Object.entries(env).filter(([name]) =>
+    name.startsWith('GIT_') ? allowEnvironment.includes(name) : !interactive.has(name.toUpperCase()),
+  );
   return {
     ...Object.fromEntries(allowed),
     LC_ALL: 'C', // its words are read
@@ -244,6 +263,11 @@ function asFailure(
   error: Error,
   { url, action, stallMs }: { url: string; action: string; stallMs: number },
 ): MgpuError {
+  const obstacles = /would be overwritten by checkout:\n((?:\t.+\n?)+)/.exec(error.message)?.[1];
+  if (obstacles !== undefined) {
+    const files = obstacles.trim().split(/\s*\n\s*/);
+    return new GitInTheWayError({ url, files }, { cause: error });
+  }
   if (error instanceof GitPluginError && error.plugin === 'timeout') {
     const problem = `nothing was heard for ${stallMs / 1_000} s`;
     return new GitFailedError({ url, action, problem, transient: true }, { cause: error });

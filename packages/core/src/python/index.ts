@@ -7,5 +7,6 @@ export {
   type PackageChange,
   PythonEnvironment,
   type PythonOptions,
+  type PythonRunOptions,
   type Requirements,
 } from './python-environment.ts';

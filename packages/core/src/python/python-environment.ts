@@ -1,4 +1,5 @@
-import { access, lstat, readdir, readFile, rm } from 'node:fs/promises';
+import { access, lstat, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../files/atomic.ts';
 import { linkTree } from '../files/link-tree.ts';
@@ -43,6 +44,15 @@ export interface InstallOptions {
   readonly dependencies?: boolean;
   /** Default true. False builds what comes as source with the packages that are installed. */
   readonly isolated?: boolean;
+}
+
+export interface PythonRunOptions {
+  readonly cwd?: string;
+  /** Added to the environment. */
+  readonly env?: Variables;
+  readonly constraints?: string | undefined;
+  /** In place of the environment's own. */
+  readonly signal?: AbortSignal;
 }
 
 /** Variables that would make Python or an installer work on another environment than the one that is meant. */
@@ -113,6 +123,11 @@ export class PythonEnvironment {
     return join(this.dir, 'bin', 'python');
   }
 
+  /** The same one, worked on in another way. */
+  with(options: Partial<PythonOptions>): PythonEnvironment {
+    return new PythonEnvironment(this.dir, { ...this.#options, ...options });
+  }
+
   /** Whether there is one. */
   async exists(): Promise<boolean> {
     return access(this.python).then(
@@ -136,11 +151,7 @@ export class PythonEnvironment {
   async plan(requirements: Requirements): Promise<readonly PackageChange[]> {
     const before = await this.installed();
     const uv = await this.#uv();
-    const answer = uv
-      ? await this.#install(uv, ['--dry-run'], requirements)
-      : await this.#install(undefined, ['--dry-run', '--quiet', '--report', '-'], requirements);
-    if (!answer.ok) throw this.#failure('resolved', answer);
-    const wanted = uv ? wantedByUv(answer) : wantedByPip(answer);
+    const wanted = uv ? await this.#planWithUv(uv, requirements) : await this.#planWithPip(requirements);
     return [...wanted]
       .map(([name, to]): PackageChange => ({ name, ...from(before.get(name)), ...(to === undefined ? {} : { to }) }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -156,16 +167,51 @@ export class PythonEnvironment {
     if (!answer.ok) throw this.#failure('installed', answer);
   }
 
-  /** Runs this Python. `constraints` bind every pip and uv that it starts. */
+  /** Removes packages; those that are not there are no reason to fail. Throws `CORE_PACKAGES_FAILED`. */
+  async uninstall(names: readonly string[]): Promise<void> {
+    const uv = await this.#uv();
+    const { signal, onLine } = this.#options;
+    const options = { env: environmentFor(this.#options), signal, onLine };
+    const answer = uv
+      ? await streamCommand(uv, ['pip', 'uninstall', '--python', this.python, '--', ...names], options)
+      : await streamCommand(this.python, ['-m', 'pip', 'uninstall', '--yes', '--', ...names], options);
+    if (!answer.ok) throw this.#failure('removed', answer);
+  }
+
+  /** Runs this Python. `constraints` bind every pip and uv that it starts. `signal` ends this one run. */
   run(
     args: readonly string[],
-    { cwd, env = {}, constraints }: { cwd?: string; env?: Variables; constraints?: string } = {},
+    { cwd, env = {}, constraints, signal }: PythonRunOptions = {},
   ): Promise<StreamResult> {
-    const { signal, onLine } = this.#options;
+    const variables = { ...this.activated(constraints), ...env };
+    const { onLine } = this.#options;
+    return streamCommand(this.python, args, { env: variables, cwd, signal: signal ?? this.#options.signal, onLine });
+  }
+
+  /** The variables under which other programs use this Python. `constraints` bind every pip and uv that they start. */
+  activated(constraints?: string): Variables {
     const bound = constraints === undefined ? {} : { PIP_CONSTRAINT: constraints, UV_CONSTRAINT: constraints };
     const path = `${join(this.dir, 'bin')}:${this.#options.env.PATH ?? ''}`;
-    const variables = { ...environmentFor(this.#options), PATH: path, VIRTUAL_ENV: this.dir, ...bound, ...env };
-    return streamCommand(this.python, args, { env: variables, cwd, signal, onLine });
+    return { ...environmentFor(this.#options), PATH: path, VIRTUAL_ENV: this.dir, ...bound };
+  }
+
+  async #planWithUv(uv: string, requirements: Requirements): Promise<Map<string, string | undefined>> {
+    const answer = await this.#install(uv, ['--dry-run'], requirements);
+    if (!answer.ok) throw this.#failure('resolved', answer);
+    return wantedByUv(answer);
+  }
+
+  /** The report goes into a file: on its standard output pip says why it fails, and nothing of that when it is to be quiet. */
+  async #planWithPip(requirements: Requirements): Promise<Map<string, string | undefined>> {
+    const folder = await mkdtemp(join(tmpdir(), 'mgpu-pip-'));
+    try {
+      const report = join(folder, 'report.json');
+      const answer = await this.#install(undefined, ['--dry-run', '--report', report], requirements);
+      if (!answer.ok) throw this.#failure('resolved', answer);
+      return wantedByPip(await readFile(report, 'utf8'));
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   }
 
   async #install(uv: string | undefined, flags: readonly string[], requirements: Requirements): Promise<StreamResult> {
@@ -219,8 +265,8 @@ function environmentFor({ env, cache }: PythonOptions): Variables {
 }
 
 /** What pip's report says it would install. */
-function wantedByPip({ stdout }: StreamResult): Map<string, string | undefined> {
-  const report = JSON.parse(stdout) as { install: { metadata: { name: string; version: string } }[] };
+function wantedByPip(text: string): Map<string, string | undefined> {
+  const report = JSON.parse(text) as { install: { metadata: { name: string; version: string } }[] };
   return new Map(report.install.map(({ metadata }) => [packageName(metadata.name), metadata.version]));
 }
 

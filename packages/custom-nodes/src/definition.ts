@@ -1,0 +1,35 @@
+import { defineService, type Finding, findingOf, type ServiceContext } from '@mgpu/core';
+import { customNodesSchema } from './config.ts';
+import { CustomNodesService, listPath, readListFile } from './custom-nodes-service.ts';
+import type { NodeSite } from './site.ts';
+
+export interface CustomNodesHost {
+  /** The engine whose nodes are meant; asked once per instance. */
+  readonly site: (context: ServiceContext) => NodeSite;
+}
+
+/** The service as part of a machine. */
+export const customNodes = ({ site }: CustomNodesHost) =>
+  defineService({
+    api: 1,
+    kind: 'custom-nodes',
+    summary: "Brings ComfyUI's custom nodes to what a list says",
+    scope: 'machine',
+    schema: customNodesSchema,
+    phase: 'custom nodes',
+    critical: false,
+    create: ({ enabled: _, ...config }, context) => new CustomNodesService(config, context, site(context)),
+    async doctor(config, { layout }): Promise<readonly Finding[]> {
+      const path = listPath(config, { layout });
+      try {
+        const list = await readListFile(path);
+        if (!list) return [{ level: 'ok', message: `custom-nodes: there is no list at ${path}` }];
+        const problems = [...list.invalid.map(({ error }) => error.message), ...list.warnings];
+        const { length } = list.entries;
+        if (problems.length === 0) return [{ level: 'ok', message: `custom-nodes: ${path} has ${length} nodes` }];
+        return problems.map((message) => ({ level: 'warning', message: `custom-nodes: ${message}`, hint: `correct ${path}` }));
+      } catch (error) {
+        return [findingOf(error, 'error')];
+      }
+    },
+  });
