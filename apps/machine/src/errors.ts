@@ -66,3 +66,15 @@ export const OwnCheckoutError = defineError<{ dir: string }>({
   message: ({ dir }) => `services.comfyui.dir names a checkout of your own, ${dir}: mgpu installs nothing into that`,
   hint: 'take services.comfyui.dir out of the configuration to let mgpu install ComfyUI',
 });
+
+export const ListMissingError = defineError<{ path: string }>({
+  code: 'MACHINE_NODE_LIST',
+  message: ({ path }) => `there is no list of custom nodes at ${path}`,
+  hint: '`mgpu nodes add <url>` begins one; services.custom-nodes.list names another place',
+});
+
+export const SnapshotDiffersError = defineError<{ path: string; differences: readonly string[] }>({
+  code: 'MACHINE_SNAPSHOT_DIFFERS',
+  message: ({ path, differences }) => `not all of ${path} is so here: ${differences.join('; ')}`,
+  hint: 'what a Git checkout can be brought to is done; the rest is for you',
+});

@@ -3,7 +3,7 @@ export {
   type BuildProgress,
   type BuildStep,
   buildSteps,
-  type GenerationDraft,
+  type GenerationParts,
   type NodeChange,
 } from './generations/build-generation.ts';
 export { type Change, diffGenerations, type Generation, type GenerationDiff } from './generations/generation.ts';

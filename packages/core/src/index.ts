@@ -23,6 +23,7 @@ export { wordsFromText } from './config/shell-words.ts';
 export {
   type AnyServiceDefinition,
   type Dependency,
+  type DependencyState,
   defineService,
   type EnvironmentVariable,
   type Finding,

@@ -1,21 +1,9 @@
-import { type ComfyUIConfig, comfyuiSchema } from '@mgpu/comfyui';
-import {
-  diffGenerations,
-  type Fleet,
-  type Generation,
-  GenerationStore,
-  rollBack,
-  rollOut,
-  setUp,
-} from '@mgpu/comfyui/setup';
-import { ControlClient } from '@mgpu/control';
-import { findGpus, loggerTo } from '@mgpu/core';
-import { OwnCheckoutError } from '../errors.ts';
+import { comfyuiSchema } from '@mgpu/comfyui';
+import { diffGenerations, type Generation, rollBack, rollOut, setUp } from '@mgpu/comfyui/setup';
 import { diffText, generationsText } from '../print/generations-view.ts';
 import { SetupView } from '../print/setup-view.ts';
-import { RunningFleet } from '../running-fleet.ts';
-import { loadSettings, type Settings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
+import { openComfyUI } from './open-comfyui.ts';
 
 export interface SetupFlags {
   /** Instead of the configured one. */
@@ -28,28 +16,21 @@ export interface SetupFlags {
 /** Installs ComfyUI, or brings it to what the configuration asks for, instance by instance. */
 export async function comfyuiSetup(context: CommandContext, flags: SetupFlags): Promise<ExitCode> {
   const { output, interrupted } = context;
-  await using machine = await openMachine(context);
-  const { settings, config, fleet } = machine;
+  await using machine = await openComfyUI(context);
   const { extra, repository, ref, update } = flags;
   const { setup } = comfyuiSchema.parse({
     setup: {
-      ...config.setup,
+      ...machine.config.setup,
       ...(repository === undefined ? {} : { repository }),
       ...(ref === undefined ? {} : { ref }),
       ...(extra === undefined ? {} : { extras: extra }),
     },
   });
-  const { gpus } = await findGpus(settings.config.machine.gpu, { signal: interrupted });
   const view = new SetupView(output);
   const { generation, changed } = await setUp({
-    layout: settings.layout,
+    ...machine.common,
     setup,
-    mode: gpus.some(({ mode }) => mode === 'nvidia') ? 'nvidia' : 'cpu',
-    env: settings.env,
-    fleet,
     update,
-    startDeadlineMs: config.startDeadlineMs,
-    log: machine.log,
     signal: interrupted,
     onProgress: (progress) => view.step(progress),
     onInstance: (progress) => view.instance(progress),
@@ -64,7 +45,7 @@ const upToDate = ({ version, id }: Generation) => `ComfyUI ${version} is there a
 
 /** The generations there are, the one in force marked. */
 export async function generationsLs(context: CommandContext): Promise<ExitCode> {
-  await using machine = await openMachine(context);
+  await using machine = await openComfyUI(context);
   const { store } = machine;
   const [generations, current, previous, tried] = [
     await store.list(),
@@ -80,7 +61,7 @@ export async function generationsLs(context: CommandContext): Promise<ExitCode> 
 
 /** What changes between two; without the second, from the first to the one in force. */
 export async function generationsDiff(context: CommandContext, from: string, to?: string): Promise<ExitCode> {
-  await using machine = await openMachine(context);
+  await using machine = await openComfyUI(context);
   const { store } = machine;
   const a = await store.find(from);
   const b = to === undefined ? ((await store.current()) ?? a) : await store.find(to);
@@ -92,7 +73,7 @@ export async function generationsDiff(context: CommandContext, from: string, to?
 
 /** Brings one that is there to all instances, one after the other. */
 export async function generationsSwitch(context: CommandContext, id: string): Promise<ExitCode> {
-  await using machine = await openMachine(context);
+  await using machine = await openComfyUI(context);
   const { store, fleet } = machine;
   using _ = await store.lock();
   const generation = await store.find(id);
@@ -108,7 +89,7 @@ export async function generationsSwitch(context: CommandContext, id: string): Pr
 
 /** Brings the one that was in force before to all instances at once. */
 export async function generationsRollback(context: CommandContext): Promise<ExitCode> {
-  await using machine = await openMachine(context);
+  await using machine = await openComfyUI(context);
   const view = new SetupView(context.output);
   const onInstance = view.instance.bind(view);
   const generation = await rollBack(machine.store, machine.fleet, { signal: context.interrupted, onInstance });
@@ -124,29 +105,9 @@ function inForce({ output }: CommandContext, generation: Generation): ExitCode {
 
 /** Removes all but the newest ones, and never one in use; drafts that nobody goes on with, too. */
 export async function generationsPrune(context: CommandContext, keep: number): Promise<ExitCode> {
-  await using machine = await openMachine(context);
+  await using machine = await openComfyUI(context);
   const removed = await machine.store.prune(keep);
   context.output.data('Pruned', { removed });
   context.output.line(removed.length === 0 ? 'nothing to remove' : `removed ${removed.join(', ')}`);
   return exitCodes.done;
-}
-
-const nobody: Fleet = { engines: async () => [], move: async () => {} };
-
-/** A machine, running or not, and its ComfyUI. Throws `MACHINE_OWN_CHECKOUT`. */
-async function openMachine({ settings: options, output }: CommandContext) {
-  const settings: Settings = await loadSettings(options);
-  const config = settings.config.services.comfyui as unknown as ComfyUIConfig;
-  if (config.dir !== undefined) throw new OwnCheckoutError({ dir: config.dir });
-  if (config.command)
-    output.notice(`ComfyUI is stood in for by ${config.command.join(' ')}: what is installed is not run`);
-  const client = new ControlClient({ socketPath: settings.socketPath });
-  return {
-    settings,
-    config,
-    log: loggerTo((_level, message) => output.notice(message)),
-    store: new GenerationStore(settings.layout),
-    fleet: config.command ? nobody : new RunningFleet(client, settings.layout),
-    [Symbol.asyncDispose]: () => client.close(),
-  };
 }

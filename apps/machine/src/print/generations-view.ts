@@ -49,7 +49,8 @@ export function diffText({ commit, version, packages, nodeClasses }: GenerationD
   return parts.filter(Boolean).join('\n') || 'no difference';
 }
 
-function changeLine(name: string, { from, to }: Change): string {
+/** A package that came, went or changed. */
+export function changeLine(name: string, { from, to }: Change): string {
   if (from === undefined) return `${pc.green('+')} ${name} ${to}`;
   return to === undefined ? `${pc.red('-')} ${name} ${from}` : `${pc.yellow('~')} ${name} ${from} → ${to}`;
 }

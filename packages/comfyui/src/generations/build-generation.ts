@@ -11,8 +11,8 @@ import type { GenerationStore } from './generation-store.ts';
 import { isSameEngine, isSameRecipe, type Recipe, recipeSchema } from './recipe.ts';
 import { verifyGeneration } from './verify-generation.ts';
 
-/** A generation that is being made: what may still be changed in it. */
-export interface GenerationDraft {
+/** What a node manager works on. */
+export interface GenerationParts {
   /** The checkout. */
   readonly checkout: string;
   /** Folder of custom nodes. */
@@ -28,8 +28,11 @@ export interface GenerationDraft {
 export interface NodeChange {
   /** Names what is asked for: a draft that was interrupted is gone on with for the same only. */
   readonly request: string;
-  /** Makes it, or goes on with it. Returns a name for the state of the nodes then. What it rejects with ends the build. */
-  apply(draft: GenerationDraft, signal: AbortSignal | undefined): Promise<string>;
+  /**
+   * Makes it, or goes on with it. Returns a name for the state of the nodes then; undefined when nothing of it is to stay. What
+   * it rejects with ends the build.
+   */
+  apply(parts: GenerationParts, signal: AbortSignal | undefined): Promise<string | undefined>;
 }
 
 export const buildSteps = ['checkout', 'environment', 'torch', 'requirements', 'extras', 'nodes', 'verify'] as const;
@@ -54,7 +57,7 @@ export interface BuildOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly python: Pick<PythonOptions, 'installer' | 'sources'>;
   /** Whether torch has to find a GPU. */
-  readonly expectGpu: boolean;
+  readonly expectGpu: () => Promise<boolean>;
   readonly startDeadlineMs: number;
   readonly log: Logger;
   readonly signal?: AbortSignal | undefined;
@@ -79,9 +82,10 @@ const linkedBytes = 1_000_000;
 /**
  * Makes a generation, or goes on with one of the same recipe that was interrupted. Nothing uses it before it is whole and was
  * seen working. Throws what its steps throw: `CORE_GIT_*`, `CORE_PYTHON_MISSING`, `CORE_REQUIREMENTS_CONFLICT`,
- * `CORE_PACKAGES_FAILED`, `COMFYUI_GENERATION_BROKEN`, and what the node set throws; it can be gone on with then.
+ * `CORE_PACKAGES_FAILED`, `COMFYUI_GENERATION_BROKEN`, and what the change of nodes throws; it can be gone on with then. Undefined when nothing of
+ * that change is to stay.
  */
-export async function buildGeneration(options: BuildOptions): Promise<Generation> {
+export async function buildGeneration(options: BuildOptions): Promise<Generation | undefined> {
   const { store, recipe } = options;
   const dir = await resumable(options);
   const build = new Build(dir ?? store.folder(await store.nextId(recipe.commit)), options);
@@ -110,7 +114,7 @@ class Build {
     this.#options = options;
   }
 
-  async run(): Promise<Generation> {
+  async run(): Promise<Generation | undefined> {
     const { recipe, parent, nodes, signal } = this.#options;
     const { dir } = this.#folders;
     await mkdir(dir, { recursive: true });
@@ -139,8 +143,12 @@ class Build {
       draft = { ...draft, done: [...draft.done, step] };
       await file.write(draft);
     }
-    const state = nodes ? await this.#run('nodes', () => nodes.apply(this.#draft(), signal)) : parent?.recipe.nodes;
+    const state = nodes ? await this.#run('nodes', () => nodes.apply(this.#parts(), signal)) : parent?.recipe.nodes;
     if (!nodes) this.#options.onProgress?.({ step: 'nodes', state: 'skipped' });
+    else if (state === undefined) {
+      await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+      return undefined;
+    }
     const { nodes: _, ...engine } = recipe;
     return this.#run('verify', () => this.#verify({ ...engine, ...(state === undefined ? {} : { nodes: state }) }));
   }
@@ -171,12 +179,12 @@ class Build {
       sources,
       env,
       signal,
-      cache: join(store.dir, 'cache'),
+      cache: store.cache,
       onLine: (line) => this.#tell(line.trim()),
     });
   }
 
-  #draft(): GenerationDraft {
+  #parts(): GenerationParts {
     const { checkout, nodes, state, requirements } = this.#folders;
     return { checkout, nodes, state, python: this.#python(), requirements: [requirements] };
   }
@@ -259,7 +267,7 @@ class Build {
     const { dir, draft } = this.#folders;
     const seen = await verifyGeneration(this.#folders, {
       python: this.#python(),
-      expectGpu,
+      expectGpu: await expectGpu(),
       env,
       signal,
       startDeadlineMs,

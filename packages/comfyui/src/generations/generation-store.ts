@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Layout, lockFolder } from '@mgpu/core';
-import { GenerationInUseError, GenerationUnknownError } from '../errors.ts';
+import { GenerationInUseError, GenerationUnknownError, NoGenerationError } from '../errors.ts';
 import { ignoreMissing } from '../ignore.ts';
 import { folderUsers } from './folder-users.ts';
 import { type Generation, readGeneration } from './generation.ts';
@@ -59,6 +59,18 @@ export class GenerationStore {
   async current(instance?: string): Promise<Generation | undefined> {
     const id = (await this.#target(instance ?? 'current')) ?? (instance && (await this.#target('current')));
     return id ? readGeneration(this.folder(id)) : undefined;
+  }
+
+  /** As `current`. Throws `COMFYUI_NO_GENERATION` when there is none. */
+  async expectCurrent(): Promise<Generation> {
+    const current = await this.current();
+    if (!current) throw new NoGenerationError({ dir: this.dir });
+    return current;
+  }
+
+  /** Folder for downloaded packages. */
+  get cache(): string {
+    return join(this.dir, 'cache');
   }
 
   /** The one that was current before. */

@@ -1,9 +1,10 @@
 import { type Layout, type Logger, silentLogger } from '@mgpu/core';
 import { expectGitRef, expectGitUrl, Git } from '@mgpu/core/git';
+import { PythonEnvironment } from '@mgpu/core/python';
 import type { ComfyUISetup } from '../config.ts';
-import { NoGenerationError, RefUnclearError } from '../errors.ts';
-import { type BuildProgress, buildGeneration, type NodeChange } from './build-generation.ts';
-import type { Generation } from './generation.ts';
+import { RefUnclearError } from '../errors.ts';
+import { type BuildProgress, buildGeneration, type GenerationParts, type NodeChange } from './build-generation.ts';
+import { type Generation, generationFolders } from './generation.ts';
 import { GenerationStore } from './generation-store.ts';
 import { isSameRecipe, type Recipe } from './recipe.ts';
 import { type Fleet, type RollOutOptions, rollOut } from './roll-out.ts';
@@ -12,8 +13,8 @@ import { torchIndexFor } from './torch-index.ts';
 interface CommonOptions extends RollOutOptions {
   readonly layout: Pick<Layout, 'engines'>;
   readonly setup: ComfyUISetup;
-  /** What torch is to run on. */
-  readonly mode: 'nvidia' | 'cpu';
+  /** What torch is to run on; asked when that matters. */
+  readonly mode: () => Promise<'nvidia' | 'cpu'>;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The instances of the machine. */
   readonly fleet: Fleet;
@@ -63,21 +64,31 @@ export async function setUp(options: SetupOptions): Promise<SetupResult> {
 }
 
 /**
- * Changes the custom nodes of the generation in force in a new one, and rolls that out. Throws
- * `COMFYUI_NO_GENERATION` before the first `setUp`, and as that.
+ * Changes the custom nodes of the generation in force in a new one, and rolls that out. Undefined when nothing of the change
+ * was to stay. Throws `COMFYUI_NO_GENERATION` before the first `setUp`, and as that.
  */
-export async function changeNodes(options: NodeChangeOptions): Promise<Generation> {
+export async function changeNodes(options: NodeChangeOptions): Promise<Generation | undefined> {
   const { layout, nodes, fleet, commit } = options;
   const store = new GenerationStore(layout);
   using _ = await store.lock();
   await store.sweep();
   await store.untry();
-  const parent = await store.current();
-  if (!parent) throw new NoGenerationError({ dir: store.dir });
+  const parent = await store.expectCurrent();
   const recipe = { ...parent.recipe, ...(commit === undefined ? {} : { commit, ref: commit }) };
   const generation = await buildGeneration({ ...buildOptions(options), store, recipe, parent, nodes });
-  await rollOut(store, generation, fleet, options);
+  if (generation) await rollOut(store, generation, fleet, options);
   return generation;
+}
+
+/** The parts of a generation, to be looked at. */
+export function partsOf(
+  { dir }: Generation,
+  { layout, env, signal, setup }: Pick<CommonOptions, 'layout' | 'env' | 'signal' | 'setup'>,
+): GenerationParts {
+  const { checkout, nodes, state, requirements, environment } = generationFolders(dir);
+  const { cache } = new GenerationStore(layout);
+  const options = { env, signal, installer: setup.installer, sources: setup.packages, cache };
+  return { checkout, nodes, state, requirements: [requirements], python: new PythonEnvironment(environment, options) };
 }
 
 /**
@@ -90,13 +101,15 @@ async function prepareGeneration(store: GenerationStore, options: SetupOptions):
   if (current && isSameRecipe(current.recipe, recipe)) return current;
   const known = (await store.list()).findLast((each) => isSameRecipe(each.recipe, recipe));
   if (known) return known;
-  return buildGeneration({ ...buildOptions(options), store, recipe, parent: current });
+  const made = await buildGeneration({ ...buildOptions(options), store, recipe, parent: current });
+  if (!made) throw new TypeError('only a change of nodes comes to nothing');
+  return made;
 }
 
 function buildOptions({ setup, mode, log = silentLogger, ...rest }: CommonOptions) {
   const { env, signal, startDeadlineMs, onProgress } = rest;
   const python = { installer: setup.installer, sources: setup.packages };
-  return { python, expectGpu: mode === 'nvidia', log, env, signal, startDeadlineMs, onProgress };
+  return { python, expectGpu: async () => (await mode()) === 'nvidia', log, env, signal, startDeadlineMs, onProgress };
 }
 
 async function recipeFor(current: Generation | undefined, options: SetupOptions): Promise<Recipe> {
@@ -111,7 +124,7 @@ async function recipeFor(current: Generation | undefined, options: SetupOptions)
       ? torch.index
       : isTorchThere
         ? former.torchIndex
-        : await torchIndexFor(mode, { env, signal });
+        : await torchIndexFor(await mode(), { env, signal });
   return {
     repository,
     ref,

@@ -18,8 +18,14 @@ export interface Dependency {
    * same GPU. A kind that is not enabled is ignored.
    */
   readonly on: string;
-  readonly when: 'started' | 'ready' | 'completed';
+  readonly when: DependencyState;
 }
+
+/**
+ * Until when to wait. `started`: its turn has come; `ready`; `completed`: a one-shot has come to its end; `settled`: it has, or
+ * has failed at it.
+ */
+export type DependencyState = 'started' | 'ready' | 'completed' | 'settled';
 
 /** How the value of an environment variable becomes configuration. */
 export interface EnvironmentVariable {
@@ -95,6 +101,7 @@ const commands = [
   'phases',
   'plugins',
   'why',
+  'nodes',
   'help',
 ];
 const reserved = new Set([...Object.keys(folders), ...commands]);

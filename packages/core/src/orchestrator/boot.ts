@@ -107,8 +107,10 @@ class Boot {
         try {
           await reach((when === 'started' ? this.#turns : this.#starts).get(dependency));
           const foundation = this.#options.supervised.get(dependency);
-          if (when === 'completed' && foundation) await completion(foundation, this.#signal);
+          const isOneShot = when === 'completed' || when === 'settled';
+          if (isOneShot && foundation) await completion(foundation, this.#signal);
         } catch (cause) {
+          if (when === 'settled' && !this.#signal.aborted) continue;
           throw this.#signal.aborted ? cause : new DependencyFailedError({ node: id, dependency }, { cause });
         }
       }

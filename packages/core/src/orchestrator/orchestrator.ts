@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
 import type { MachineConfig } from '../config/machine-config.ts';
-import type { AnyServiceDefinition } from '../definition/define-service.ts';
+import type { AnyServiceDefinition, DependencyState } from '../definition/define-service.ts';
 import { Emitter } from '../emitter.ts';
 import { BootFailedError, InstanceUnknownError, StartAbortedError } from '../errors/core-errors.ts';
 import { type MgpuError, reportError } from '../errors/mgpu-error.ts';
@@ -351,8 +351,9 @@ export class Orchestrator implements AsyncDisposable {
     }
   }
 
-  #isThere(id: string, when: 'started' | 'ready' | 'completed' = 'ready'): boolean {
+  #isThere(id: string, when: DependencyState = 'ready'): boolean {
     const { state } = this.#find(id).status;
+    if (when === 'settled') return state === 'completed' || state === 'failed';
     return state === 'completed' || (state === 'running' && when !== 'completed');
   }
 

@@ -1,5 +1,5 @@
 import type { MachineConfig } from '../config/machine-config.ts';
-import { type AnyServiceDefinition, anyConnector } from '../definition/define-service.ts';
+import { type AnyServiceDefinition, anyConnector, type DependencyState } from '../definition/define-service.ts';
 import { DefinitionInvalidError, GpuOutOfRangeError, PortDuplicateError } from '../errors/core-errors.ts';
 import type { Gpu, GpuInventory } from '../gpu/gpu.ts';
 import { instanceId } from '../service/context.ts';
@@ -11,7 +11,7 @@ export interface PlannedInstance {
   readonly definition: AnyServiceDefinition;
   readonly gpu?: Gpu;
   /** Instances to wait for, and until when. */
-  readonly dependsOn: readonly { readonly id: string; readonly when: 'started' | 'ready' | 'completed' }[];
+  readonly dependsOn: readonly { readonly id: string; readonly when: DependencyState }[];
 }
 
 export interface MachinePlan {

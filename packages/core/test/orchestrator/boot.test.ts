@@ -39,6 +39,18 @@ describe('a boot', () => {
     expect(journal.slice(0, 2)).toEqual(['start a', 'start b']);
   });
 
+  test.each([
+    ['comes to its end', (run: Run) => run.complete()],
+    ['fails', () => Promise.reject(new Error('no'))],
+  ])('lets "settled" wait for a one-shot that %s', async (_, onStart) => {
+    const { define, journal } = workshop();
+    await machine([
+      define('sync', { onStart, critical: false }),
+      define('engine', { dependsOn: [{ on: 'sync', when: 'settled' }] }),
+    ]).start();
+    expect(journal).toEqual(['start sync', 'end sync', 'start engine', 'ready engine']);
+  });
+
   test('lets "completed" wait for the end of a one-shot', async () => {
     const { define, journal } = workshop();
     await machine([

@@ -1,0 +1,45 @@
+import type { ComfyUIConfig } from '@mgpu/comfyui';
+import { type Fleet, GenerationStore } from '@mgpu/comfyui/setup';
+import { ControlClient } from '@mgpu/control';
+import { findGpus, loggerTo } from '@mgpu/core';
+import { OwnCheckoutError } from '../errors.ts';
+import { RunningFleet } from '../running-fleet.ts';
+import { loadSettings } from '../settings.ts';
+import type { CommandContext } from './command.ts';
+
+const nobody: Fleet = { engines: async () => [], move: async () => {} };
+
+/** The ComfyUI of a machine, running or not, for commands that install. Throws `MACHINE_OWN_CHECKOUT`. */
+export async function openComfyUI({ settings: options, output, interrupted }: CommandContext) {
+  const settings = await loadSettings(options);
+  const config = settings.config.services.comfyui as unknown as ComfyUIConfig;
+  if (config.dir !== undefined) throw new OwnCheckoutError({ dir: config.dir });
+  if (config.command)
+    output.notice(`ComfyUI is stood in for by ${config.command.join(' ')}: what is installed is not run`);
+  const client = new ControlClient({ socketPath: settings.socketPath });
+  const fleet = config.command ? nobody : new RunningFleet(client, settings.layout);
+  const log = loggerTo((level, message) => {
+    if (level === 'error' || level === 'warn') output.notice(message);
+  });
+  return {
+    settings,
+    config,
+    log,
+    fleet,
+    store: new GenerationStore(settings.layout),
+    /** What every installation needs to know. */
+    common: {
+      layout: settings.layout,
+      setup: config.setup,
+      async mode() {
+        const { gpus } = await findGpus(settings.config.machine.gpu, { signal: interrupted });
+        return gpus.some(({ mode }) => mode === 'nvidia') ? ('nvidia' as const) : ('cpu' as const);
+      },
+      env: settings.env,
+      fleet,
+      startDeadlineMs: config.startDeadlineMs,
+      log,
+    },
+    [Symbol.asyncDispose]: () => client.close(),
+  };
+}

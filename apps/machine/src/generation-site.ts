@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { cp, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { changeNodes, type Generation, GenerationStore, type NodeChangeOptions, partsOf } from '@mgpu/comfyui/setup';
+import type { NodeSite, NodeTarget } from '@mgpu/custom-nodes';
+
+export interface GenerationSiteOptions extends Omit<NodeChangeOptions, 'nodes'> {
+  /** Names what is asked for: an interrupted change is gone on with for the same only. */
+  readonly request: string;
+}
+
+/**
+ * The custom nodes of a machine's ComfyUI: looked at in the generation in force, changed in a new one that is proved and rolled
+ * out before the change counts.
+ */
+export class GenerationSite implements NodeSite {
+  readonly #options: GenerationSiteOptions;
+  #made: Generation | undefined;
+
+  constructor(options: GenerationSiteOptions) {
+    this.#options = options;
+  }
+
+  /** The generation that the last change made; undefined when nothing of it was to stay. */
+  get made(): Generation | undefined {
+    return this.#made;
+  }
+
+  async current(): Promise<NodeTarget> {
+    const store = new GenerationStore(this.#options.layout);
+    return this.#targetOf(await store.expectCurrent());
+  }
+
+  async change<T>(work: (target: NodeTarget) => Promise<{ result: T; isChanged: boolean }>): Promise<T> {
+    const before = await this.current();
+    let outcome: { result: T; isChanged: boolean } | undefined;
+    this.#made = await changeNodes({
+      ...this.#options,
+      nodes: {
+        request: this.#options.request,
+        apply: async (parts) => {
+          const target = targetOf(parts);
+          outcome = await work(target);
+          if (outcome.isChanged) return stateOf(target);
+          // No generation for that; but what failed, and would fail again, is remembered.
+          await cp(target.state, before.state, { recursive: true });
+          return undefined;
+        },
+      },
+    });
+    if (!outcome) throw new TypeError('the change resolved without having been made');
+    return outcome.result;
+  }
+
+  #targetOf(generation: Generation): NodeTarget {
+    return targetOf(partsOf(generation, this.#options));
+  }
+}
+
+const targetOf = ({ checkout, nodes, state, python, requirements }: ReturnType<typeof partsOf>): NodeTarget => ({
+  packs: nodes,
+  state,
+  engine: checkout,
+  python,
+  engineRequirements: requirements,
+});
+
+async function stateOf({ state }: NodeTarget): Promise<string> {
+  const lock = await readFile(join(state, 'nodes.lock.json')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  return createHash('sha256').update(lock).digest('hex');
+}
