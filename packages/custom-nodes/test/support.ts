@@ -7,7 +7,14 @@ import { findProgram } from '@mgpu/core';
 import { PythonEnvironment, type PythonOptions } from '@mgpu/core/python';
 import { temporaryFolder as openTemporaryFolder } from '@mgpu/core/testing';
 import { onTestFinished } from 'vitest';
-import { NodeManager, type NodeManagerOptions, type NodeResult, type NodesReport, type NodeTarget, readNodeList } from '../src/index.ts';
+import {
+  NodeManager,
+  type NodeManagerOptions,
+  type NodeResult,
+  type NodesReport,
+  type NodeTarget,
+  readNodeList,
+} from '../src/index.ts';
 
 export function temporaryFolder(): string {
   const folder = openTemporaryFolder('nodes-');
@@ -25,7 +32,9 @@ export const env: Readonly<Record<string, string | undefined>> = {
 
 export function git(dir: string, ...args: string[]): string {
   const identity = ['-c', 'user.name=test', '-c', 'user.email=test@localhost', '-c', 'protocol.file.allow=always'];
-  return execFileSync('git', [...identity, ...args], { cwd: dir, env: env as NodeJS.ProcessEnv, stdio: 'pipe' }).toString().trim();
+  return execFileSync('git', [...identity, ...args], { cwd: dir, env: env as NodeJS.ProcessEnv, stdio: 'pipe' })
+    .toString()
+    .trim();
 }
 
 /** A repository whose default branch has one commit with these files. */

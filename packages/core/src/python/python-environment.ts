@@ -165,10 +165,7 @@ export class PythonEnvironment {
   }
 
   /** Runs this Python. `constraints` bind every pip and uv that it starts. `signal` ends this one run. */
-  run(
-    args: readonly string[],
-    { cwd, env = {}, constraints, signal }: PythonRunOptions = {},
-  ): Promise<StreamResult> {
+  run(args: readonly string[], { cwd, env = {}, constraints, signal }: PythonRunOptions = {}): Promise<StreamResult> {
     const variables = { ...this.activated(constraints), ...env };
     const { onLine } = this.#options;
     return streamCommand(this.python, args, { env: variables, cwd, signal: signal ?? this.#options.signal, onLine });
