@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { findProgram } from '@mgpu/core';
 import { PythonEnvironment, type PythonOptions } from '@mgpu/core/python';
@@ -112,8 +112,6 @@ export const stock: readonly Wheel[] = [
   ['gamma', '1.0'],
   ['wants-old-torch', '1.0', ['torch<2']],
 ];
-
-export const pathWithUv = (folder: string) => `${folder}${delimiter}${process.env.PATH}`;
 
 /** An environment with torch and numpy of its own, made once for a file of tests, and copies of it. */
 export class Pythons implements Disposable {
