@@ -5,6 +5,7 @@ import '@mgpu/control';
 import { definedErrors, environmentBindings } from '@mgpu/core';
 import '@mgpu/core/git';
 import '@mgpu/core/python';
+import '@mgpu/custom-nodes';
 import '@mgpu/nginx';
 import '@mgpu/redis';
 import '@mgpu/watchdog';

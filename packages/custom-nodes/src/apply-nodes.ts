@@ -18,7 +18,15 @@ import { constraintsOf, isProtected, protectedChanges } from './requirements/con
 import { type PackRequirements, readPackRequirements } from './requirements/pack-requirements.ts';
 import { isAboutRequirements, Resolver } from './requirements/resolver.ts';
 import type { NodeTarget } from './site.ts';
-import { digest, emptyLock, type LockedNode, type Memory, type NodesLock, type Previous, type StateFiles } from './state-files.ts';
+import {
+  digest,
+  emptyLock,
+  type LockedNode,
+  type Memory,
+  type NodesLock,
+  type Previous,
+  type StateFiles,
+} from './state-files.ts';
 
 export interface Workshop {
   readonly target: NodeTarget;
@@ -92,7 +100,13 @@ export class NodesApply {
   constructor(
     shop: Workshop,
     intents: readonly Intent[],
-    about: { memory: Memory; lock: NodesLock; locked: boolean; warnings: readonly string[]; surroundings: Surroundings | undefined },
+    about: {
+      memory: Memory;
+      lock: NodesLock;
+      locked: boolean;
+      warnings: readonly string[];
+      surroundings: Surroundings | undefined;
+    },
   ) {
     this.#shop = shop;
     this.#works = intents.map(workOn);
@@ -162,7 +176,10 @@ export class NodesApply {
     const around = this.#surroundings;
     const packs = this.#packs();
     if (!python || !around || this.#isInstalled(packs, around)) return { packages: [], isSettled, warnings };
-    await using resolver = await Resolver.open(python, constraintsOf(around.installed, around.engineFiles, around.pins));
+    await using resolver = await Resolver.open(
+      python,
+      constraintsOf(around.installed, around.engineFiles, around.pins),
+    );
     try {
       return { packages: await resolver.resolve(packs), isSettled: false, warnings };
     } catch (error) {
@@ -192,7 +209,8 @@ export class NodesApply {
     const { log } = this.#shop;
     const results = this.#works.map(resultOf);
     for (const { name, error, isRemembered } of results)
-      if (error) log.warn(`custom node ${name} failed: ${error.message}`, { error, ...(isRemembered ? { isRemembered } : {}) });
+      if (error)
+        log.warn(`custom node ${name} failed: ${error.message}`, { error, ...(isRemembered ? { isRemembered } : {}) });
     return reportOf(results, { packages: this.#packages, warnings: this.#warnings });
   }
 
@@ -358,7 +376,9 @@ export class NodesApply {
   /** Those of the list that are in their place and well. */
   #working(): Work[] {
     return this.#works
-      .filter(({ intent, dir, error, isEnabled: isOn }) => intent.entry && isEnabled(intent.entry) && dir && isOn && !error)
+      .filter(
+        ({ intent, dir, error, isEnabled: isOn }) => intent.entry && isEnabled(intent.entry) && dir && isOn && !error,
+      )
       .sort((a, b) => byInstallOrder(a.intent.entry as NodeEntry, b.intent.entry as NodeEntry));
   }
 
@@ -514,13 +534,15 @@ export class NodesApply {
     const { python } = this.#shop;
     const after = this.#surroundings?.installed;
     const lost = [...before.installed].filter(([name, version]) => isProtected(name) && after?.get(name) !== version);
-    const restored = await python?.install({ packages: lost.map((pair) => pair.join('==')) }, { dependencies: false }).then(
-      () => true,
-      (error: unknown) => {
-        this.#shop.log.error('protected packages could not be put back', { error });
-        return false;
-      },
-    );
+    const restored = await python
+      ?.install({ packages: lost.map((pair) => pair.join('==')) }, { dependencies: false })
+      .then(
+        () => true,
+        (error: unknown) => {
+          this.#shop.log.error('protected packages could not be put back', { error });
+          return false;
+        },
+      );
     await this.#lookAgain(before);
     return new ProtectedChangedError({ changes, by, restored: restored === true });
   }
@@ -549,7 +571,8 @@ export class NodesApply {
     const changed = changes.filter(({ name, from }) => installed.get(name) !== from && !isProtected(name));
     const back = changed.flatMap(({ name, from }) => (from === undefined ? [] : [`${name}==${from}`]));
     const gone = changed.flatMap(({ name, from }) => (from === undefined ? [name] : []));
-    if (changed.length > 0) onProgress({ step: 'install', message: `taking back ${changed.map(showChange).join(', ')}` });
+    if (changed.length > 0)
+      onProgress({ step: 'install', message: `taking back ${changed.map(showChange).join(', ')}` });
     if (back.length > 0) await python.install({ packages: back }, { dependencies: false });
     if (gone.length > 0) await python.uninstall(gone);
     this.#packages = changed.map(({ name, from }) => ({
@@ -732,11 +755,10 @@ function resultOf({ intent, commit, isChanged, error, notes }: Work): NodeResult
 const showChange = ({ name, from, to }: PackageChange) => `${name} ${from ?? ''}${from && ' → '}${to ?? 'removed'}`;
 
 /** What failures and successes with requirements follow from besides the nodes. */
-export const circumstancesOf = ({ installed, engineFiles, interpreter, pins }: Surroundings, scripts: string): unknown => [
-  interpreter,
-  constraintsOf(installed, engineFiles, pins).text,
-  scripts,
-];
+export const circumstancesOf = (
+  { installed, engineFiles, interpreter, pins }: Surroundings,
+  scripts: string,
+): unknown => [interpreter, constraintsOf(installed, engineFiles, pins).text, scripts];
 
 /** Which Python an environment is of; its path and how it was made do not matter. */
 export async function interpreterOf(python: PythonEnvironment): Promise<string> {

@@ -26,7 +26,11 @@ export async function differencesFrom(snapshot: Snapshot, { nodes, target, git }
   ];
 }
 
-async function engineDifferences({ engine: wanted }: Snapshot, { engine: dir }: NodeTarget, git: Git): Promise<string[]> {
+async function engineDifferences(
+  { engine: wanted }: Snapshot,
+  { engine: dir }: NodeTarget,
+  git: Git,
+): Promise<string[]> {
   if (wanted === undefined) return [];
   const checkout = dir === undefined ? undefined : await git.inspect(dir);
   if (!checkout) return [`the engine: the snapshot has commit ${short(wanted)}, and which one is here is not known`];
@@ -39,14 +43,17 @@ function gitDifferences({ list }: Snapshot, nodes: readonly InstalledNode[]): st
   const differing = list.entries.flatMap((entry) => {
     const { name, url, commit } = entry;
     const here = nodes.find((node) => node.name === name || (node.url !== undefined && isSameUrl(node.url, url)));
-    if (!here) return isEnabled(entry) ? [`${name}: it is not here`] : [`${name}: it is not here; the snapshot has it disabled`];
+    if (!here)
+      return isEnabled(entry) ? [`${name}: it is not here`] : [`${name}: it is not here; the snapshot has it disabled`];
     if (here.kind !== 'git') return [`${name}: what is here is a ${here.kind}, not the checkout of the snapshot`];
     const problems = [
       here.url !== undefined && isSameUrl(here.url, url) ? '' : `it is from ${here.url}, in the snapshot from ${url}`,
       commit === undefined || here.commit === commit
         ? ''
         : `it is at ${short(here.commit ?? 'nothing')}, in the snapshot at ${short(commit)}`,
-      here.isEnabled === isEnabled(entry) ? '' : `it is ${here.isEnabled ? 'enabled' : 'disabled'}, in the snapshot not`,
+      here.isEnabled === isEnabled(entry)
+        ? ''
+        : `it is ${here.isEnabled ? 'enabled' : 'disabled'}, in the snapshot not`,
     ];
     return problems.filter(Boolean).map((problem) => `${name}: ${problem}`);
   });
@@ -63,7 +70,9 @@ const fileDifferences = ({ files }: Snapshot, nodes: readonly InstalledNode[]): 
   files.flatMap(({ name, enabled }) => {
     const here = nodes.find((node) => node.kind === 'file' && node.name === name);
     if (!here) return [`${name}: a single file, whose content the snapshot does not have; it is not here`];
-    return here.isEnabled === enabled ? [] : [`${name}: it is ${here.isEnabled ? 'enabled' : 'disabled'}, in the snapshot not`];
+    return here.isEnabled === enabled
+      ? []
+      : [`${name}: it is ${here.isEnabled ? 'enabled' : 'disabled'}, in the snapshot not`];
   });
 
 function surplus({ list, registryPacks, files }: Snapshot, nodes: readonly InstalledNode[]): string[] {
@@ -80,13 +89,16 @@ function surplus({ list, registryPacks, files }: Snapshot, nodes: readonly Insta
 
 async function packageDifferences({ packages }: Snapshot, { python }: NodeTarget): Promise<string[]> {
   if (packages.size === 0) return [];
-  if (!python) return [`packages: the snapshot has ${packages.size}, and there is no Python environment to compare with`];
+  if (!python)
+    return [`packages: the snapshot has ${packages.size}, and there is no Python environment to compare with`];
   const installed = await python.installed();
   return [...packages].flatMap(([name, wanted]) => {
     const version = installed.get(packageName(name));
     const isUrl = wanted.includes('://');
     if (version === undefined) return [`package ${name}: the snapshot has ${wanted || 'one'}, here is none`];
     if (isUrl) return [`package ${name}: the snapshot has it from ${wanted}, here is ${version}`];
-    return wanted === '' || version === wanted ? [] : [`package ${name}: the snapshot has ${wanted}, here is ${version}`];
+    return wanted === '' || version === wanted
+      ? []
+      : [`package ${name}: the snapshot has ${wanted}, here is ${version}`];
   });
 }

@@ -7,7 +7,9 @@ export const customNodesSchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('Path of the list; default `shared/config_nodes.json` below the root. Without such a file nothing is done'),
+    .describe(
+      'Path of the list; default `shared/config_nodes.json` below the root. Without such a file nothing is done',
+    ),
   allow: z
     .array(z.string().min(1))
     .optional()
@@ -21,7 +23,9 @@ export const customNodesSchema = z.strictObject({
   update: z
     .enum(['missing', 'all'])
     .default('missing')
-    .describe('At the start: bring what is not there or pinned otherwise, or let branches follow their repositories, too'),
+    .describe(
+      'At the start: bring what is not there or pinned otherwise, or let branches follow their repositories, too',
+    ),
 });
 
 /** Defaults filled in. */

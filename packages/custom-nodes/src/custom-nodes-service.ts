@@ -67,8 +67,10 @@ export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'ena
   }
 }
 
-export const listPath = ({ list }: Pick<CustomNodesConfig, 'list'>, { layout }: Pick<ServiceContext, 'layout'>): string =>
-  list ?? join(layout.shared, 'config_nodes.json');
+export const listPath = (
+  { list }: Pick<CustomNodesConfig, 'list'>,
+  { layout }: Pick<ServiceContext, 'layout'>,
+): string => list ?? join(layout.shared, 'config_nodes.json');
 
 /** Undefined when there is no such file. Throws `NODES_LIST_INVALID`. */
 export async function readListFile(path: string): Promise<NodeList | undefined> {

@@ -27,7 +27,11 @@ export const customNodes = ({ site }: CustomNodesHost) =>
         const problems = [...list.invalid.map(({ error }) => error.message), ...list.warnings];
         const { length } = list.entries;
         if (problems.length === 0) return [{ level: 'ok', message: `custom-nodes: ${path} has ${length} nodes` }];
-        return problems.map((message) => ({ level: 'warning', message: `custom-nodes: ${message}`, hint: `correct ${path}` }));
+        return problems.map((message) => ({
+          level: 'warning',
+          message: `custom-nodes: ${message}`,
+          hint: `correct ${path}`,
+        }));
       } catch (error) {
         return [findingOf(error, 'error')];
       }

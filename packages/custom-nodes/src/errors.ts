@@ -99,7 +99,8 @@ export const ProtectedChangedError = defineError<{ changes: readonly string[]; b
   code: 'NODES_PROTECTED_CHANGED',
   message: ({ changes, by, restored }) =>
     `${by} changed what must not change: ${changes.join(', ')}; ${restored ? 'it was put back' : 'it could not be put back'}`,
-  hint: ({ restored }) => (restored ? 'disable the node, or tell its author' : 'install the named versions again by hand'),
+  hint: ({ restored }) =>
+    restored ? 'disable the node, or tell its author' : 'install the named versions again by hand',
 });
 
 export const ScriptFailedError = defineError<{

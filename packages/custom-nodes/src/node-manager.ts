@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { type Clock, type Logger, lockFolder, MgpuError, silentLogger, systemClock } from '@mgpu/core';
+import { type Clock, type Logger, lockFolder, type MgpuError, silentLogger, systemClock } from '@mgpu/core';
 import { Git } from '@mgpu/core/git';
 import { circumstancesOf, interpreterOf, NodesApply, type Surroundings, type Workshop } from './apply-nodes.ts';
 import { differencesFrom } from './compare-snapshot.ts';
@@ -125,7 +125,14 @@ export class NodeManager {
 
   async #prepare(
     list: NodeList,
-    { locked = false, force = false, prune = false, retry = false, update = 'all', keepsOrigin = false }: PlanOptions & Partial<Pick<PlanningOptions, 'keepsOrigin'>>,
+    {
+      locked = false,
+      force = false,
+      prune = false,
+      retry = false,
+      update = 'all',
+      keepsOrigin = false,
+    }: PlanOptions & Partial<Pick<PlanningOptions, 'keepsOrigin'>>,
     onProgress: (progress: NodesProgress) => void = () => {},
     lock: NodesLock = this.#files.readLock() ?? emptyLock,
   ) {

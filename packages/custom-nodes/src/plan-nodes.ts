@@ -6,8 +6,8 @@ import { isEnabled, type NodeEntry } from './node-list/entry.ts';
 import type { NodeList } from './node-list/read-list.ts';
 import { isAllowedUrl, isSameUrl, plainUrl } from './packs/allowed-url.ts';
 import { kindAt, type PackPlaces } from './packs/pack-places.ts';
+import { forEachBounded, type RetryOptions, retrying } from './repeat.ts';
 import type { NodeAction, NodePlan } from './report.ts';
-import { forEachBounded, retrying, type RetryOptions } from './repeat.ts';
 import { digest, type FormerNode, type Memory, type NodesLock } from './state-files.ts';
 
 /** What lies where a node belongs. */
@@ -75,7 +75,10 @@ async function planEntry(entry: NodeEntry, planning: Planning): Promise<Intent> 
   } catch (error) {
     planning.retry.signal?.throwIfAborted();
     const present = await findPack(name, planning).catch(() => undefined);
-    const there = present === undefined ? {} : { present, from: present.checkout.commit, former: formerOf(present, entry, planning) };
+    const there =
+      present === undefined
+        ? {}
+        : { present, from: present.checkout.commit, former: formerOf(present, entry, planning) };
     return { ...base, ...there, blocked: toMgpuError(error, name) };
   }
 }
@@ -206,7 +209,12 @@ async function planRemovals(list: NodeList, planning: Planning): Promise<Intent[
       const present = await findPack(name, planning);
       if (!present) continue;
       const edited = editedError({ name }, present, lock);
-      const there = { ...base, present, from: present.checkout.commit, former: formerOf(present, { name, url }, planning) };
+      const there = {
+        ...base,
+        present,
+        from: present.checkout.commit,
+        former: formerOf(present, { name, url }, planning),
+      };
       intents.push(edited ? { ...there, action: 'none', blocked: edited } : { ...there, action: 'remove' });
     } catch (error) {
       planning.retry.signal?.throwIfAborted();

@@ -86,7 +86,15 @@ export function reportOf(
   };
 }
 
-function outcomeOf({ done, skipped, failed }: { done: number; skipped: number; failed: number }): NodesReport['outcome'] {
+function outcomeOf({
+  done,
+  skipped,
+  failed,
+}: {
+  done: number;
+  skipped: number;
+  failed: number;
+}): NodesReport['outcome'] {
   if (failed > 0) return done + skipped > 0 ? 'partly failed' : 'failed';
   return done > 0 ? 'done' : 'unchanged';
 }

@@ -33,9 +33,15 @@ export interface CheckoutSiteOptions extends Omit<PythonOptions, 'signal'> {
 }
 
 /** A checkout of ComfyUI in `dir`, changed in place. */
-export function checkoutSite(dir: string, { python, state = join(dir, '.mgpu'), ...options }: CheckoutSiteOptions): NodeSite {
+export function checkoutSite(
+  dir: string,
+  { python, state = join(dir, '.mgpu'), ...options }: CheckoutSiteOptions,
+): NodeSite {
   const current = async (): Promise<NodeTarget> => {
-    const environment = await firstOf(python === undefined ? [join(dir, 'venv'), join(dir, '.venv')] : [python], 'bin/python');
+    const environment = await firstOf(
+      python === undefined ? [join(dir, 'venv'), join(dir, '.venv')] : [python],
+      'bin/python',
+    );
     const requirements = join(dir, 'requirements.txt');
     return {
       packs: await realpath(join(dir, 'custom_nodes')).catch(() => join(dir, 'custom_nodes')),

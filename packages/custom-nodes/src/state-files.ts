@@ -125,4 +125,6 @@ function sorted(value: unknown): unknown {
 
 /** SHA-256 of anything that is plain data. */
 export const digest = (value: unknown): string =>
-  createHash('sha256').update(JSON.stringify(sorted(value)) ?? '').digest('hex');
+  createHash('sha256')
+    .update(JSON.stringify(sorted(value)) ?? '')
+    .digest('hex');

@@ -11,8 +11,8 @@ import {
   outcomes,
   Pythons,
   privateServer,
-  read,
   Repository,
+  read,
   resultIn,
   temporaryFolder,
   torch,
@@ -26,7 +26,8 @@ test.each(['pip', 'uv'] as const)('twelve nodes of every kind, with %s', async (
   if (installer === 'uv' && !uv) return; // nothing to try it with
   const root = temporaryFolder();
   const python = await pythons.make(installer);
-  const repository = (name: string, files?: Record<string, string>) => new Repository(join(root, 'repositories', name), files);
+  const repository = (name: string, files?: Record<string, string>) =>
+    new Repository(join(root, 'repositories', name), files);
 
   const branchy = repository('branchy', { 'requirements.txt': 'alpha>=2\nmiddle\n' });
   git(branchy.dir, 'checkout', '--quiet', '-b', 'dev');
@@ -40,7 +41,9 @@ test.each(['pip', 'uv'] as const)('twelve nodes of every kind, with %s', async (
   git(outer.dir, 'submodule', '--quiet', 'add', inner.url, 'vendor/inner');
   git(outer.dir, 'commit', '--quiet', '--message', 'submodule');
   const conflicting = repository('conflicting', { 'requirements.txt': '# old\nalpha<2\n' });
-  const torchy = repository('torchy', { 'requirements.txt': '--extra-index-url https://elsewhere.invalid/whl\ntorch==1.13.0\n' });
+  const torchy = repository('torchy', {
+    'requirements.txt': '--extra-index-url https://elsewhere.invalid/whl\ntorch==1.13.0\n',
+  });
   const failing = repository('failing', {
     'requirements.txt': 'beta\n',
     'install.py': 'import sys\nprint("no compiler")\nsys.exit(3)\n',
@@ -56,7 +59,13 @@ test.each(['pip', 'uv'] as const)('twelve nodes of every kind, with %s', async (
   const list = readNodeList(
     JSON.stringify({
       custom_nodes: [
-        { name: 'branchy', url: branchy.url, branch: 'dev', requirements: true, env: { TOKEN: 'x-${NODE_TOKEN}', EMPTY: '${NOT_SET}' } },
+        {
+          name: 'branchy',
+          url: branchy.url,
+          branch: 'dev',
+          requirements: true,
+          env: { TOKEN: 'x-${NODE_TOKEN}', EMPTY: '${NOT_SET}' },
+        },
         { name: 'pinned', url: pinned.url, commit: old, requirements: true },
         { name: 'outer', url: outer.url, recursive: true },
         { name: 'missing', url: join(root, 'repositories', 'nowhere') },
@@ -92,9 +101,16 @@ test.each(['pip', 'uv'] as const)('twelve nodes of every kind, with %s', async (
   const manager = managerOf(target, { env: { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null', NODE_TOKEN: "a'b" } });
   const first = await manager.apply(list);
   expect(outcomes(first)).toEqual(expected);
-  expect(first).toMatchObject({ outcome: 'partly failed', summary: expect.stringContaining('12 nodes: 4 done, 8 failed') });
+  expect(first).toMatchObject({
+    outcome: 'partly failed',
+    summary: expect.stringContaining('12 nodes: 4 done, 8 failed'),
+  });
   expect(resultIn(first, 'conflicting').error?.details).toMatchObject({ other: 'branchy', package: 'alpha' });
-  expect(resultIn(first, 'torchy').error?.details).toMatchObject({ package: 'torch', installed: torch, wanted: 'torch==1.13.0' });
+  expect(resultIn(first, 'torchy').error?.details).toMatchObject({
+    package: 'torch',
+    installed: torch,
+    wanted: 'torch==1.13.0',
+  });
   expect(resultIn(first, 'failing').error?.message).toContain('no compiler');
   expect(resultIn(first, 'dirty').error?.message).toContain('node.py');
   expect(resultIn(first, 'private').error?.message).toContain('refuses us');
@@ -107,14 +123,29 @@ test.each(['pip', 'uv'] as const)('twelve nodes of every kind, with %s', async (
   expect(statSync(join(target.packs, 'branchy', '.env')).mode & 0o777).toBe(0o600);
   expect(resultIn(first, 'branchy').notes).toEqual([expect.stringContaining('NOT_SET')]);
   const installed = await python.installed();
-  expect(['torch', 'alpha', 'middle', 'gamma'].map((name) => installed.get(name))).toEqual([torch, '2.0', '1.0', '1.0']);
+  expect(['torch', 'alpha', 'middle', 'gamma'].map((name) => installed.get(name))).toEqual([
+    torch,
+    '2.0',
+    '1.0',
+    '1.0',
+  ]);
   expect(manager.lock()?.packages).toEqual({ alpha: '2.0', gamma: '1.0', middle: '1.0' });
   expect(existsSync(join(target.packs, 'hacked'))).toBe(false);
 
   const before = listing(join(root, 'engine'));
   const second = await manager.apply(list);
-  expect(outcomes(second)).toEqual({ ...expected, branchy: 'skipped', pinned: 'skipped', outer: 'skipped', stray: 'skipped' });
+  expect(outcomes(second)).toEqual({
+    ...expected,
+    branchy: 'skipped',
+    pinned: 'skipped',
+    outer: 'skipped',
+    stray: 'skipped',
+  });
   expect(listing(join(root, 'engine'))).toEqual(before);
-  expect(second.nodes.filter(({ isRemembered }) => isRemembered).map(({ name }) => name)).toEqual(['conflicting', 'torchy', 'failing']);
+  expect(second.nodes.filter(({ isRemembered }) => isRemembered).map(({ name }) => name)).toEqual([
+    'conflicting',
+    'torchy',
+    'failing',
+  ]);
   expect(await manager.plan(list)).toMatchObject({ isSettled: true, packages: [] });
 });

@@ -7,13 +7,26 @@ import { createInterface } from 'node:readline';
 import { lockFolder, systemClock } from '@mgpu/core';
 import { expect, onTestFinished, test } from 'vitest';
 import { type NodesProgress, readSnapshot } from '../src/index.ts';
-import { engineIn, env, git, listing, listOf, managerOf, outcomes, read, Repository, resultIn, temporaryFolder } from './support.ts';
+import {
+  engineIn,
+  env,
+  git,
+  listing,
+  listOf,
+  managerOf,
+  outcomes,
+  Repository,
+  read,
+  resultIn,
+  temporaryFolder,
+} from './support.ts';
 
 /** An engine without nodes, and a repository for one. */
 function bench() {
   const root = temporaryFolder();
   const target = engineIn(join(root, 'engine'));
-  const repository = (name: string, files?: Record<string, string>) => new Repository(join(root, 'repositories', name), files);
+  const repository = (name: string, files?: Record<string, string>) =>
+    new Repository(join(root, 'repositories', name), files);
   const pack = (name: string, ...path: string[]) => join(target.packs, name, ...path);
   return { root, target, repository, pack };
 }
@@ -33,7 +46,9 @@ test('a node follows its branch, stays at its commit, and moves to another repos
   expect(outcomes(await manager.apply(list, { update: 'missing' }))).toEqual({ one: 'skipped' });
   expect(outcomes(await manager.apply(list))).toEqual({ one: 'done' });
   expect(headOf(pack('one'))).toBe(second);
-  expect(outcomes(await manager.apply(listOf({ name: 'one', url: one.url, commit: first.slice(0, 10) })))).toEqual({ one: 'done' });
+  expect(outcomes(await manager.apply(listOf({ name: 'one', url: one.url, commit: first.slice(0, 10) })))).toEqual({
+    one: 'done',
+  });
   expect(headOf(pack('one'))).toBe(first);
   const moved = await manager.apply(listOf({ name: 'one', url: other.url }));
   expect(moved.nodes).toMatchObject([{ action: 'switch', status: 'done' }]);
@@ -62,7 +77,10 @@ test('edits and commits of somebody are left alone, and kept when it is forced',
   const forced = await manager.apply(list, { force: true });
   expect(resultIn(forced, 'one')).toMatchObject({
     status: 'done',
-    notes: [expect.stringContaining('git stash list'), `its own commit was kept on the branch mgpu-kept-${mine.slice(0, 12)}`],
+    notes: [
+      expect.stringContaining('git stash list'),
+      `its own commit was kept on the branch mgpu-kept-${mine.slice(0, 12)}`,
+    ],
   });
   expect(read(pack('one', 'node.py'))).toBe('two\n');
   expect(git(pack('one'), 'stash', 'show', '--patch')).toContain('+edited');
@@ -96,7 +114,9 @@ test('nodes are put aside and back, and pruned only when an apply brought them a
   expect(off.nodes[0]).toMatchObject({ action: 'disable', status: 'done' });
   expect(existsSync(pack('.disabled', 'one', '__init__.py'))).toBe(true);
   expect(manager.lock()?.nodes.one?.enabled).toBe(false);
-  expect((await manager.list()).map(({ name, kind, isEnabled, isLocked }) => [name, kind, isEnabled, isLocked])).toEqual([
+  expect(
+    (await manager.list()).map(({ name, kind, isEnabled, isLocked }) => [name, kind, isEnabled, isLocked]),
+  ).toEqual([
     ['by-hand', 'folder', true, false],
     ['edited', 'git', true, true],
     ['one', 'git', false, true],
@@ -120,7 +140,9 @@ test("what is somebody's own is left alone", async () => {
   symlinkSync(join(root, 'elsewhere'), pack('link'));
   writeFileSync(pack('file'), '');
   const names = ['folder', 'link', 'file'];
-  const report = await managerOf(target).apply(listOf(...names.map((name) => ({ name, url: one.url }))), { force: true });
+  const report = await managerOf(target).apply(listOf(...names.map((name) => ({ name, url: one.url }))), {
+    force: true,
+  });
   expect(Object.values(outcomes(report))).toEqual(names.map(() => 'failed NODES_FOREIGN'));
   expect(report.outcome).toBe('failed');
   expect(readdirSync(join(root, 'elsewhere'))).toEqual([]);
@@ -174,7 +196,9 @@ test('scripts run once, in their order, with the engine at hand', async () => {
   await manager.apply(list);
   expect(outcomes(await manager.apply(list))).toEqual({ one: 'skipped', two: 'skipped' });
   expect(read(log)).toBe(`first ${target.engine}\nlast ${target.engine}\n`);
-  const none = await managerOf(target, { scripts: 'none' }).apply(listOf({ name: 'three', url: one.url, custom_script: 'exit 1' }));
+  const none = await managerOf(target, { scripts: 'none' }).apply(
+    listOf({ name: 'three', url: one.url, custom_script: 'exit 1' }),
+  );
   expect(resultIn(none, 'three')).toMatchObject({ status: 'done', notes: [expect.stringContaining('switched off')] });
   expect(existsSync(pack('three'))).toBe(true);
 });
@@ -184,7 +208,11 @@ test('a script that fails or hangs takes its update back, and is tried again onl
   const one = repository('one', { 'node.py': 'one\n' });
   const manager = managerOf(target, { scriptTimeoutMs: 300 });
   const runs = join(root, 'runs');
-  const entry = { name: 'one', url: one.url, custom_script: `echo run >> '${runs}'; [ ! -e bad ] || { echo hopeless; exit 4; }` };
+  const entry = {
+    name: 'one',
+    url: one.url,
+    custom_script: `echo run >> '${runs}'; [ ! -e bad ] || { echo hopeless; exit 4; }`,
+  };
   const list = listOf(entry);
   await manager.apply(list);
   const good = one.head;
@@ -195,7 +223,10 @@ test('a script that fails or hangs takes its update back, and is tried again onl
   expect(headOf(pack('one'))).toBe(good);
   expect(manager.lock()?.nodes.one?.commit).toBe(good);
   const before = listing(join(root, 'engine'));
-  expect(resultIn(await manager.apply(list), 'one')).toMatchObject({ isRemembered: true, error: { message: failed.error?.message } });
+  expect(resultIn(await manager.apply(list), 'one')).toMatchObject({
+    isRemembered: true,
+    error: { message: failed.error?.message },
+  });
   expect(listing(join(root, 'engine'))).toEqual(before);
   expect(read(runs)).toBe('run\nrun\n');
   await manager.apply(list, { retry: true });
@@ -219,7 +250,9 @@ test('what may pass is tried again, with longer and longer pauses', async () => 
   const { port } = server.address() as { port: number };
   const waits: number[] = [];
   const clock = { ...systemClock, sleep: async (ms: number) => void waits.push(ms) };
-  const report = await managerOf(target, { attempts: 3, clock }).apply(listOf({ name: 'one', url: `http://127.0.0.1:${port}/x.git` }));
+  const report = await managerOf(target, { attempts: 3, clock }).apply(
+    listOf({ name: 'one', url: `http://127.0.0.1:${port}/x.git` }),
+  );
   expect(resultIn(report, 'one').error).toMatchObject({ code: 'CORE_GIT_FAILED', retryable: true });
   expect(asked).toBe(3);
   expect(waits[0]).toBeGreaterThanOrEqual(250);
@@ -265,7 +298,10 @@ test('an apply that is killed is finished by the next one, and taken back as a w
     { name: 'two', url: two.url, custom_script: `[ -e '${root}/go' ] || { echo waiting; exec sleep 60; }` },
   ];
   const program = join(import.meta.dirname, 'fixtures', 'apply.ts');
-  const child = spawn(process.execPath, [program, JSON.stringify({ target, entries })], { env: env as NodeJS.ProcessEnv, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [program, JSON.stringify({ target, entries })], {
+    env: env as NodeJS.ProcessEnv,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   for await (const line of createInterface({ input: child.stdout })) if (line === 'script') child.kill('SIGKILL');
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   expect(child.signalCode).toBe('SIGKILL');

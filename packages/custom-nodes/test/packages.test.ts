@@ -12,8 +12,8 @@ import {
   managerOf,
   outcomes,
   Pythons,
-  read,
   Repository,
+  read,
   resultIn,
   stock,
   temporaryFolder,
@@ -33,7 +33,11 @@ test('a lock gives the same commits, packages and bytes somewhere else, whatever
     ['alpha', '1.0'],
     ['beta', '1.0'],
   ]);
-  const [here, there, third] = await Promise.all([pythons.make(installer, wheels), pythons.make(installer, wheels), pythons.make(installer, wheels)]);
+  const [here, there, third] = await Promise.all([
+    pythons.make(installer, wheels),
+    pythons.make(installer, wheels),
+    pythons.make(installer, wheels),
+  ]);
   const first = engineIn(join(root, 'first'), here);
   await managerOf(first).apply(list);
   expect(managerOf(first).lock()?.packages).toEqual({ alpha: '1.0', beta: '1.0', middle: '1.0' });
@@ -43,14 +47,16 @@ test('a lock gives the same commits, packages and bytes somewhere else, whatever
   expect(read(unchanged.state, 'nodes.lock.json')).toBe(read(first.state, 'nodes.lock.json'));
 
   one.commit({ 'requirements.txt': 'middle\ngamma\n' });
-  buildWheels(wheels, [['alpha', '2.0'], ['gamma', '1.0']]);
+  buildWheels(wheels, [
+    ['alpha', '2.0'],
+    ['gamma', '1.0'],
+  ]);
   const second = engineIn(join(root, 'second'), there);
   mkdirSync(second.state);
   cpSync(join(first.state, 'nodes.lock.json'), join(second.state, 'nodes.lock.json'));
-  const strange = await managerOf(second).apply(
-    listOf({ name: 'one', url: one.url }, { name: 'new', url: one.url }),
-    { locked: true },
-  );
+  const strange = await managerOf(second).apply(listOf({ name: 'one', url: one.url }, { name: 'new', url: one.url }), {
+    locked: true,
+  });
   expect(outcomes(strange)).toEqual({ one: 'done', new: 'failed NODES_NOT_LOCKED' });
   expect(git(join(second.packs, 'one'), 'rev-parse', 'HEAD')).toBe(commit);
   expect((await there.installed()).get('alpha')).toBe('1.0');
@@ -125,7 +131,10 @@ test('what an update needs and cannot have leaves the old commit with what that 
   await manager.apply(list);
   const good = one.head;
   one.commit({ 'requirements.txt': 'alpha<2\ntorch<2\n' });
-  expect(resultIn(await manager.apply(list), 'one')).toMatchObject({ commit: good, error: { code: 'NODES_PROTECTED' } });
+  expect(resultIn(await manager.apply(list), 'one')).toMatchObject({
+    commit: good,
+    error: { code: 'NODES_PROTECTED' },
+  });
   const before = listing(join(root, 'engine'));
   expect(resultIn(await manager.apply(list), 'one')).toMatchObject({ commit: good, isRemembered: true });
   expect(listing(join(root, 'engine'))).toEqual(before);
@@ -156,7 +165,12 @@ test('a script that brings another torch fails, and torch is put back', async ()
 test('the packages of a snapshot are compared with those that are installed', async () => {
   const root = temporaryFolder();
   const target = engineIn(join(root, 'engine'), await pythons.make(installer));
-  const pips = { 'numpy==2.1.0': '', [`torch==${torch}`]: '', 'absent==1.0': '', 'direct @ git+https://x.invalid/y': '' };
+  const pips = {
+    'numpy==2.1.0': '',
+    [`torch==${torch}`]: '',
+    'absent==1.0': '',
+    'direct @ git+https://x.invalid/y': '',
+  };
   const snapshot = readSnapshot(JSON.stringify({ git_custom_nodes: {}, pips }));
   expect(await managerOf(target).differences(snapshot)).toEqual([
     'package numpy: the snapshot has 2.1.0, here is 1.26.0',

@@ -23,7 +23,8 @@ function contextWith(entries: readonly object[] | undefined, lines: string[] = [
   const context = testContext({ kind: 'custom-nodes', env, log });
   mkdirSync(join(context.layout.root, 'engine'));
   mkdirSync(context.layout.shared);
-  if (entries) writeFileSync(join(context.layout.shared, 'config_nodes.json'), JSON.stringify({ custom_nodes: entries }));
+  if (entries)
+    writeFileSync(join(context.layout.shared, 'config_nodes.json'), JSON.stringify({ custom_nodes: entries }));
   return context;
 }
 
@@ -40,7 +41,14 @@ test('without a list it is completed at once', async () => {
 test('nodes that fail are told and are no failure; a site that is as it should be is not changed', async () => {
   const lines: string[] = [];
   const one = new Repository(join(temporaryFolder(), 'one'));
-  using context = contextWith([{ name: 'one', url: one.url }, { name: 'two', url: '/nowhere' }, { name: '..', url: '/x' }], lines);
+  using context = contextWith(
+    [
+      { name: 'one', url: one.url },
+      { name: 'two', url: '/nowhere' },
+      { name: '..', url: '/x' },
+    ],
+    lines,
+  );
   let changes = 0;
   const plain = checkoutSite(join(context.layout.root, 'engine'), { env });
   const site: NodeSite = {
@@ -65,5 +73,7 @@ test('a list that is none fails the service, and doctor says so', async () => {
   using context = contextWith(undefined);
   writeFileSync(join(context.layout.shared, 'config_nodes.json'), '{"custom_nodes": 3}');
   await expect(definition.create(config, context).start()).rejects.toMatchObject({ code: 'NODES_LIST_INVALID' });
-  expect(await definition.doctor?.(config, context)).toMatchObject([{ level: 'error', message: expect.stringContaining('a number') }]);
+  expect(await definition.doctor?.(config, context)).toMatchObject([
+    { level: 'error', message: expect.stringContaining('a number') },
+  ]);
 });

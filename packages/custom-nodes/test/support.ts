@@ -1,13 +1,20 @@
 import { execFileSync } from 'node:child_process';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { findProgram } from '@mgpu/core';
 import { PythonEnvironment, type PythonOptions } from '@mgpu/core/python';
 import { temporaryFolder as openTemporaryFolder } from '@mgpu/core/testing';
 import { onTestFinished } from 'vitest';
-import { NodeManager, type NodeManagerOptions, type NodeResult, type NodesReport, type NodeTarget, readNodeList } from '../src/index.ts';
+import {
+  NodeManager,
+  type NodeManagerOptions,
+  type NodeResult,
+  type NodesReport,
+  type NodeTarget,
+  readNodeList,
+} from '../src/index.ts';
 
 export function temporaryFolder(): string {
   const folder = openTemporaryFolder('nodes-');
@@ -25,7 +32,9 @@ export const env: Readonly<Record<string, string | undefined>> = {
 
 export function git(dir: string, ...args: string[]): string {
   const identity = ['-c', 'user.name=test', '-c', 'user.email=test@localhost', '-c', 'protocol.file.allow=always'];
-  return execFileSync('git', [...identity, ...args], { cwd: dir, env: env as NodeJS.ProcessEnv, stdio: 'pipe' }).toString().trim();
+  return execFileSync('git', [...identity, ...args], { cwd: dir, env: env as NodeJS.ProcessEnv, stdio: 'pipe' })
+    .toString()
+    .trim();
 }
 
 /** A repository whose default branch has one commit with these files. */
@@ -103,8 +112,6 @@ export const stock: readonly Wheel[] = [
   ['gamma', '1.0'],
   ['wants-old-torch', '1.0', ['torch<2']],
 ];
-
-export const pathWithUv = (folder: string) => `${folder}${delimiter}${process.env.PATH}`;
 
 /** An environment with torch and numpy of its own, made once for a file of tests, and copies of it. */
 export class Pythons implements Disposable {

@@ -18,8 +18,13 @@ export function addNode(text: string, entry: NodeEntry): string {
 export const removeNode = (text: string, name: string): string => edit(text, placeOf(text, name), undefined);
 
 /** The text of a list with a node enabled or disabled. Throws `NODES_LIST_ENTRY`, `NODES_LIST_INVALID`. */
-export const setEnabled = (text: string, name: string, enabled: boolean): string =>
-  edit(text, [...placeOf(text, name), 'enabled'], enabled ? undefined : false);
+export function setEnabled(text: string, name: string, enabled: boolean): string {
+  const path = [...placeOf(text, name), 'enabled'];
+  if (enabled) return edit(text, path, undefined);
+  const edits = modify(text, path, false, {});
+  const spaced = edits.map((each) => ({ ...each, content: each.content.replace(/^,"enabled":/, ', "enabled": ') }));
+  return applyEdits(text, spaced);
+}
 
 function placeOf(text: string, name: string): Path {
   const { places } = placesIn(text);
@@ -47,6 +52,8 @@ function placesIn(text: string): { whole: { path: Path; isArray: boolean }; plac
 }
 
 function edit(text: string, path: Path, value: unknown): string {
+  // Formatted it would break the lines of what stands beside it.
+  if (value === undefined) return applyEdits(text, modify(text, path, undefined, {}));
   const formattingOptions = formattingOf(text);
   const isInsertion = path.at(-1) === -1;
   return applyEdits(text, modify(text, path, value, { formattingOptions, isArrayInsertion: isInsertion }));

@@ -29,7 +29,8 @@ export interface Snapshot {
 
 /** Reads a snapshot, JSON or YAML. `source` names it in errors. Throws `NODES_SNAPSHOT_INVALID`. */
 export function readSnapshot(text: string, source = 'the file'): Snapshot {
-  const refuse = (problems: readonly string[], cause?: unknown) => new SnapshotInvalidError({ source, problems }, { cause });
+  const refuse = (problems: readonly string[], cause?: unknown) =>
+    new SnapshotInvalidError({ source, problems }, { cause });
   let value: unknown;
   try {
     value = parse(text, { maxAliasCount: 0 });

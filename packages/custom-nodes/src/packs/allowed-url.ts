@@ -13,7 +13,10 @@ export function plainUrl(url: string): string {
 
 /** Whether two URLs mean the same repository, as far as they tell. */
 export const isSameUrl = (a: string, b: string): boolean => bare(a) === bare(b);
-const bare = (url: string) => plainUrl(url).replace(/\/+$/, '').replace(/\.git$/, '');
+const bare = (url: string) =>
+  plainUrl(url)
+    .replace(/\/+$/, '')
+    .replace(/\.git$/, '');
 
 /** Whether a URL is among the allowed ones: `*` in a pattern stands for anything. Credentials take no part. */
 export function isAllowedUrl(url: string, patterns: readonly string[] | undefined): boolean {
@@ -24,4 +27,9 @@ export function isAllowedUrl(url: string, patterns: readonly string[] | undefine
 }
 
 const matcher = (pattern: string): RegExp =>
-  new RegExp(`^${pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')).join('.*')}$`);
+  new RegExp(
+    `^${pattern
+      .split('*')
+      .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+      .join('.*')}$`,
+  );

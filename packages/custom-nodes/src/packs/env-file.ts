@@ -5,7 +5,10 @@ import { join } from 'node:path';
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /** The text of an `.env`: `${VAR}` replaced by that variable, without any shell. `missing` are those that are not set. */
-export function renderEnv(wanted: Readonly<Record<string, string>>, variables: Variables): { text: string; missing: string[] } {
+export function renderEnv(
+  wanted: Readonly<Record<string, string>>,
+  variables: Variables,
+): { text: string; missing: string[] } {
   const missing = new Set<string>();
   const lines = Object.entries(wanted).map(([key, template]) => {
     const value = template.replace(/\$\{(\w+)\}/g, (_, name: string) => {

@@ -25,7 +25,8 @@ export async function readInside(pack: string, path: string): Promise<string | u
   try {
     const facts = await file.stat();
     if (!facts.isFile()) throw new UnreadableInside(`${path} is no file`);
-    if (facts.size > largest) throw new UnreadableInside(`${path} has ${facts.size} bytes, ${largest} are read at most`);
+    if (facts.size > largest)
+      throw new UnreadableInside(`${path} has ${facts.size} bytes, ${largest} are read at most`);
     return await file.readFile('utf8');
   } finally {
     await file.close();

@@ -1,4 +1,4 @@
-import { packageName, PackagesFailedError, type PythonEnvironment } from '@mgpu/core/python';
+import { PackagesFailedError, type PythonEnvironment, packageName } from '@mgpu/core/python';
 import { isProtected } from './constraints.ts';
 import type { PackRequirements } from './pack-requirements.ts';
 

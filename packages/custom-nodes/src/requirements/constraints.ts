@@ -46,7 +46,9 @@ export function constraintsOf(
   const numpy = installed.get('numpy')?.split('.')[0];
   if (numpy !== undefined) say('numpy', `numpy==${numpy}.*`);
   for (const [name, version] of Object.entries(pins)) say(name, `${name}==${version}`);
-  const engine: ParsedRequirements['requirements'] = engineFiles.flatMap((text) => parseRequirements(text).requirements);
+  const engine: ParsedRequirements['requirements'] = engineFiles.flatMap(
+    (text) => parseRequirements(text).requirements,
+  );
   for (const { name, specifier, marker } of engine) {
     if (name === undefined || specifier === '') continue;
     if (isProtected(name) && installed.has(name)) continue; // said more exactly

@@ -29,8 +29,9 @@ export interface ParsedRequirements {
 }
 
 const nameForm = '[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?';
-const named = new RegExp(`^(${nameForm})\\s*(\\[[\\w\\s.,-]*\\])?\\s*(?:\\(([^)]*)\\)|([^;@]*))?\\s*(;.*)?$`);
-const direct = new RegExp(`^(${nameForm})\\s*(\\[[\\w\\s.,-]*\\])?\\s*@\\s*(\\S+)\\s*(\\s;.*)?$`);
+// Blanks come one at a time here: patterns that could share out many of them would take forever over hostile lines.
+const named = new RegExp(`^(${nameForm}) ?(\\[[\\w ,.-]*\\])? ?(?:\\(([^)]*)\\) ?|([^;@]*))(;.*)?$`);
+const direct = new RegExp(`^(${nameForm}) ?(\\[[\\w ,.-]*\\])? ?@ ?([^ ]+)( ;.*)?$`);
 const clause = /^(?:===?|~=|!=|<=?|>=?)\s*[\w.*+!-]+$/;
 
 /**
@@ -39,7 +40,12 @@ const clause = /^(?:===?|~=|!=|<=?|>=?)\s*[\w.*+!-]+$/;
  * (options, editable and local paths, variables).
  */
 export function parseRequirements(text: string): ParsedRequirements {
-  const parsed = { requirements: [] as Requirement[], includes: [] as string[], warnings: [] as string[], problems: [] as string[] };
+  const parsed = {
+    requirements: [] as Requirement[],
+    includes: [] as string[],
+    warnings: [] as string[],
+    problems: [] as string[],
+  };
   for (const { number, line } of logicalLines(text)) readLine(line, number, parsed);
   return parsed;
 }
@@ -49,8 +55,9 @@ const longestLine = 4_000;
 
 type Mutable = { [K in keyof ParsedRequirements]: ParsedRequirements[K][number][] };
 
-function readLine(line: string, number: number, { requirements, includes, warnings, problems }: Mutable): void {
-  if (line.length > longestLine) return void problems.push(`line ${number}: it has ${line.length} characters`);
+function readLine(raw: string, number: number, { requirements, includes, warnings, problems }: Mutable): void {
+  if (raw.length > longestLine) return void problems.push(`line ${number}: it has ${raw.length} characters`);
+  const line = raw.replace(/\s+/g, ' ');
   const leaveOut = (what: string) => warnings.push(`line ${number}: ${what} is left out: ${line.slice(0, 120)}`);
   const [, include] = /^(?:-r|--requirement)(?:\s+|=)?(\S.*)$/.exec(line) ?? [];
   if (include !== undefined) return void includes.push(include.trim().replace(/^(["'])(.*)\1$/, '$2'));
@@ -69,6 +76,7 @@ const isLocal = (body: string): boolean =>
 
 /** The requirement, or what is wrong with it. */
 function readRequirement(body: string): Requirement | string {
+  if (/ -/.test(body)) return 'an option stands in it';
   const bare = /^[a-z+]+:\/\//i.test(body);
   if (bare) {
     const [url = '', ...marker] = body.split(/\s+(?=;)/);
@@ -86,7 +94,10 @@ function readRequirement(body: string): Requirement | string {
   }
   const [, name, extras = '', bracketed, open = '', marker = ''] = named.exec(body) ?? [];
   if (name === undefined) return 'it is no requirement';
-  const clauses = (bracketed ?? open).split(',').map((each) => each.trim()).filter(Boolean);
+  const clauses = (bracketed ?? open)
+    .split(',')
+    .map((each) => each.trim())
+    .filter(Boolean);
   const wrong = clauses.find((each) => !clause.test(each));
   if (wrong !== undefined) return `"${wrong}" is no version`;
   const specifier = clauses.map((each) => each.replace(/\s+/g, '')).join(',');
@@ -127,5 +138,4 @@ function* logicalLines(text: string): Iterable<{ number: number; line: string }>
   if (line !== '') yield { number: first, line };
 }
 
-const withoutComment = (line: string) =>
-  line.length > longestLine ? line : line.replace(/(^|\s+)#.*$/, '').trim();
+const withoutComment = (line: string) => (line.length > longestLine ? line : line.replace(/(^|\s+)#.*$/, '').trim());

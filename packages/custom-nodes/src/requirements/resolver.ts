@@ -2,7 +2,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { MgpuError } from '@mgpu/core';
-import { type PackageChange, packageName, PackagesFailedError, type PythonEnvironment, RequirementsConflictError } from '@mgpu/core/python';
+import {
+  type PackageChange,
+  PackagesFailedError,
+  type PythonEnvironment,
+  packageName,
+  RequirementsConflictError,
+} from '@mgpu/core/python';
 import { ConflictError, ProtectedPackageError } from '../errors.ts';
 import { type Constraints, isProtected } from './constraints.ts';
 import type { PackRequirements } from './pack-requirements.ts';
@@ -81,7 +87,10 @@ export class Resolver implements AsyncDisposable {
     const until = packs.slice(0, end);
     const from = end - (await leastThat(1, end, (count) => fails(until.slice(end - count))));
     const [some, error] = [until.slice(from), failures.get(namesOf(until.slice(from))) ?? cause];
-    const [culprit, other] = [some.at(-1), some.length > 1 ? some[0] : undefined] as [PackRequirements, PackRequirements?];
+    const [culprit, other] = [some.at(-1), some.length > 1 ? some[0] : undefined] as [
+      PackRequirements,
+      PackRequirements?,
+    ];
     return { pack: culprit.pack, error: this.#explain(culprit, other, error as MgpuError) };
   }
 

@@ -1,0 +1,117 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findProgram } from '@mgpu/core';
+import { PythonEnvironment, type PythonOptions, packageName } from '@mgpu/core/python';
+import { temporaryFolder as openTemporaryFolder } from '@mgpu/core/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { temporaryFolder } from './support.ts';
+
+const env = { PATH: process.env.PATH, HOME: '/nonexistent', PYTHONPATH: '/nowhere', PIP_TARGET: '/nowhere' };
+const shared = openTemporaryFolder('python-');
+const wheels = join(shared.path, 'wheels');
+const first = join(shared.path, 'first');
+afterAll(() => shared[Symbol.dispose]());
+
+const makeWheels = `
+import os, sys, zipfile
+os.makedirs(sys.argv[1])
+for name, version, requires in [('alpha', '1.0', ''), ('alpha', '2.0+local', ''), ('beta', '1.0', 'Requires-Dist: alpha<2\\n')]:
+    info = f'{name}-{version}.dist-info'
+    with zipfile.ZipFile(os.path.join(sys.argv[1], f'{name}-{version}-py3-none-any.whl'), 'w') as wheel:
+        wheel.writestr(f'{name}.py', f'version = {version!r}\\n')
+        wheel.writestr(f'{info}/METADATA', f'Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n{requires}')
+        wheel.writestr(f'{info}/WHEEL', 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+        wheel.writestr(f'{info}/RECORD', '')
+`;
+
+const optionsOf = (installer: 'pip' | 'uv'): PythonOptions => ({
+  env,
+  installer,
+  sources: { extraIndexes: [], wheels: [wheels], offline: true },
+  cache: join(shared.path, 'cache'),
+});
+
+beforeAll(async () => {
+  execFileSync('python3', ['-c', makeWheels, wheels]);
+  await PythonEnvironment.create(first, optionsOf('pip'));
+}, 60_000);
+
+const installers = (await findProgram(['uv'], env)) ? (['pip', 'uv'] as const) : (['pip'] as const);
+
+describe.each(installers)('with %s', (installer) => {
+  const copy = () => PythonEnvironment.copy(first, join(temporaryFolder(), 'python'), optionsOf(installer));
+
+  test('packages are planned, installed, changed and removed', async () => {
+    const python = await copy();
+    const packages = ['alpha'];
+    expect(await python.plan({ packages })).toEqual([{ name: 'alpha', to: '2.0+local' }]);
+    expect((await python.installed()).has('alpha')).toBe(false);
+    await python.install({ packages });
+    expect(await python.plan({ packages })).toEqual([]);
+    expect(await python.plan({ packages: ['beta'] })).toEqual([
+      { name: 'alpha', from: '2.0+local', to: '1.0' },
+      { name: 'beta', to: '1.0' },
+    ]);
+    await python.install({ packages: ['beta'] }, { dependencies: false });
+    expect((await python.installed()).get('alpha')).toBe('2.0+local');
+    await python.uninstall(['alpha', 'beta']);
+    expect((await python.installed()).has('alpha')).toBe(false);
+  });
+
+  test('constraints bind, and a conflict is told in words', async () => {
+    const python = await copy();
+    const folder = temporaryFolder();
+    const [constraints, file] = [join(folder, 'constraints.txt'), join(folder, 'requirements.txt')];
+    writeFileSync(constraints, 'alpha==2.0+local\n');
+    writeFileSync(file, 'beta\n');
+    await expect(python.plan({ files: [file], constraints: [constraints] })).rejects.toMatchObject({
+      code: 'CORE_REQUIREMENTS_CONFLICT',
+      message: expect.stringMatching(/alpha/),
+    });
+    await expect(python.plan({ packages: ['alpha<1'] })).rejects.toMatchObject({ code: 'CORE_REQUIREMENTS_CONFLICT' });
+    await expect(python.install({ packages: ['nothing-of-that-name'] })).rejects.toMatchObject({
+      code: 'CORE_REQUIREMENTS_CONFLICT',
+    });
+  });
+});
+
+test('a copy is changed without the other', async () => {
+  const one = await PythonEnvironment.copy(first, join(temporaryFolder(), 'one'), optionsOf('pip'));
+  await one.install({ packages: ['alpha==1.0'] });
+  const two = await PythonEnvironment.copy(one.dir, join(temporaryFolder(), 'two'), optionsOf('pip'));
+  await two.install({ packages: ['alpha==2.0+local'] });
+  const versions = await Promise.all(
+    [one, two].map(async (each) => (await each.run(['-c', 'import alpha; print(alpha.version)'])).stdout.trim()),
+  );
+  expect(versions).toEqual(['1.0', '2.0+local']);
+  expect(readFileSync(join(two.dir, 'bin', 'pip'), 'utf8')).toContain(two.dir);
+});
+
+test('what it runs is bound, and ends with its own signal', async () => {
+  const python = new PythonEnvironment(first, optionsOf('pip'));
+  const print = 'import os, sys; print(os.environ["PIP_CONSTRAINT"], os.environ.get("PYTHONPATH"), sys.prefix)';
+  expect((await python.run(['-c', print], { constraints: '/some/file' })).stdout.trim()).toBe(
+    `/some/file None ${first}`,
+  );
+  const off = new AbortController();
+  const running = python
+    .with({ onLine: () => off.abort() })
+    .run(['-c', 'print("up"); import time; time.sleep(60)'], { signal: off.signal });
+  expect(await running).toMatchObject({ ok: false, problem: 'it was called off' });
+});
+
+test('an interpreter that is not there is told with the cure', async () => {
+  const made = PythonEnvironment.create(join(temporaryFolder(), 'x'), {
+    ...optionsOf('pip'),
+    python: 'python-of-nobody',
+  });
+  await expect(made).rejects.toMatchObject({
+    code: 'CORE_PYTHON_MISSING',
+    hint: expect.stringContaining('install Python'),
+  });
+});
+
+test('names are compared as indexes do it', () => {
+  expect(packageName('Foo__Bar.-baz')).toBe('foo-bar-baz');
+});
