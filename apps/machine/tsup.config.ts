@@ -5,6 +5,7 @@ const source = (path: string) => new URL(`../../packages/${path}/index.ts`, impo
 const esbuildOptions = (options: { alias?: Record<string, string> }) => {
   options.alias = {
     '@mgpu/core': source('core/src'),
+    '@mgpu/core/git': source('core/src/git'),
     '@mgpu/core/jobs': source('core/src/jobs'),
     '@mgpu/core/python': source('core/src/python'),
     '@mgpu/control': source('control/src'),

@@ -1,3 +1,3 @@
 import { library } from '@mgpu/build';
 
-export default library({ index: 'src/index.ts' });
+export default library({ index: 'src/index.ts', service: 'src/service.ts' });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { changeNodes, type Generation, GenerationStore, type NodeChangeOptions, partsOf } from '@mgpu/comfyui/setup';
-import type { NodeSite, NodeTarget } from '@mgpu/custom-nodes';
+import type { NodeSite, NodeTarget, SiteChange } from '@mgpu/custom-nodes/service';
 
 export interface GenerationSiteOptions extends Omit<NodeChangeOptions, 'nodes'> {
   /** Names what is asked for: an interrupted change is gone on with for the same only. */
@@ -31,9 +31,9 @@ export class GenerationSite implements NodeSite {
     return this.#targetOf(await store.expectCurrent());
   }
 
-  async change<T>(work: (target: NodeTarget) => Promise<{ result: T; isChanged: boolean }>): Promise<T> {
+  async change<T>(work: (target: NodeTarget) => Promise<SiteChange<T>>): Promise<T> {
     const before = await this.current();
-    let outcome: { result: T; isChanged: boolean } | undefined;
+    let outcome: SiteChange<T> | undefined;
     this.#made = await changeNodes({
       ...this.#options,
       nodes: {

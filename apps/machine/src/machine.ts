@@ -29,6 +29,7 @@ import {
 } from '@mgpu/core';
 import { JobClient } from '@mgpu/worker';
 import { RootUnusableError, RootVanishedError, StoppingError } from './errors.ts';
+import { withNodeSite } from './node-site.ts';
 import type { Settings } from './settings.ts';
 import { version } from './version.ts';
 
@@ -244,7 +245,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       log.warn('not all GPUs could be asked; the machine goes on with those that answered', { error: problem });
     }
     const orchestrator = new Orchestrator({
-      definitions,
+      definitions: withNodeSite(definitions, config),
       config,
       gpus,
       gpuProblem: problem,

@@ -1,5 +1,6 @@
 import { comfyui } from '@mgpu/comfyui';
-import type { AnyServiceDefinition } from '@mgpu/core';
+import { type AnyServiceDefinition, defineService } from '@mgpu/core';
+import { customNodes } from '@mgpu/custom-nodes/service';
 import { nginx } from '@mgpu/nginx';
 import { redis } from '@mgpu/redis';
 import { comfyuiProgram } from '@mgpu/simulator';
@@ -10,7 +11,15 @@ import { worker } from '@mgpu/worker';
  * What the stock machine is made of. A build of your own is a copy of this package with another list here. What begins
  * first stands first: nothing is to fail without the watchdog.
  */
-export const definitions: readonly AnyServiceDefinition[] = [watchdog, redis, nginx, comfyui, worker];
+export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() => [
+  watchdog,
+  redis,
+  nginx,
+  customNodes({ site: () => undefined }),
+  // Whatever comes of the nodes, the engine starts with those it has.
+  defineService({ ...comfyui, dependsOn: [{ on: 'custom-nodes', when: 'settled' }] }),
+  worker,
+])();
 
 /** The program that takes an engine's place on simulated GPUs, by kind; it becomes the engine's `command`. */
 export const simulators: Readonly<Record<string, () => string>> = { comfyui: comfyuiProgram };

@@ -21,6 +21,7 @@ export {
 export {
   changeNodes,
   type NodeChangeOptions,
+  partsOf,
   type SetupOptions,
   type SetupResult,
   setUp,

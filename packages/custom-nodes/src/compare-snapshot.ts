@@ -75,11 +75,15 @@ const fileDifferences = ({ files }: Snapshot, nodes: readonly InstalledNode[]): 
       : [`${name}: it is ${here.isEnabled ? 'enabled' : 'disabled'}, in the snapshot not`];
   });
 
+/** The one that ComfyUI itself has among its custom nodes. */
+const bundled = 'websocket_image_save.py';
+
 function surplus({ list, registryPacks, files }: Snapshot, nodes: readonly InstalledNode[]): string[] {
   const names = [
     ...list.entries.flatMap(({ name, url }) => [name, packNameOf(url)]),
     ...registryPacks.keys(),
     ...files.map(({ name }) => name),
+    bundled,
   ];
   const known = new Set(names.map((name) => name.toLowerCase()));
   return nodes

@@ -1,11 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { BaseService, type Run, type ServiceContext } from '@mgpu/core';
 import type { CustomNodesConfig } from './config.ts';
-import { type NodeList, readNodeList } from './node-list/read-list.ts';
-import { NodeManager, type NodeManagerOptions } from './node-manager.ts';
 import type { NodesReport } from './report.ts';
-import { type NodeResult, reportOf } from './report.ts';
 import type { NodeSite } from './site.ts';
 
 /**
@@ -13,10 +10,11 @@ import type { NodeSite } from './site.ts';
  * `report`; they are no failure of the service. Where nothing is to be done, the site is not changed.
  */
 export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'enabled'>> {
-  readonly #site: NodeSite;
+  readonly #site: NodeSite | undefined;
   #report: NodesReport | undefined;
 
-  constructor(config: Omit<CustomNodesConfig, 'enabled'>, context: ServiceContext, site: NodeSite) {
+  /** Without a site there is nothing to do. */
+  constructor(config: Omit<CustomNodesConfig, 'enabled'>, context: ServiceContext, site: NodeSite | undefined) {
     super(config, context);
     this.#site = site;
   }
@@ -30,14 +28,21 @@ export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'ena
     this.#report = undefined;
     const { context, config, id } = this;
     const path = listPath(config, context);
-    const list = await readListFile(path);
-    run.signal.throwIfAborted();
-    if (!list) {
-      context.log.info(`there is no list of custom nodes at ${path}`, { instance: id });
+    const site = this.#site;
+    if (!site || !existsSync(path)) {
+      const why = site ? `there is no list at ${path}` : 'there is no ComfyUI to bring any to';
+      context.log.info(`custom nodes: ${why}`, { instance: id });
       return run.complete();
     }
+    // Git, installers and parsers are nothing that each start of a machine should load.
+    const { applyToSite, readListFile } = await import('./work.ts');
+    const list = await readListFile(path);
+    run.signal.throwIfAborted();
     for (const warning of list.warnings) context.log.warn(`${path}: ${warning}`, { instance: id });
-    const report = await this.#apply(list, run.signal);
+    const { update, allow, scripts, concurrency, attempts } = config;
+    const { env, clock, log } = context;
+    const options = { env, clock, log, signal: run.signal, allow, scripts, concurrency, attempts };
+    const report = await applyToSite(site, list, options, { update });
     run.signal.throwIfAborted();
     this.#report = report;
     const failed = report.nodes.filter(({ status }) => status === 'failed').map(({ name }) => name);
@@ -47,36 +52,9 @@ export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'ena
     } else context.log.info(`custom nodes: ${report.summary}`, { instance: id });
     run.complete();
   }
-
-  async #apply(list: NodeList, signal: AbortSignal): Promise<NodesReport> {
-    const { update, allow, scripts, concurrency, attempts } = this.config;
-    const { env, clock, log } = this.context;
-    const options: NodeManagerOptions = { env, clock, log, signal, allow, scripts, concurrency, attempts };
-    const plan = await new NodeManager(await this.#site.current(), options).plan(list, { update });
-    if (!plan.isSettled) {
-      return await this.#site.change((target) => new NodeManager(target, options).apply(list, { update }));
-    }
-    const nodes = plan.nodes.map(({ name, action, from, blocked, isRemembered, notes }): NodeResult => {
-      const commit = from === undefined ? {} : { from, commit: from };
-      const error = blocked ? { error: blocked } : {};
-      const told = isRemembered ? { isRemembered } : {};
-      return { name, action, status: blocked ? 'failed' : 'skipped', ...commit, ...error, ...told, notes };
-    });
-    for (const { name, error } of nodes) if (error) log.warn(`custom node ${name} failed: ${error.message}`, { error });
-    return reportOf(nodes, { packages: [], warnings: plan.warnings });
-  }
 }
 
 export const listPath = (
   { list }: Pick<CustomNodesConfig, 'list'>,
   { layout }: Pick<ServiceContext, 'layout'>,
 ): string => list ?? join(layout.shared, 'config_nodes.json');
-
-/** Undefined when there is no such file. Throws `NODES_LIST_INVALID`. */
-export async function readListFile(path: string): Promise<NodeList | undefined> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  return text === undefined ? undefined : readNodeList(text, path);
-}

@@ -1,11 +1,12 @@
+import { existsSync } from 'node:fs';
 import { defineService, type Finding, findingOf, type ServiceContext } from '@mgpu/core';
 import { customNodesSchema } from './config.ts';
-import { CustomNodesService, listPath, readListFile } from './custom-nodes-service.ts';
+import { CustomNodesService, listPath } from './custom-nodes-service.ts';
 import type { NodeSite } from './site.ts';
 
 export interface CustomNodesHost {
-  /** The engine whose nodes are meant; asked once per instance. */
-  readonly site: (context: ServiceContext) => NodeSite;
+  /** The engine whose nodes are meant; asked once per instance. Undefined where there is none. */
+  readonly site: (context: ServiceContext) => NodeSite | undefined;
 }
 
 /** The service as part of a machine. */
@@ -22,8 +23,9 @@ export const customNodes = ({ site }: CustomNodesHost) =>
     async doctor(config, { layout }): Promise<readonly Finding[]> {
       const path = listPath(config, { layout });
       try {
+        if (!existsSync(path)) return [{ level: 'ok', message: `custom-nodes: there is no list at ${path}` }];
+        const { readListFile } = await import('./work.ts');
         const list = await readListFile(path);
-        if (!list) return [{ level: 'ok', message: `custom-nodes: there is no list at ${path}` }];
         const problems = [...list.invalid.map(({ error }) => error.message), ...list.warnings];
         const { length } = list.entries;
         if (problems.length === 0) return [{ level: 'ok', message: `custom-nodes: ${path} has ${length} nodes` }];

@@ -1,12 +1,11 @@
-export { type CustomNodesConfig, customNodesSchema } from './config.ts';
-export { CustomNodesService } from './custom-nodes-service.ts';
-export { type CustomNodesHost, customNodes } from './definition.ts';
+export { applyToSite } from './apply-to-site.ts';
 export type { InstalledNode } from './list-nodes.ts';
 export { addNode, removeNode, setEnabled } from './node-list/edit-list.ts';
 export type { NodeEntry } from './node-list/entry.ts';
 export { type NodeList, nodeListJsonSchema, readNodeList } from './node-list/read-list.ts';
-export { readSnapshot, type Snapshot } from './node-list/snapshot.ts';
+export { packNameOf, readSnapshot, type Snapshot } from './node-list/snapshot.ts';
 export { type ApplyOptions, NodeManager, type NodeManagerOptions, type PlanOptions } from './node-manager.ts';
 export type { NodeAction, NodePlan, NodeResult, NodesPlan, NodesProgress, NodesReport } from './report.ts';
-export { type CheckoutSiteOptions, checkoutSite, type NodeSite, type NodeTarget } from './site.ts';
+export * from './service.ts';
+export { type CheckoutSiteOptions, checkoutSite } from './site.ts';
 export type { LockedNode, NodesLock } from './state-files.ts';

@@ -37,8 +37,10 @@ export async function listNodes(places: PackPlaces, git: Git, lock: NodesLock | 
     const base = { name, path, isEnabled, isLocked: lock?.nodes[name] !== undefined };
     const kind = await kindAt(path);
     if (kind === 'link') nodes.push({ ...base, kind });
-    else if (kind === 'something else') nodes.push({ ...base, kind: 'file' });
-    else if (kind === 'folder') {
+    else if (kind === 'something else') {
+      // ComfyUI imports folders and Python files.
+      if (name.endsWith('.py')) nodes.push({ ...base, kind: 'file' });
+    } else if (kind === 'folder') {
       const checkout = await git.inspect(path);
       if (!checkout) nodes.push({ ...base, kind: 'folder' });
       else {

@@ -20,8 +20,16 @@ export interface NodeTarget {
 export interface NodeSite {
   /** For looking. */
   current(): Promise<NodeTarget>;
-  /** For changing: `work` gets a target that may be another one than `current`; what it made counts once this resolves. */
-  change<T>(work: (target: NodeTarget) => Promise<T>): Promise<T>;
+  /**
+   * For changing: `work` gets a target that may be another one than `current`. What it made counts once this resolves; where
+   * `isChanged` is false nothing of it has to stay but what is remembered of failures.
+   */
+  change<T>(work: (target: NodeTarget) => Promise<SiteChange<T>>): Promise<T>;
+}
+
+export interface SiteChange<T> {
+  readonly result: T;
+  readonly isChanged: boolean;
 }
 
 export interface CheckoutSiteOptions extends Omit<PythonOptions, 'signal'> {
@@ -51,7 +59,7 @@ export function checkoutSite(
       engineRequirements: (await isThere(requirements)) ? [requirements] : [],
     };
   };
-  return { current, change: async (work) => work(await current()) };
+  return { current, change: async (work) => (await work(await current())).result };
 }
 
 async function firstOf(folders: readonly string[], file: string): Promise<string | undefined> {

@@ -30,8 +30,11 @@ function contextWith(entries: readonly object[] | undefined, lines: string[] = [
 
 const config = definition.schema.parse({});
 
-test('without a list it is completed at once', async () => {
-  using context = contextWith(undefined);
+test.each([
+  ['a list', undefined, definition],
+  ['an engine', [{ name: 'one', url: '/nowhere' }], customNodes({ site: () => undefined })],
+])('without %s it is completed at once', async (_, entries, definition) => {
+  using context = contextWith(entries);
   const service = definition.create(config, context) as CustomNodesService;
   await service.start();
   expect(service.status.state).toBe('completed');

@@ -45,7 +45,7 @@ export async function nodesPlan(context: CommandContext, flags: ApplyFlags): Pro
 /** Brings the custom nodes to what the list says. */
 export async function nodesApply(context: CommandContext, flags: ApplyFlags): Promise<ExitCode> {
   await using nodes = await openNodes(context);
-  return nodes.apply(await nodes.readList(), optionsOf(flags));
+  return await nodes.apply(await nodes.readList(), optionsOf(flags));
 }
 
 /** Everything that lies among the custom nodes. */
@@ -110,7 +110,7 @@ export async function nodesUpdate(context: CommandContext, names: readonly strin
   const unknown = names.find((name) => !list.entries.some((each) => each.name === name));
   if (unknown !== undefined) removeNode(await nodes.readText(), unknown); // throws what there is to say
   const entries = names.length === 0 ? list.entries : list.entries.filter(({ name }) => names.includes(name));
-  return nodes.apply({ ...list, entries }, { update: 'all' });
+  return await nodes.apply({ ...list, entries }, { update: 'all' });
 }
 
 /** Restores a snapshot of ComfyUI-Manager: its commits, and says what else differs. Throws `MACHINE_SNAPSHOT_DIFFERS`. */
@@ -132,12 +132,17 @@ async function edit(
 ): Promise<ExitCode> {
   await using nodes = await openNodes(context);
   const text = change(await nodes.readText());
-  return nodes.apply(readNodeList(text, nodes.path), { ...options, update: 'missing' }, undefined, async (report) => {
-    const failed = report.nodes.find(({ name, status }) => name === added && status === 'failed');
-    if (failed) return;
-    await mkdir(dirname(nodes.path), { recursive: true });
-    await writeFileAtomically(nodes.path, text, 0o644);
-  });
+  return await nodes.apply(
+    readNodeList(text, nodes.path),
+    { ...options, update: 'missing' },
+    undefined,
+    async (report) => {
+      const failed = report.nodes.find(({ name, status }) => name === added && status === 'failed');
+      if (failed) return;
+      await mkdir(dirname(nodes.path), { recursive: true });
+      await writeFileAtomically(nodes.path, text, 0o644);
+    },
+  );
 }
 
 const emptyList = `${JSON.stringify({ custom_nodes: [] }, null, 2)}\n`;

@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { ComfyUIConfig } from '@mgpu/comfyui';
+import { type AnyServiceDefinition, findGpus, type MachineConfig, type ServiceContext } from '@mgpu/core';
+import { type CustomNodesConfig, customNodes, listPath, type NodeSite } from '@mgpu/custom-nodes/service';
+
+/** The definitions with what the configuration of one tells another: custom nodes come to the ComfyUI described there. */
+export const withNodeSite = (
+  definitions: readonly AnyServiceDefinition[],
+  config: MachineConfig,
+): readonly AnyServiceDefinition[] =>
+  definitions.map((each) =>
+    each.kind === 'custom-nodes' ? customNodes({ site: (context) => nodeSiteOf(config, context) }) : each,
+  );
+
+/**
+ * Where the custom nodes of a boot come to: the generation in force, before any engine starts with it. Undefined where mgpu
+ * installs no ComfyUI: it is stood in for, or a checkout of the user's own, whose nodes are the user's as well.
+ */
+function nodeSiteOf(config: MachineConfig, context: ServiceContext): NodeSite | undefined {
+  const comfyui = config.services.comfyui as unknown as ComfyUIConfig | undefined;
+  if (!comfyui?.enabled || comfyui.command !== undefined || comfyui.dir !== undefined) return undefined;
+  const { layout, env, log } = context;
+  const path = listPath(config.services['custom-nodes'] as unknown as CustomNodesConfig, { layout });
+  // What builds is loaded by those boots alone that have something to build.
+  const site = async () => {
+    const { GenerationSite } = await import('./generation-site.ts');
+    return new GenerationSite({
+      layout,
+      env,
+      log,
+      setup: comfyui.setup,
+      startDeadlineMs: comfyui.startDeadlineMs,
+      request: createHash('sha256')
+        .update(await readFile(path))
+        .digest('hex'),
+      async mode() {
+        const { gpus } = await findGpus(config.machine.gpu, { log });
+        return gpus.some(({ mode }) => mode === 'nvidia') ? 'nvidia' : 'cpu';
+      },
+      fleet: { engines: async () => [], move: async () => {} },
+    });
+  };
+  return { current: async () => (await site()).current(), change: async (work) => (await site()).change(work) };
+}
