@@ -76,6 +76,14 @@ describe.each(installers)('with %s', (installer) => {
   });
 });
 
+test.each(installers)('with %s an index that does not answer is no conflict', async (installer) => {
+  const sources = { index: 'http://127.0.0.1:1/simple', extraIndexes: [], wheels: [], offline: false };
+  const impatient = { ...env, PIP_RETRIES: '1', UV_HTTP_RETRIES: '0' };
+  const python = new PythonEnvironment(first, { ...optionsOf(installer), env: impatient, sources });
+  const failure = { code: 'CORE_PACKAGES_FAILED', retryable: true };
+  await expect(python.plan({ packages: ['alpha'] })).rejects.toMatchObject(failure);
+});
+
 test('a copy is changed without the other', async () => {
   const one = await PythonEnvironment.copy(first, join(temporaryFolder(), 'one'), optionsOf('pip'));
   await one.install({ packages: ['alpha==1.0'] });

@@ -71,14 +71,17 @@ interface Work {
   formerEnv: string | undefined;
 }
 
-/** Codes of failures that follow from the inputs alone. */
+/** Codes of failures that follow from the inputs alone: tried again they would come again. */
 const lasting = new Set([
+  'CORE_PACKAGES_FAILED',
   'NODES_CONFLICT',
   'NODES_PROTECTED',
   'NODES_PROTECTED_CHANGED',
   'NODES_REQUIREMENTS_INVALID',
   'NODES_SCRIPT_FAILED',
 ]);
+
+const isLasting = ({ code, retryable }: MgpuError) => lasting.has(code) && !retryable;
 
 /** What is meant by a failure in memory: whether it followed from this node alone. */
 const isOwnFault = (code: string) => code === 'NODES_SCRIPT_FAILED' || code === 'NODES_REQUIREMENTS_INVALID';
@@ -393,7 +396,7 @@ export class NodesApply {
     const { entry, name, action } = intent;
     if (!dir || !isOn || !entry || !isEnabled(entry) || entry.requirements === false) return undefined;
     // What an older commit of it needs is needed still.
-    const isRefused = error && lasting.has(error.code) && error.code !== 'NODES_SCRIPT_FAILED';
+    const isRefused = error && isLasting(error) && error.code !== 'NODES_SCRIPT_FAILED';
     if (isRefused && (action === 'none' || intent.to === commit)) return undefined;
     return readPackRequirements(name, dir);
   }
@@ -423,16 +426,17 @@ export class NodesApply {
 
   async #install(stack: AsyncDisposableStack): Promise<Resolver | undefined> {
     const { python, onProgress, retry } = this.#shop;
-    const around = this.#surroundings;
-    if (!python || !around) {
+    const before = this.#surroundings;
+    if (!python || !before) {
       for (const { requirements, notes } of this.#works)
         if (requirements?.text) notes.push('its requirements are not installed: no Python environment was given');
       return undefined;
     }
-    const constraints = constraintsOf(around.installed, around.engineFiles, around.pins);
+    const constraints = constraintsOf(before.installed, before.engineFiles, before.pins);
     let resolver: Resolver | undefined;
     for (;;) {
       const packs = this.#packs();
+      const around = this.#surroundings ?? before;
       if (this.#isInstalled(packs, around)) return resolver;
       resolver ??= stack.use(await Resolver.open(python, constraints));
       const open = resolver;
@@ -445,10 +449,23 @@ export class NodesApply {
       } catch (error) {
         this.#shop.signal?.throwIfAborted();
         if (!isAboutRequirements(error)) throw error;
-        const culprit = await open.findCulprit(packs, error);
-        await this.#blame(culprit.pack, culprit.error);
+        if (error.retryable) return await this.#giveUpFor(error, open);
+        await this.#blameOne(open, packs, error);
       }
     }
+  }
+
+  async #blameOne(resolver: Resolver, packs: readonly PackRequirements[], cause: MgpuError): Promise<void> {
+    const { pack, error } = await resolver.findCulprit(packs, cause);
+    await this.#blame(pack, error);
+  }
+
+  /** It is nobody's fault, and may pass: what is new cannot be had today, and what was there is left to itself. */
+  async #giveUpFor(error: MgpuError, resolver: Resolver): Promise<Resolver> {
+    const waiting = this.#works.filter((work) => work.requirements?.text && work.isChanged && !work.error);
+    for (const work of waiting) await this.#fail(work, error);
+    this.#warnings.push(`whether the requirements of the others are met was not looked into: ${error.message}`);
+    return resolver;
   }
 
   async #blame(pack: string, error: MgpuError): Promise<void> {
@@ -476,16 +493,15 @@ export class NodesApply {
       await retrying(() => resolver.install(packs, changes), retry);
     } catch (error) {
       this.#shop.signal?.throwIfAborted();
-      if (!isAboutRequirements(error)) throw error;
+      if (!isAboutRequirements(error) || error.retryable) throw error;
       areWell = await this.#installOneByOne(resolver, packs, error);
     }
     const broken = await this.#lookAgain(around);
     if (broken.length === 0) return areWell;
     const failure = await this.#restoreProtected(around, broken, 'the installation of their requirements');
-    for (const { pack } of packs) {
-      const work = this.#works.find(({ intent }) => intent.name === pack);
-      if (work?.isChanged) await this.#blame(pack, failure);
-    }
+    const changed = packs.filter(({ pack }) => this.#works.some((work) => work.intent.name === pack && work.isChanged));
+    if (changed.length === 0) throw failure;
+    for (const { pack } of changed) await this.#blame(pack, failure);
     return false;
   }
 
@@ -503,7 +519,7 @@ export class NodesApply {
         well.push(pack);
       } catch (error) {
         this.#shop.signal?.throwIfAborted();
-        if (!isAboutRequirements(error)) throw error;
+        if (!isAboutRequirements(error) || error.retryable) throw error;
         await this.#blame(pack.pack, error);
       }
     }
@@ -668,7 +684,7 @@ export class NodesApply {
     const intents = this.#works.map(({ intent }) => intent);
     const failures: Memory['failures'] = {};
     for (const { intent, error } of this.#works) {
-      if (!error || !lasting.has(error.code) || !intent.entry) continue;
+      if (!error || !isLasting(error) || !intent.entry) continue;
       const inputs = failureInputs(intents, intent, this.#circumstances());
       failures[intent.name] = {
         inputs: isOwnFault(error.code) ? inputs.script : inputs.requirements,
@@ -752,7 +768,8 @@ function resultOf({ intent, commit, isChanged, error, notes }: Work): NodeResult
   };
 }
 
-const showChange = ({ name, from, to }: PackageChange) => `${name} ${from ?? ''}${from && ' → '}${to ?? 'removed'}`;
+const showChange = ({ name, from, to }: PackageChange) =>
+  `${name} ${from === undefined ? '' : `${from} → `}${to ?? 'removed'}`;
 
 /** What failures and successes with requirements follow from besides the nodes. */
 export const circumstancesOf = (

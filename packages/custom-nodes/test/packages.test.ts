@@ -1,10 +1,12 @@
-import { cpSync, existsSync, mkdirSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { readSnapshot } from '../src/index.ts';
 import {
   buildWheels,
   engineIn,
+  env,
   git,
   hasUv,
   listing,
@@ -177,4 +179,51 @@ test('the packages of a snapshot are compared with those that are installed', as
     'package absent: the snapshot has 1.0, here is none',
     'package direct: the snapshot has git+https://x.invalid/y, here is none',
   ]);
+});
+
+test("an index that does not answer is nobody's fault: new nodes wait, the others stay", async () => {
+  const root = temporaryFolder();
+  const python = (await pythons.make('pip')).with({
+    env: { ...env, PIP_RETRIES: '1' },
+    sources: { index: 'http://127.0.0.1:1/simple', extraIndexes: [], wheels: [], offline: false },
+  });
+  const target = engineIn(join(root, 'engine'), python);
+  const one = new Repository(join(root, 'one'), { 'requirements.txt': 'alpha\n' });
+  const two = new Repository(join(root, 'two'));
+  const list = listOf({ name: 'one', url: one.url }, { name: 'two', url: two.url });
+  const report = await managerOf(target).apply(list);
+  expect(outcomes(report)).toEqual({ one: 'failed CORE_PACKAGES_FAILED', two: 'done' });
+  expect(resultIn(report, 'one').error?.retryable).toBe(true);
+  expect(report.warnings).toEqual([expect.stringContaining('was not looked into')]);
+  expect(existsSync(join(target.packs, 'one'))).toBe(false);
+  const again = await managerOf({ ...target, python: await pythons.make(installer) }).apply(list);
+  expect(outcomes(again)).toEqual({ one: 'done', two: 'skipped' });
+});
+
+test('a package that cannot be built fails the node that wants it, and no other', async () => {
+  const root = temporaryFolder();
+  const broken = join(root, 'broken');
+  mkdirSync(broken);
+  const system = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n";
+  writeFileSync(join(broken, 'pyproject.toml'), system);
+  writeFileSync(join(broken, 'backend.py'), 'raise SystemExit("no compiler here")\n');
+  const wheels = buildWheels(join(root, 'wheels'), stock);
+  execFileSync('tar', [
+    '-czf',
+    join(wheels, 'unbuildable-1.0.tar.gz'),
+    '-C',
+    root,
+    '--transform',
+    's/broken/unbuildable-1.0/',
+    'broken',
+  ]);
+  const target = engineIn(join(root, 'engine'), await pythons.make('pip', wheels));
+  const nodes = ['alpha', 'unbuildable', 'beta'].map((name) => ({
+    name,
+    url: new Repository(join(root, name), { 'requirements.txt': `${name}\n` }).url,
+  }));
+  const report = await managerOf(target).apply(listOf(...nodes));
+  expect(outcomes(report)).toEqual({ alpha: 'done', unbuildable: 'failed CORE_PACKAGES_FAILED', beta: 'done' });
+  expect(resultIn(report, 'unbuildable').error?.details).toMatchObject({ lastLines: expect.any(Array) });
+  expect(resultIn(await managerOf(target).apply(listOf(...nodes)), 'unbuildable').isRemembered).toBe(true);
 });

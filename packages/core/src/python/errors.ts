@@ -13,9 +13,15 @@ export const RequirementsConflictError = defineError<{ problem: string }>({
   hint: 'loosen one of them, or leave out what wants it',
 });
 
-export const PackagesFailedError = defineError<{ action: string; problem: string; lastLines: readonly string[] }>({
+/** `transient`: the index or the network is at fault, as far as its words tell; default false. */
+export const PackagesFailedError = defineError<{
+  action: string;
+  problem: string;
+  lastLines: readonly string[];
+  transient?: boolean;
+}>({
   code: 'CORE_PACKAGES_FAILED',
-  retryable: true,
+  retryable: ({ transient = false }) => transient,
   message: ({ action, problem, lastLines }) =>
     `Python packages could not be ${action}: ${problem}${lastLines.length > 0 ? `; last words: ${lastLines.slice(-3).join(' | ')}` : ''}`,
   hint: 'what was done is kept: the same command goes on from there; check the index and the network when it says so',

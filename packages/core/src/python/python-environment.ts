@@ -242,9 +242,11 @@ export class PythonEnvironment {
 
   #failure(action: string, { problem = '', lastLines }: StreamResult) {
     this.#options.signal?.throwIfAborted();
-    const conflict = conflictIn(lastLines);
+    // First: what an index that does not answer has, is missing to pip.
+    const transient = lastLines.some((line) => unreachable.test(line));
+    const conflict = transient ? undefined : conflictIn(lastLines);
     if (conflict !== undefined) return new RequirementsConflictError({ problem: conflict });
-    return new PackagesFailedError({ action, problem, lastLines: lastLines.slice(-10) });
+    return new PackagesFailedError({ action, problem, lastLines: lastLines.slice(-10), transient });
   }
 }
 
@@ -277,6 +279,10 @@ function wantedByUv({ lastLines }: StreamResult): Map<string, string | undefined
   }
   return wanted;
 }
+
+/** Words of pip and uv about an index that cannot be asked. */
+const unreachable =
+  /connection broken by|Max retries exceeded|Could not fetch URL|Failed to fetch:|error sending request|name resolution|operation timed out|Read timed out|\b5\d\d (Server|Service|Internal|Bad Gateway|Gateway)/i;
 
 /** The resolver's own words on why nothing will do; undefined when it came to another end. */
 function conflictIn(lines: readonly string[]): string | undefined {

@@ -15,12 +15,12 @@ export function addNode(text: string, entry: NodeEntry): string {
 }
 
 /** The text of a list without one of its nodes. Throws `NODES_LIST_ENTRY`, `NODES_LIST_INVALID`. */
-export const removeNode = (text: string, name: string): string => edit(text, placeOf(text, name), undefined);
+export const removeNode = (text: string, name: string): string => cut(text, placeOf(text, name));
 
 /** The text of a list with a node enabled or disabled. Throws `NODES_LIST_ENTRY`, `NODES_LIST_INVALID`. */
 export function setEnabled(text: string, name: string, enabled: boolean): string {
   const path = [...placeOf(text, name), 'enabled'];
-  if (enabled) return edit(text, path, undefined);
+  if (enabled) return cut(text, path);
   const edits = modify(text, path, false, {});
   const spaced = edits.map((each) => ({ ...each, content: each.content.replace(/^,"enabled":/, ', "enabled": ') }));
   return applyEdits(text, spaced);
@@ -52,11 +52,22 @@ function placesIn(text: string): { whole: { path: Path; isArray: boolean }; plac
 }
 
 function edit(text: string, path: Path, value: unknown): string {
-  // Formatted it would break the lines of what stands beside it.
-  if (value === undefined) return applyEdits(text, modify(text, path, undefined, {}));
   const formattingOptions = formattingOf(text);
   const isInsertion = path.at(-1) === -1;
   return applyEdits(text, modify(text, path, value, { formattingOptions, isArrayInsertion: isInsertion }));
+}
+
+/** Takes out what stands at a path, with the comma and the blanks on one side of it: lines of others stay as they are. */
+function cut(text: string, path: Path): string {
+  const found = findNodeAtLocation(parseTree(text) as Node, path);
+  if (!found) return text;
+  const element = found.parent?.type === 'property' ? found.parent : found;
+  const siblings = element.parent?.children ?? [];
+  const index = siblings.indexOf(element);
+  const [before, after] = [siblings[index - 1], siblings[index + 1]];
+  const end = element.offset + element.length;
+  if (before) return text.slice(0, before.offset + before.length) + text.slice(end);
+  return text.slice(0, element.offset) + text.slice(after?.offset ?? end);
 }
 
 /** As the file has it. */

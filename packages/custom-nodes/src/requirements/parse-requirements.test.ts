@@ -82,10 +82,8 @@ test('other files are named, and names are as indexes compare them', () => {
   ]);
 });
 
-test('a hostile file takes no time', () => {
-  const began = performance.now();
-  expect(
-    textsOf(`${'a '.repeat(100_000)}\n${' '.repeat(200_000)}x\n${'-'.repeat(3_000)}\n${`a${' '.repeat(3_900)}@`}`),
-  ).toEqual([]);
-  expect(performance.now() - began).toBeLessThan(2_000);
+test('hostile lines are done with at once', () => {
+  const blanks = `a${' '.repeat(3_900)}@`; // with patterns that share out blanks: hours
+  const lines = ['a '.repeat(100_000), `${' '.repeat(200_000)}x`, '-'.repeat(3_000), blanks, `a[${','.repeat(3_900)}`];
+  expect(textsOf(lines.join('\n'))).toEqual([]);
 });

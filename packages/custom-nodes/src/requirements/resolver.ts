@@ -74,7 +74,7 @@ export class Resolver implements AsyncDisposable {
         await this.resolve(some);
         return false;
       } catch (error) {
-        if (!isAboutRequirements(error)) throw error;
+        if (!isAboutRequirements(error) || error.retryable) throw error;
         failures.set(namesOf(some), error);
         return true;
       }
