@@ -68,13 +68,13 @@ export class Repository {
 }
 
 const makeWheels = `
-import base64, hashlib, json, os, sys, zipfile
+import base64, hashlib, json, os, re, sys, zipfile
 for name, version, requires in json.loads(sys.argv[2]):
     stem = f"{name.replace('-', '_')}-{version}"
     info = f'{stem}.dist-info'
     files = {
         f"{name.replace('-', '_')}.py": f'version = {version!r}\\n',
-        f'{info}/METADATA': f'Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n' + ''.join(f'Requires-Dist: {each}\\n' for each in requires),
+        f'{info}/METADATA': f'Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n' + ''.join(f'Requires-Dist: {each}\\n' for each in requires) + ''.join(f'Provides-Extra: {each}\\n' for each in re.findall('extra == "(.+?)"', ' '.join(requires))),
         f'{info}/WHEEL': 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n',
     }
     record = ''
