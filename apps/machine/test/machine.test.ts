@@ -31,13 +31,15 @@ test('boots detached, tells its status, runs a workflow through the queue, and s
   expect(data.instances.map(({ id }) => id).toSorted()).toEqual([
     'comfyui_gpu0',
     'comfyui_gpu1',
+    'custom-nodes',
     'nginx',
     'redis',
     'watchdog',
     'worker_gpu0',
     'worker_gpu1',
   ]);
-  for (const each of data.instances) {
+  expect(data.instances.find(({ id }) => id === 'custom-nodes')?.state).toBe('completed');
+  for (const each of data.instances.filter(({ kind }) => kind !== 'custom-nodes')) {
     expect(each, each.id).toMatchObject({ state: 'running', health: 'ready' });
     expect(each.pid !== undefined, each.id).toBe(each.kind !== 'watchdog');
   }
