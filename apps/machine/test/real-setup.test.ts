@@ -12,8 +12,10 @@ import { expect, test } from 'vitest';
 import { invertWorkflow, openBox } from './support.ts';
 
 // A real ComfyUI from nothing: gigabytes and minutes. MGPU_REAL_SETUP is a repository, MGPU_REAL_SETUP_REFS two commits of it,
-// the older one first, MGPU_REAL_SETUP_TORCH an index (default: that of all other packages).
+// the older one first, MGPU_REAL_SETUP_TORCH an index (default: that of all other packages), MGPU_REAL_SETUP_PACKAGES the torch
+// family where the newest ones of that index do not fit each other.
 const { MGPU_REAL_SETUP: repository, MGPU_REAL_SETUP_REFS: refs = '', MGPU_REAL_SETUP_TORCH: index } = process.env;
+const family = process.env.MGPU_REAL_SETUP_PACKAGES?.split(' ');
 const [older, newer] = refs.split(' ');
 const patienceMs = 3_600_000;
 
@@ -44,7 +46,12 @@ test.skipIf(!repository)(
       () => ({
         comfyui: {
           startDeadlineMs: 300_000,
-          setup: { repository, ref: older, packages: {}, torch: { index: index ?? 'packages' } },
+          setup: {
+            repository,
+            ref: older,
+            packages: {},
+            torch: { index: index ?? 'packages', ...(family ? { requirements: family } : {}) },
+          },
         },
       }),
       { gpu: { mode: 'cpu', count: 2 } },
@@ -111,7 +118,7 @@ async function killedIn(step: string, dir: string, env: Record<string, string>):
     env: { ...env, HOME: dir, NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const ended = once(child, 'close');
+  const ended = once(child, 'exit');
   let said = '';
   for await (const chunk of child.stdout) {
     said = (said + chunk).slice(-4_000);
