@@ -105,7 +105,7 @@ comfyui
   .description('install it, or bring it to what the configuration asks for, instance by instance')
   .option('--repository <url>', 'clone from there')
   .option('--ref <ref>', 'branch, tag or commit')
-  .option('--extra <name...>', 'accelerators: xformers, flash-attention, sage-attention')
+  .addOption(new Option('--extra <name...>', 'accelerators').choices(['xformers', 'flash-attention', 'sage-attention']))
   .option('--update', 'look the branch or tag up again')
   .action(async (flags: SetupFlags) => {
     const { comfyuiSetup } = await import('./commands/comfyui.ts');

@@ -87,12 +87,12 @@ export async function nodesAdd(context: CommandContext, url: string, flags: AddF
     ...(requirements === false ? { requirements } : {}),
     ...(installScript ? { install_script: true } : {}),
   };
-  return edit(context, (text) => addNode(text, entry), name);
+  return edit(context, [name], (text) => addNode(text, entry));
 }
 
 /** Takes packs out of the list and off the machine. */
 export async function nodesRemove(context: CommandContext, names: readonly string[]): Promise<ExitCode> {
-  return edit(context, (text) => names.reduce(removeNode, text), undefined, { prune: true });
+  return edit(context, names, (text) => names.reduce(removeNode, text), { prune: true });
 }
 
 export async function nodesSetEnabled(
@@ -100,7 +100,7 @@ export async function nodesSetEnabled(
   names: readonly string[],
   enabled: boolean,
 ): Promise<ExitCode> {
-  return edit(context, (text) => names.reduce((rest, name) => setEnabled(rest, name, enabled), text));
+  return edit(context, names, (text) => names.reduce((rest, name) => setEnabled(rest, name, enabled), text));
 }
 
 /** Brings packs to the newest commit that their entry allows; all of them without names. */
@@ -123,26 +123,26 @@ export async function nodesRestore(context: CommandContext, path: string): Promi
   return code;
 }
 
-/** Changes the list only when the machine has followed. */
+/** Changes the list only when the machine has followed; tells of the named nodes, and of what was done. */
 async function edit(
   context: CommandContext,
+  names: readonly string[],
   change: (text: string) => string,
-  added?: string,
   options: ApplyOptions = {},
 ): Promise<ExitCode> {
   await using nodes = await openNodes(context);
   const text = change(await nodes.readText());
-  return await nodes.apply(
-    readNodeList(text, nodes.path),
-    { ...options, update: 'missing' },
-    undefined,
-    async (report) => {
-      const failed = report.nodes.find(({ name, status }) => name === added && status === 'failed');
-      if (failed) return;
-      await mkdir(dirname(nodes.path), { recursive: true });
-      await writeFileAtomically(nodes.path, text, 0o644);
-    },
-  );
+  const report = await nodes.bring(readNodeList(text, nodes.path), { ...options, update: 'missing' });
+  // What else failed is what failed before; what else was done could be done only now.
+  const concerned = report.nodes.filter(({ name, status }) => names.includes(name) || status === 'done');
+  const failed = concerned.filter(({ status }) => status === 'failed');
+  if (failed.length === 0) {
+    await mkdir(dirname(nodes.path), { recursive: true });
+    await writeFileAtomically(nodes.path, text, 0o644);
+  }
+  const isTold = concerned.some(({ status }) => status !== 'skipped');
+  nodes.tell({ ...report, nodes: concerned, warnings: [], summary: isTold ? '' : 'nothing to do' });
+  return failed.length > 0 ? exitCodes.failed : exitCodes.done;
 }
 
 const emptyList = `${JSON.stringify({ custom_nodes: [] }, null, 2)}\n`;
@@ -157,12 +157,13 @@ const optionsOf = ({ locked, force, prune, retry }: ApplyFlags): ApplyOptions =>
 async function openNodes(context: CommandContext) {
   const { output, interrupted } = context;
   const machine = await openComfyUI(context);
-  const { settings, log } = machine;
+  const { settings } = machine;
   const config = settings.config.services['custom-nodes'] as unknown as CustomNodesConfig;
   const path = listPath(config, settings);
   const view = new SetupView(output);
   const { allow, scripts, concurrency, attempts } = config;
-  const options = { env: settings.env, allow, scripts, concurrency, attempts, log, signal: interrupted };
+  // Without a log: what becomes of each node is in the report.
+  const options = { env: settings.env, allow, scripts, concurrency, attempts, signal: interrupted };
   const site = (request: string, commit?: string) =>
     new GenerationSite({
       ...machine.common,
@@ -187,12 +188,7 @@ async function openNodes(context: CommandContext) {
       if (text === emptyList) throw new ListMissingError({ path });
       return readNodeList(text, path);
     },
-    async apply(
-      list: NodeList,
-      how: ApplyOptions,
-      commit?: string,
-      keep?: (report: NodesReport) => Promise<void>,
-    ): Promise<ExitCode> {
+    async bring(list: NodeList, how: ApplyOptions, commit?: string): Promise<NodesReport & { generation?: string }> {
       const request = createHash('sha256')
         .update(JSON.stringify([list, how, commit]))
         .digest('hex');
@@ -202,9 +198,15 @@ async function openNodes(context: CommandContext) {
         onProgress: ({ message }) => view.step({ step: 'nodes', state: 'running', detail: message }),
       });
       view.end();
-      await keep?.(report);
-      output.data('NodesReport', { ...report, ...(here.made ? { generation: here.made.id } : {}) });
+      return { ...report, ...(here.made ? { generation: here.made.id } : {}) };
+    },
+    tell(report: NodesReport): void {
+      output.data('NodesReport', report);
       output.line(reportText(report));
+    },
+    async apply(list: NodeList, how: ApplyOptions, commit?: string): Promise<ExitCode> {
+      const report = await this.bring(list, how, commit);
+      this.tell(report);
       const isFailed = report.outcome === 'failed' || report.outcome === 'partly failed';
       return isFailed ? exitCodes.partly : exitCodes.done;
     },

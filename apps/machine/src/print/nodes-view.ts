@@ -43,7 +43,7 @@ export function reportText({ nodes, packages, warnings, summary }: NodesReport):
     ...(rows.length > 0 ? [table(['', 'node', '', 'commit'], rows)] : []),
     ...nodes.flatMap(reasonsOf),
     ...packages.map((each) => changeLine(each.name, each)),
-    summary,
+    ...(summary === '' ? [] : [summary]),
   ].join('\n');
 }
 
