@@ -31,11 +31,15 @@ export class GenerationSite implements NodeSite {
     return this.#targetOf(await store.expectCurrent());
   }
 
-  async change<T>(work: (target: NodeTarget) => Promise<SiteChange<T>>): Promise<T> {
+  async change<T>(
+    work: (target: NodeTarget) => Promise<SiteChange<T>>,
+    { signal = this.#options.signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<T> {
     const before = await this.current();
     let outcome: SiteChange<T> | undefined;
     this.#made = await changeNodes({
       ...this.#options,
+      signal,
       nodes: {
         request: this.#options.request,
         apply: async (parts) => {

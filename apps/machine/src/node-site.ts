@@ -41,5 +41,8 @@ function nodeSiteOf(config: MachineConfig, context: ServiceContext): NodeSite | 
       fleet: { engines: async () => [], move: async () => {} },
     });
   };
-  return { current: async () => (await site()).current(), change: async (work) => (await site()).change(work) };
+  return {
+    current: async () => (await site()).current(),
+    change: async (work, options) => (await site()).change(work, options),
+  };
 }

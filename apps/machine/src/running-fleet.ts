@@ -4,9 +4,11 @@ import { type ControlClient, DaemonNotRunningError, type MachineStatus } from '@
 import type { Layout } from '@mgpu/core';
 
 /** The ComfyUI instances of a machine, moved through its daemon; none while no daemon runs. */
-export class RunningFleet implements Fleet {
+export class RunningFleet implements Fleet, AsyncDisposable {
   readonly #client: ControlClient;
   readonly #layout: Layout;
+  /** Workers that were stopped and not started again yet. */
+  readonly #paused = new Set<string>();
 
   constructor(client: ControlClient, layout: Layout) {
     this.#client = client;
@@ -25,14 +27,25 @@ export class RunningFleet implements Fleet {
     const instances = await this.#instances();
     const gpu = instances.find((each) => each.id === id)?.gpu;
     // Whoever feeds it lets its job end first, and begins with no other before the engine is proved.
-    const feeders = instances.filter((each) => each.kind === 'worker' && each.gpu === gpu && each.desired === 'up');
-    try {
-      await Promise.all(feeders.map((each) => this.#client.stopInstance(each.id, signal ? { signal } : {})));
-      await this.#client.restartInstance(id, signal ? { signal } : {});
-      await check();
-    } finally {
-      await Promise.all(feeders.map((each) => this.#client.startInstance(each.id)));
-    }
+    const isFed = ({ desired, id: feeder }: MachineStatus['instances'][number]) =>
+      desired === 'up' || this.#paused.has(feeder);
+    const feeders = instances.filter((each) => each.kind === 'worker' && each.gpu === gpu && isFed(each));
+    for (const each of feeders) this.#paused.add(each.id);
+    const options = signal ? { signal } : {};
+    await Promise.all(feeders.map((each) => this.#client.stopInstance(each.id, options)));
+    await this.#client.restartInstance(id, options);
+    await check();
+    await this.#resume(feeders.map((each) => each.id));
+  }
+
+  /** Whoever was stopped for an engine that did not come to be proved goes on all the same. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resume([...this.#paused]);
+  }
+
+  async #resume(ids: readonly string[]): Promise<void> {
+    await Promise.all(ids.map((id) => this.#client.startInstance(id)));
+    for (const id of ids) this.#paused.delete(id);
   }
 
   async #instances(): Promise<MachineStatus['instances']> {

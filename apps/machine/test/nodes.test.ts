@@ -96,7 +96,7 @@ test('a snapshot of the Manager is restored to its commits, and what differs is 
 }, async () => {
   await using box = await openFreshBox();
   const engine = await box.release('0.26.0');
-  await box.release('0.27.0');
+  const newer = await box.release('0.27.0');
   const old = await pack(box, 'echo', { nodes: ['EchoPicture'] });
   await pack(box, 'echo', { nodes: ['EchoTwice'] });
   expect((await box.mgpu(['comfyui', 'setup'])).code).toBe(0);
@@ -113,6 +113,9 @@ test('a snapshot of the Manager is restored to its commits, and what differs is 
   const nodes = (await box.mgpu(['nodes', 'ls', '--json'])).json<{ name: string; commit: string }[]>().data;
   expect(nodes).toMatchObject([{ name: 'echo', commit: old }]);
   expect((await box.mgpu(['comfyui', 'generations'])).stdout).toMatch(/0002-\w+ +0\.26\.0 .*in force/);
+  // The engine's commit alone is a change, too.
+  expect((await box.mgpu(['nodes', 'restore', await snapshot({ comfyui: newer })])).stderr).toBe('');
+  expect((await box.mgpu(['comfyui', 'generations'])).stdout).toMatch(/0003-\w+ +0\.27\.0 .*in force/);
   const partly = await box.mgpu(['nodes', 'restore', await snapshot({ cnr_custom_nodes: { 'some-pack': '1.2.3' } })]);
   expect(partly.code).toBe(1);
   expect(partly.stderr).toContain('some-pack: version 1.2.3 of the registry is not restored');

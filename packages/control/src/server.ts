@@ -15,6 +15,7 @@ const statusCodes: Readonly<Record<string, number>> = {
   [RequestInvalidError.code]: 400,
   [coreErrors.JobUnknownError.code]: 404,
   [coreErrors.InstanceUnknownError.code]: 404,
+  [coreErrors.InstanceHeldError.code]: 409,
   [JobsUnavailableError.code]: 503,
 };
 

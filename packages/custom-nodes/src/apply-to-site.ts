@@ -14,11 +14,15 @@ export async function applyToSite(
   const { onProgress: _, ...plan } = how;
   const planned = await new NodeManager(await site.current(), options).plan(list, plan);
   if (planned.isSettled) return reportOfPlan(planned, options);
-  return site.change(async (target) => {
-    const result = await new NodeManager(target, options).apply(list, how);
-    const isChanged = result.packages.length > 0 || result.nodes.some(({ status }) => status === 'done');
-    return { result, isChanged };
-  });
+  const { signal } = options;
+  return site.change(
+    async (target) => {
+      const result = await new NodeManager(target, options).apply(list, how);
+      const isChanged = result.packages.length > 0 || result.nodes.some(({ status }) => status === 'done');
+      return { result, isChanged };
+    },
+    { signal },
+  );
 }
 
 /** Of what needs no apply: everything is as it should be, or fails as it did before. */

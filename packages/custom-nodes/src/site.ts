@@ -24,7 +24,10 @@ export interface NodeSite {
    * For changing: `work` gets a target that may be another one than `current`. What it made counts once this resolves; where
    * `isChanged` is false nothing of it has to stay but what is remembered of failures.
    */
-  change<T>(work: (target: NodeTarget) => Promise<SiteChange<T>>): Promise<T>;
+  change<T>(
+    work: (target: NodeTarget) => Promise<SiteChange<T>>,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<T>;
 }
 
 export interface SiteChange<T> {

@@ -1,5 +1,6 @@
 import { comfyuiSchema } from '@mgpu/comfyui';
 import { diffGenerations, type Generation, rollBack, rollOut, setUp } from '@mgpu/comfyui/setup';
+import { redact } from '@mgpu/core';
 import { diffText, generationsText } from '../print/generations-view.ts';
 import { SetupView } from '../print/setup-view.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
@@ -37,9 +38,12 @@ export async function comfyuiSetup(context: CommandContext, flags: SetupFlags): 
   });
   view.end();
   output.line(changed ? `ComfyUI ${generation.version} is in force (${generation.id})` : upToDate(generation));
-  output.data('ComfyUISetup', { changed, generation });
+  output.data('ComfyUISetup', { changed, generation: shown(generation) });
   return exitCodes.done;
 }
+
+/** Without the passwords that its URLs may have. */
+const shown = ({ recipe, ...rest }: Generation) => ({ ...rest, recipe: redact(recipe) });
 
 const upToDate = ({ version, id }: Generation) => `ComfyUI ${version} is there already (${id})`;
 
@@ -54,7 +58,7 @@ export async function generationsLs(context: CommandContext): Promise<ExitCode> 
     await store.tried(),
   ];
   const roles = { current: current?.id, previous: previous?.id, tried: Object.fromEntries(tried) };
-  context.output.data('Generations', { ...roles, generations });
+  context.output.data('Generations', { ...roles, generations: generations.map(shown) });
   context.output.line(generationsText(generations, roles));
   return exitCodes.done;
 }
@@ -99,7 +103,7 @@ export async function generationsRollback(context: CommandContext): Promise<Exit
 
 function inForce({ output }: CommandContext, generation: Generation): ExitCode {
   output.line(`ComfyUI ${generation.version} is in force (${generation.id})`);
-  output.data('Generation', generation);
+  output.data('Generation', shown(generation));
   return exitCodes.done;
 }
 

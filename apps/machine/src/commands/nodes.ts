@@ -138,7 +138,8 @@ async function edit(
   const failed = concerned.filter(({ status }) => status === 'failed');
   if (failed.length === 0) {
     await mkdir(dirname(nodes.path), { recursive: true });
-    await writeFileAtomically(nodes.path, text, 0o644);
+    // Somebody may have edited it meanwhile.
+    await writeFileAtomically(nodes.path, change(await nodes.readText()), 0o644);
   }
   const isTold = concerned.some(({ status }) => status !== 'skipped');
   nodes.tell({ ...report, nodes: concerned, warnings: [], summary: isTold ? '' : 'nothing to do' });
@@ -193,10 +194,19 @@ async function openNodes(context: CommandContext) {
         .update(JSON.stringify([list, how, commit]))
         .digest('hex');
       const here = site(request, commit);
-      const report = await applyToSite(here, list, options, {
+      const all: ApplyOptions = {
         ...how,
         onProgress: ({ message }) => view.step({ step: 'nodes', state: 'running', detail: message }),
-      });
+      };
+      const { recipe } = await machine.store.expectCurrent();
+      const report =
+        commit === undefined || commit === recipe.commit
+          ? await applyToSite(here, list, options, all)
+          : // Another engine is a change even where the nodes are none.
+            await here.change(async (target) => ({
+              result: await new NodeManager(target, options).apply(list, all),
+              isChanged: true,
+            }));
       view.end();
       return { ...report, ...(here.made ? { generation: here.made.id } : {}) };
     },

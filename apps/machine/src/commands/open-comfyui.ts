@@ -17,7 +17,8 @@ export async function openComfyUI({ settings: options, output, interrupted }: Co
   if (config.command)
     output.notice(`ComfyUI is stood in for by ${config.command.join(' ')}: what is installed is not run`);
   const client = new ControlClient({ socketPath: settings.socketPath });
-  const fleet = config.command ? nobody : new RunningFleet(client, settings.layout);
+  const running = new RunningFleet(client, settings.layout);
+  const fleet = config.command ? nobody : running;
   const log = loggerTo((level, message) => {
     if (level === 'error' || level === 'warn') output.notice(message);
   });
@@ -40,6 +41,9 @@ export async function openComfyUI({ settings: options, output, interrupted }: Co
       startDeadlineMs: config.startDeadlineMs,
       log,
     },
-    [Symbol.asyncDispose]: () => client.close(),
+    async [Symbol.asyncDispose]() {
+      await running[Symbol.asyncDispose]();
+      await client.close();
+    },
   };
 }

@@ -4,6 +4,7 @@ import { type Logger, linkTree, versionedFile, writeFileAtomically } from '@mgpu
 import { Git } from '@mgpu/core/git';
 import { anySource, PythonEnvironment, type PythonOptions, packageName } from '@mgpu/core/python';
 import { z } from 'zod';
+import { GenerationBrokenError } from '../errors.ts';
 import { ignoreMissing } from '../ignore.ts';
 import { extras } from './extras.ts';
 import { type Generation, generationFolders, readGeneration, writeGeneration } from './generation.ts';
@@ -150,7 +151,14 @@ class Build {
       return undefined;
     }
     const { nodes: _, ...engine } = recipe;
-    return this.#run('verify', () => this.#verify({ ...engine, ...(state === undefined ? {} : { nodes: state }) }));
+    const made = { ...engine, ...(state === undefined ? {} : { nodes: state }) };
+    try {
+      return await this.#run('verify', () => this.#verify(made));
+    } catch (error) {
+      // Whatever is wrong with it, going on from there would find it again.
+      if (error instanceof GenerationBrokenError) await file.write({ ...draft, done: [] });
+      throw error;
+    }
   }
 
   async #run<T>(step: BuildStep, work: () => Promise<T>): Promise<T> {

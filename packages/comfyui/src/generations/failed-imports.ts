@@ -5,6 +5,8 @@ import { readLog } from '@mgpu/core';
 export interface FailedImport {
   /** Folder or file in the folder of custom nodes. */
   readonly name: string;
+  /** As the engine names it: absolute. */
+  readonly path: string;
   /** What Python said; undefined when it was not to be found. */
   readonly reason?: string;
 }
@@ -23,13 +25,13 @@ export async function failedImports(
   for await (const { text } of readLog(logFile, { from })) {
     const line = stripVTControlCharacters(text);
     const [, path = '', reason] = /Cannot import (.+?) module for custom nodes: (.*)/.exec(line) ?? [];
-    if (reason !== undefined) reasons.set(basename(path), reason);
+    if (reason !== undefined) reasons.set(path, reason);
     const imported = /\((?:IMPORT|PRESTARTUP) FAILED\): (.+)$/.exec(line)?.[1];
-    if (imported !== undefined) failed.add(basename(imported.trim()));
+    if (imported !== undefined) failed.add(imported.trim());
   }
-  return [...failed].map((name) => {
-    const reason = reasons.get(name);
-    return { name, ...(reason === undefined ? {} : { reason }) };
+  return [...failed].map((path) => {
+    const reason = reasons.get(path);
+    return { name: basename(path), path, ...(reason === undefined ? {} : { reason }) };
   });
 }
 

@@ -1,9 +1,11 @@
-import { readdir, readlink } from 'node:fs/promises';
+import { readdir, readlink, realpath } from 'node:fs/promises';
 
 /** Processes that work below a folder: an engine's working directory is its checkout. Those of other users are not seen. */
 export async function folderUsers(dir: string): Promise<readonly number[]> {
   const names = await readdir('/proc').catch(() => []);
   const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);
   const places = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
-  return pids.filter((_, index) => `${places[index]}/`.startsWith(`${dir}/`));
+  // The kernel knows no links on the way there.
+  const real = await realpath(dir).catch(() => dir);
+  return pids.filter((_, index) => `${places[index]}/`.startsWith(`${real}/`));
 }

@@ -55,8 +55,8 @@ export async function rollOut(
   const move = async (engine: RunningEngine) => {
     signal?.throwIfAborted();
     onInstance?.({ instance: engine.id, state: 'moving' });
-    await store.try(engine.id, generation);
     moved.push(engine);
+    await store.try(engine.id, generation);
     const { offset: from } = logEnd(engine.logFile);
     const check = oneByOne ? () => expectWhole(engine, { generation, from, signal }) : async () => {};
     try {
@@ -72,7 +72,11 @@ export async function rollOut(
   try {
     const engines = await fleet.engines();
     if (oneByOne) for (const engine of engines) await move(engine);
-    else await Promise.all(engines.map(move));
+    else {
+      // None is brought back while another still moves.
+      const outcomes = await Promise.allSettled(engines.map(move));
+      for (const each of outcomes) if (each.status === 'rejected') throw each.reason;
+    }
     await store.switch(generation);
   } catch (error) {
     await moveBack(store, fleet, moved, onInstance).catch((problem: unknown) => {
@@ -123,7 +127,10 @@ async function expectWhole(
   { generation, from, signal }: { generation: Generation; from: number; signal: AbortSignal | undefined },
 ): Promise<void> {
   await using client = new ComfyUIClient(url);
-  const failed = (await failedImports(logFile, { from })).filter(({ name }) => !generation.brokenNodes.includes(name));
+  const imports = await failedImports(logFile, { from });
+  // What lies in the shared folder is none of the generation's.
+  const own = imports.filter(({ path }) => path.includes(`/generations/${generation.id}/`));
+  const failed = own.filter(({ name }) => !generation.brokenNodes.includes(name));
   if (failed.length > 0) throw new Error(`custom nodes cannot be imported: ${describeFailed(failed)}`);
   const offered = await nodeClassesOf(client, { signal });
   const missing = Object.keys(generation.nodeClasses).filter((name) => !(name in offered));

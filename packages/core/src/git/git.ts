@@ -74,7 +74,8 @@ export class Git {
     const names = ref === undefined ? ['HEAD'] : [`refs/heads/${ref}`, `refs/tags/${ref}`, `refs/tags/${ref}^{}`];
     const answer = await this.#run(url, 'asked', (git) => git.raw('ls-remote', '--', url, ...names));
     const found = new Map(answer.split('\n').map((line) => line.split('\t').reverse() as [string, string]));
-    for (const name of ['HEAD', `refs/tags/${ref}^{}`, `refs/heads/${ref}`, `refs/tags/${ref}`]) {
+    // As in a checkout: a branch before a tag of the same name.
+    for (const name of ['HEAD', `refs/heads/${ref}`, `refs/tags/${ref}^{}`, `refs/tags/${ref}`]) {
       const commit = found.get(name);
       if (commit !== undefined) return commit;
     }
