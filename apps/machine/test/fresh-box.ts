@@ -23,7 +23,7 @@ export async function openFreshBox(): Promise<Box & { release(version: string, b
   const release = (version: string, broken?: string) => {
     const files = comfyuiCheckout({ version });
     const main = broken
-      ? `import sys\nif "--listen" in sys.argv and not "mgpu-verify" in " ".join(sys.argv):\n    sys.exit("${broken}")\n`
+      ? `import sys\nif "--listen" in sys.argv and not "/verification/" in " ".join(sys.argv):\n    sys.exit("${broken}")\n`
       : '';
     return commitFiles(
       join(box.dir, 'ComfyUI'),

@@ -219,16 +219,25 @@ export const GenerationBrokenError = defineError<{ dir: string; problem: string 
   hint: ({ dir }) => `it lies in ${dir}; nothing else has changed`,
 });
 
-/** An instance did not do with a new generation: all are back on the one before. */
+/** An instance did not do with a new generation: all are back on the one before, but for those in `left`. */
 export const RollOutFailedError = defineError<{
   id: string;
   instance: string;
   problem: string;
   former: string | undefined;
+  /** Why instances could not be brought back. */
+  left: readonly string[];
 }>({
   code: 'COMFYUI_ROLL_OUT_FAILED',
-  message: ({ id, instance, problem, former }) =>
-    `${instance} does not do with generation ${id}: ${problem}; ${former ? `everything is back on ${former}` : 'it is not in force'}`,
+  message: ({ id, instance, problem, former, left }) => {
+    const end =
+      left.length > 0
+        ? `not all could be brought back: ${left.join('; ')}`
+        : former === undefined
+          ? 'it is not in force'
+          : `everything is back on ${former}`;
+    return `${instance} does not do with generation ${id}: ${problem}; ${end}`;
+  },
   hint: ({ instance }) => `the log of ${instance} has more`,
 });
 

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Logger, linkTree, versionedFile, writeFileAtomically } from '@mgpu/core';
 import { Git } from '@mgpu/core/git';
@@ -203,6 +203,7 @@ class Build {
     const onProgress = ({ stage, percent }: { stage: string; percent: number }) => this.#tell(stage, percent);
     const git = new Git({ env, signal, onProgress });
     const source = { url: recipe.repository, ref: recipe.commit };
+    await this.#removeHalfClones();
     await rm(checkout, { recursive: true, force: true, maxRetries: 3 });
     if (!parent) {
       await git.clone(source, checkout);
@@ -220,6 +221,13 @@ class Build {
     await git.checkOut(checkout, source);
     await rm(this.#folders.state, { recursive: true, force: true });
     await linkTree(former.state, this.#folders.state, { links: () => false }).catch(ignoreMissing);
+  }
+
+  /** What a clone that was killed has left beside its place. */
+  async #removeHalfClones(): Promise<void> {
+    const { dir, checkout } = this.#folders;
+    const left = (await readdir(dir)).filter((name) => name.startsWith(`.${basename(checkout)}.`));
+    await Promise.all(left.map((name) => rm(join(dir, name), { recursive: true, force: true, maxRetries: 3 })));
   }
 
   async #makeEnvironment(): Promise<void> {

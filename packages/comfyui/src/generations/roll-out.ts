@@ -64,8 +64,7 @@ export async function rollOut(
     } catch (cause) {
       signal?.throwIfAborted();
       onInstance?.({ instance: engine.id, state: 'failed' });
-      const problem = (cause as Error).message;
-      throw new RollOutFailedError({ id: generation.id, instance: engine.id, problem, former: former?.id }, { cause });
+      throw new MoveFailure(engine.id, cause);
     }
     onInstance?.({ instance: engine.id, state: 'moved' });
   };
@@ -79,10 +78,26 @@ export async function rollOut(
     }
     await store.switch(generation);
   } catch (error) {
-    await moveBack(store, fleet, moved, onInstance).catch((problem: unknown) => {
-      throw new AggregateError([error, problem], `${(error as Error).message}; and not all could be brought back`);
-    });
+    const left = await moveBack(store, fleet, moved, onInstance);
+    const about = { id: generation.id, former: former?.id };
+    if (error instanceof MoveFailure) {
+      const { instance, cause } = error;
+      throw new RollOutFailedError({ ...about, instance, problem: (cause as Error).message, left }, { cause });
+    }
+    if (left.length > 0) {
+      const problem = (error as Error).message;
+      throw new RollOutFailedError({ ...about, instance: 'the machine', problem, left }, { cause: error });
+    }
     throw error;
+  }
+}
+
+class MoveFailure extends Error {
+  readonly instance: string;
+
+  constructor(instance: string, cause: unknown) {
+    super(`${instance} did not move`, { cause });
+    this.instance = instance;
   }
 }
 
@@ -103,13 +118,13 @@ export async function rollBack(
   return previous;
 }
 
-/** Also when the roll-out was called off: nothing may stay half way. */
+/** Also when the roll-out was called off: nothing may stay half way. Returns what could not be brought back, and why. */
 async function moveBack(
   store: GenerationStore,
   fleet: Fleet,
   moved: readonly RunningEngine[],
   onInstance: RollOutOptions['onInstance'],
-): Promise<void> {
+): Promise<readonly string[]> {
   await store.untry();
   const outcomes = await Promise.allSettled(
     moved.map(async (engine) => {
@@ -117,8 +132,7 @@ async function moveBack(
       onInstance?.({ instance: engine.id, state: 'back' });
     }),
   );
-  const failed = outcomes.flatMap((each) => (each.status === 'rejected' ? [each.reason as Error] : []));
-  if (failed.length > 0) throw new Error(failed.map(({ message }) => message).join('; '));
+  return outcomes.flatMap((each) => (each.status === 'rejected' ? [(each.reason as Error).message] : []));
 }
 
 /** Rejects with what an instance lacks of what its generation had when it was verified. */

@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { leasePorts } from '@mgpu/core';
 import type { PythonEnvironment } from '@mgpu/core/python';
@@ -48,7 +47,8 @@ export async function verifyGeneration(
   const facts = importedSchema.parse(JSON.parse(imported.stdout.trim().split('\n').at(-1) ?? ''));
   if (expectGpu && !facts.gpu) throw broken(`torch ${facts.torch} finds no GPU: it is not built for this driver`);
   onDetail('starting it once');
-  const root = await mkdtemp(join(tmpdir(), 'mgpu-verify-'));
+  // Where the next one finds the engine of one that was killed, and ends it.
+  const root = join(folders.dir, 'verification');
   using ports = await leasePorts(1);
   const engine = new ComfyUIService({
     dir: folders.checkout,
