@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { cp, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { changeNodes, type Generation, GenerationStore, type NodeChangeOptions, partsOf } from '@mgpu/comfyui/setup';
+import { cp } from 'node:fs/promises';
+import { changeNodes, type Generation, GenerationStore, type NodeChangeOptions, openParts } from '@mgpu/comfyui/setup';
+import { NodeManager } from '@mgpu/custom-nodes';
 import type { NodeSite, NodeTarget, SiteChange } from '@mgpu/custom-nodes/service';
 
 export interface GenerationSiteOptions extends Omit<NodeChangeOptions, 'nodes'> {
@@ -57,11 +57,11 @@ export class GenerationSite implements NodeSite {
   }
 
   #targetOf(generation: Generation): NodeTarget {
-    return targetOf(partsOf(generation, this.#options));
+    return targetOf(openParts(generation, this.#options));
   }
 }
 
-const targetOf = ({ checkout, nodes, state, python, requirements }: ReturnType<typeof partsOf>): NodeTarget => ({
+const targetOf = ({ checkout, nodes, state, python, requirements }: ReturnType<typeof openParts>): NodeTarget => ({
   packs: nodes,
   state,
   engine: checkout,
@@ -69,10 +69,9 @@ const targetOf = ({ checkout, nodes, state, python, requirements }: ReturnType<t
   engineRequirements: requirements,
 });
 
-async function stateOf({ state }: NodeTarget): Promise<string> {
-  const lock = await readFile(join(state, 'nodes.lock.json')).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return '';
-    throw error;
-  });
-  return createHash('sha256').update(lock).digest('hex');
+function stateOf(target: NodeTarget): string {
+  const lock = new NodeManager(target, { env: {} }).lock();
+  return createHash('sha256')
+    .update(JSON.stringify(lock ?? {}))
+    .digest('hex');
 }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { ComfyUIConfig } from '@mgpu/comfyui';
-import { type AnyServiceDefinition, findGpus, type MachineConfig, type ServiceContext } from '@mgpu/core';
+import type { AnyServiceDefinition, MachineConfig, ServiceContext } from '@mgpu/core';
 import { type CustomNodesConfig, customNodes, listPath, type NodeSite } from '@mgpu/custom-nodes/service';
+import { noFleet, torchMode } from './installation.ts';
 
 /** The definitions with what the configuration of one tells another: custom nodes come to the ComfyUI described there. */
 export const withNodeSite = (
@@ -34,11 +35,8 @@ function nodeSiteOf(config: MachineConfig, context: ServiceContext): NodeSite | 
       request: createHash('sha256')
         .update(await readFile(path))
         .digest('hex'),
-      async mode() {
-        const { gpus } = await findGpus(config.machine.gpu, { log });
-        return gpus.some(({ mode }) => mode === 'nvidia') ? 'nvidia' : 'cpu';
-      },
-      fleet: { engines: async () => [], move: async () => {} },
+      mode: () => torchMode(config.machine.gpu, { log }),
+      fleet: noFleet,
     });
   };
   return {

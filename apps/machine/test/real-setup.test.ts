@@ -111,7 +111,7 @@ test.skipIf(!repository)(
   },
 );
 
-/** The pid of a setup that was killed as it worked at a step, half a second into it; 0 when it never came to that. */
+/** The pid of a setup that was killed as it worked at a step; 0 when it never came to that. */
 async function killedIn(step: string, dir: string, env: Record<string, string>): Promise<number> {
   const child = spawn('script', ['-qec', `${process.execPath} ${cli} comfyui setup`, '/dev/null'], {
     cwd: dir,
@@ -125,7 +125,6 @@ async function killedIn(step: string, dir: string, env: Record<string, string>):
     if (!said.includes(`… ${step}`)) continue;
     const { stdout } = await runCommand('pgrep', ['-P', String(child.pid)]);
     const pid = Number(stdout.trim().split('\n')[0]);
-    await new Promise((resolve) => setTimeout(resolve, 500));
     process.kill(pid, 'SIGKILL');
     await ended;
     return pid;

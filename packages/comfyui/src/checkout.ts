@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { findProgram, type Layout } from '@mgpu/core';
 import { ComfyUIDirMissingError, ComfyUIPythonMissingError } from './errors.ts';
-import { generationFolders, readGeneration } from './generations/generation.ts';
+import { generationFolders } from './generations/generation.ts';
 import { GenerationStore } from './generations/generation-store.ts';
 import { ignoreMissing } from './ignore.ts';
 
@@ -37,7 +37,7 @@ export async function findEngine(options: EngineOptions, { layout, env, instance
   const [program, ...first] = options.command ?? [];
   if (program !== undefined) return { file: program, args: first };
   const store = new GenerationStore(layout);
-  const generation = options.dir === undefined ? await store.current(instance) : readGeneration(resolve(options.dir));
+  const generation = options.dir === undefined ? await store.current(instance) : undefined;
   // By its own path, not by a link's: what runs stays what it is when another generation comes into force.
   const dir = generation
     ? generationFolders(generation.dir).checkout

@@ -1,10 +1,9 @@
 // Installing ComfyUI and moving a machine from one version of it to another; apart from the rest, which every start loads.
-export {
-  type BuildProgress,
-  type BuildStep,
-  buildSteps,
-  type GenerationParts,
-  type NodeChange,
+export type {
+  BuildProgress,
+  BuildStep,
+  GenerationParts,
+  NodeChange,
 } from './generations/build-generation.ts';
 export { type Change, diffGenerations, type Generation, type GenerationDiff } from './generations/generation.ts';
 export { GenerationStore } from './generations/generation-store.ts';
@@ -16,12 +15,12 @@ export {
   type RollOutProgress,
   type RunningEngine,
   rollBack,
-  rollOut,
+  switchTo,
 } from './generations/roll-out.ts';
 export {
   changeNodes,
   type NodeChangeOptions,
-  partsOf,
+  openParts,
   type SetupOptions,
   type SetupResult,
   setUp,

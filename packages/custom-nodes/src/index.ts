@@ -1,4 +1,5 @@
 export { applyToSite } from './apply-to-site.ts';
+export { ListEntryUnknownError } from './errors.ts';
 export type { InstalledNode } from './list-nodes.ts';
 export { addNode, removeNode, setEnabled } from './node-list/edit-list.ts';
 export type { NodeEntry } from './node-list/entry.ts';

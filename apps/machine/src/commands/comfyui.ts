@@ -1,5 +1,5 @@
 import { comfyuiSchema } from '@mgpu/comfyui';
-import { diffGenerations, type Generation, rollBack, rollOut, setUp } from '@mgpu/comfyui/setup';
+import { diffGenerations, type Generation, rollBack, setUp, switchTo } from '@mgpu/comfyui/setup';
 import { redact } from '@mgpu/core';
 import { diffText, generationsText } from '../print/generations-view.ts';
 import { SetupView } from '../print/setup-view.ts';
@@ -78,15 +78,9 @@ export async function generationsDiff(context: CommandContext, from: string, to?
 /** Brings one that is there to all instances, one after the other. */
 export async function generationsSwitch(context: CommandContext, id: string): Promise<ExitCode> {
   await using machine = await openComfyUI(context);
-  const { store, fleet } = machine;
-  using _ = await store.lock();
-  const generation = await store.find(id);
   const view = new SetupView(context.output);
-  await store.untry();
-  await rollOut(store, generation, fleet, {
-    signal: context.interrupted,
-    onInstance: (progress) => view.instance(progress),
-  });
+  const onInstance = view.instance.bind(view);
+  const generation = await switchTo(machine.store, id, machine.fleet, { signal: context.interrupted, onInstance });
   view.end();
   return inForce(context, generation);
 }

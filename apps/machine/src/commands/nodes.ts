@@ -7,6 +7,7 @@ import {
   addNode,
   applyToSite,
   type CustomNodesConfig,
+  ListEntryUnknownError,
   listPath,
   type NodeEntry,
   type NodeList,
@@ -108,7 +109,8 @@ export async function nodesUpdate(context: CommandContext, names: readonly strin
   await using nodes = await openNodes(context);
   const list = await nodes.readList();
   const unknown = names.find((name) => !list.entries.some((each) => each.name === name));
-  if (unknown !== undefined) removeNode(await nodes.readText(), unknown); // throws what there is to say
+  if (unknown !== undefined)
+    throw new ListEntryUnknownError({ name: unknown, known: list.entries.map(({ name }) => name) });
   const entries = names.length === 0 ? list.entries : list.entries.filter(({ name }) => names.includes(name));
   return await nodes.apply({ ...list, entries }, { update: 'all' });
 }
@@ -131,7 +133,7 @@ async function edit(
   options: ApplyOptions = {},
 ): Promise<ExitCode> {
   await using nodes = await openNodes(context);
-  const text = change(await nodes.readText());
+  const text = change((await nodes.readText()) ?? emptyList);
   const report = await nodes.bring(readNodeList(text, nodes.path), { ...options, update: 'missing' });
   // What else failed is what failed before; what else was done could be done only now.
   const concerned = report.nodes.filter(({ name, status }) => names.includes(name) || status === 'done');
@@ -139,7 +141,7 @@ async function edit(
   if (failed.length === 0) {
     await mkdir(dirname(nodes.path), { recursive: true });
     // Somebody may have edited it meanwhile.
-    await writeFileAtomically(nodes.path, change(await nodes.readText()), 0o644);
+    await writeFileAtomically(nodes.path, change((await nodes.readText()) ?? emptyList), 0o644);
   }
   const isTold = concerned.some(({ status }) => status !== 'skipped');
   nodes.tell({ ...report, nodes: concerned, warnings: [], summary: isTold ? '' : 'nothing to do' });
@@ -176,7 +178,7 @@ async function openNodes(context: CommandContext) {
     });
   const readText = () =>
     readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return emptyList;
+      if (error.code === 'ENOENT') return undefined;
       throw error;
     });
   return {
@@ -186,7 +188,7 @@ async function openNodes(context: CommandContext) {
     readText,
     async readList(): Promise<NodeList> {
       const text = await readText();
-      if (text === emptyList) throw new ListMissingError({ path });
+      if (text === undefined) throw new ListMissingError({ path });
       return readNodeList(text, path);
     },
     async bring(list: NodeList, how: ApplyOptions, commit?: string): Promise<NodesReport & { generation?: string }> {

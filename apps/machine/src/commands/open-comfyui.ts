@@ -1,13 +1,12 @@
 import type { ComfyUIConfig } from '@mgpu/comfyui';
-import { type Fleet, GenerationStore } from '@mgpu/comfyui/setup';
+import { GenerationStore } from '@mgpu/comfyui/setup';
 import { ControlClient } from '@mgpu/control';
-import { findGpus, loggerTo } from '@mgpu/core';
+import { loggerTo } from '@mgpu/core';
 import { OwnCheckoutError } from '../errors.ts';
+import { noFleet, torchMode } from '../installation.ts';
 import { RunningFleet } from '../running-fleet.ts';
 import { loadSettings } from '../settings.ts';
 import type { CommandContext } from './command.ts';
-
-const nobody: Fleet = { engines: async () => [], move: async () => {} };
 
 /** The ComfyUI of a machine, running or not, for commands that install. Throws `MACHINE_OWN_CHECKOUT`. */
 export async function openComfyUI({ settings: options, output, interrupted }: CommandContext) {
@@ -18,7 +17,7 @@ export async function openComfyUI({ settings: options, output, interrupted }: Co
     output.notice(`ComfyUI is stood in for by ${config.command.join(' ')}: what is installed is not run`);
   const client = new ControlClient({ socketPath: settings.socketPath });
   const running = new RunningFleet(client, settings.layout);
-  const fleet = config.command ? nobody : running;
+  const fleet = config.command ? noFleet : running;
   const log = loggerTo((level, message) => {
     if (level === 'error' || level === 'warn') output.notice(message);
   });
@@ -32,10 +31,7 @@ export async function openComfyUI({ settings: options, output, interrupted }: Co
     common: {
       layout: settings.layout,
       setup: config.setup,
-      async mode() {
-        const { gpus } = await findGpus(settings.config.machine.gpu, { signal: interrupted });
-        return gpus.some(({ mode }) => mode === 'nvidia') ? ('nvidia' as const) : ('cpu' as const);
-      },
+      mode: () => torchMode(settings.config.machine.gpu, { signal: interrupted }),
       env: settings.env,
       fleet,
       startDeadlineMs: config.startDeadlineMs,

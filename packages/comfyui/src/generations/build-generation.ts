@@ -25,6 +25,14 @@ export interface GenerationParts {
   readonly requirements: readonly string[];
 }
 
+/** Those of the generation in these folders. */
+export function partsOf(
+  { checkout, nodes, state, requirements }: ReturnType<typeof generationFolders>,
+  python: PythonEnvironment,
+): GenerationParts {
+  return { checkout, nodes, state, python, requirements: [requirements] };
+}
+
 /** A change of the custom nodes that is to be made in a generation. */
 export interface NodeChange {
   /** Names what is asked for: a draft that was interrupted is gone on with for the same only. */
@@ -33,11 +41,10 @@ export interface NodeChange {
    * Makes it, or goes on with it. Returns a name for the state of the nodes then; undefined when nothing of it is to stay. What
    * it rejects with ends the build.
    */
-  apply(parts: GenerationParts, signal: AbortSignal | undefined): Promise<string | undefined>;
+  apply(parts: GenerationParts): Promise<string | undefined>;
 }
 
-export const buildSteps = ['checkout', 'environment', 'torch', 'requirements', 'extras', 'nodes', 'verify'] as const;
-export type BuildStep = (typeof buildSteps)[number];
+export type BuildStep = 'checkout' | 'environment' | 'torch' | 'requirements' | 'extras' | 'nodes' | 'verify';
 
 export interface BuildProgress {
   readonly step: BuildStep;
@@ -66,7 +73,7 @@ export interface BuildOptions {
 }
 
 /** Packages that come from one build and must stay together. */
-export const torchFamily = ['torch', 'torchvision', 'torchaudio'];
+const torchFamily = ['torch', 'torchvision', 'torchaudio'];
 
 const draftSchema = z.object({
   recipe: recipeSchema,
@@ -83,8 +90,8 @@ const linkedBytes = 1_000_000;
 /**
  * Makes a generation, or goes on with one of the same recipe that was interrupted. Nothing uses it before it is whole and was
  * seen working. Throws what its steps throw: `CORE_GIT_*`, `CORE_PYTHON_MISSING`, `CORE_REQUIREMENTS_CONFLICT`,
- * `CORE_PACKAGES_FAILED`, `COMFYUI_GENERATION_BROKEN`, and what the change of nodes throws; it can be gone on with then. Undefined when nothing of
- * that change is to stay.
+ * `CORE_PACKAGES_FAILED`, `COMFYUI_GENERATION_BROKEN`, and what the change of nodes throws; it can be gone on with then.
+ * Undefined when nothing of that change is to stay.
  */
 export async function buildGeneration(options: BuildOptions): Promise<Generation | undefined> {
   const { store, recipe } = options;
@@ -116,7 +123,7 @@ class Build {
   }
 
   async run(): Promise<Generation | undefined> {
-    const { recipe, parent, nodes, signal } = this.#options;
+    const { recipe, parent, nodes } = this.#options;
     const { dir } = this.#folders;
     await mkdir(dir, { recursive: true });
     const file = draftFile(dir);
@@ -144,7 +151,9 @@ class Build {
       draft = { ...draft, done: [...draft.done, step] };
       await file.write(draft);
     }
-    const state = nodes ? await this.#run('nodes', () => nodes.apply(this.#parts(), signal)) : parent?.recipe.nodes;
+    const state = nodes
+      ? await this.#run('nodes', () => nodes.apply(partsOf(this.#folders, this.#python())))
+      : parent?.recipe.nodes;
     if (!nodes) this.#options.onProgress?.({ step: 'nodes', state: 'skipped' });
     else if (state === undefined) {
       await rm(dir, { recursive: true, force: true, maxRetries: 3 });
@@ -190,11 +199,6 @@ class Build {
       cache: store.cache,
       onLine: (line) => this.#tell(line.trim()),
     });
-  }
-
-  #parts(): GenerationParts {
-    const { checkout, nodes, state, requirements } = this.#folders;
-    return { checkout, nodes, state, python: this.#python(), requirements: [requirements] };
   }
 
   async #checkOut(): Promise<void> {

@@ -41,7 +41,8 @@ export interface RollOutOptions {
 /**
  * Brings a generation to all instances: to the first, and if that one offers every node class it should and makes a picture,
  * to the others. Whatever fails, or being called off, brings those that have moved back and leaves `current` as it was.
- * Without instances that run only `current` changes. Throws `COMFYUI_ROLL_OUT_FAILED`.
+ * Without instances that run only `current` changes. Only for whoever holds the store's lock. Throws
+ * `COMFYUI_ROLL_OUT_FAILED`.
  */
 export async function rollOut(
   store: GenerationStore,
@@ -99,6 +100,20 @@ class MoveFailure extends Error {
     super(`${instance} did not move`, { cause });
     this.instance = instance;
   }
+}
+
+/** Brings one that is there to all instances, one after the other. Throws as `rollBack`, and `COMFYUI_GENERATION_UNKNOWN`. */
+export async function switchTo(
+  store: GenerationStore,
+  id: string,
+  fleet: Fleet,
+  options: RollOutOptions = {},
+): Promise<Generation> {
+  using _ = await store.lock();
+  const generation = await store.find(id);
+  await store.untry();
+  await rollOut(store, generation, fleet, options);
+  return generation;
 }
 
 /**

@@ -3,7 +3,13 @@ import { expectGitRef, expectGitUrl, Git } from '@mgpu/core/git';
 import { PythonEnvironment } from '@mgpu/core/python';
 import type { ComfyUISetup } from '../config.ts';
 import { RefUnclearError } from '../errors.ts';
-import { type BuildProgress, buildGeneration, type GenerationParts, type NodeChange } from './build-generation.ts';
+import {
+  type BuildProgress,
+  buildGeneration,
+  type GenerationParts,
+  type NodeChange,
+  partsOf,
+} from './build-generation.ts';
 import { type Generation, generationFolders } from './generation.ts';
 import { GenerationStore } from './generation-store.ts';
 import { isSameRecipe, type Recipe } from './recipe.ts';
@@ -81,14 +87,14 @@ export async function changeNodes(options: NodeChangeOptions): Promise<Generatio
 }
 
 /** The parts of a generation, to be looked at. */
-export function partsOf(
+export function openParts(
   { dir }: Generation,
   { layout, env, signal, setup }: Pick<CommonOptions, 'layout' | 'env' | 'signal' | 'setup'>,
 ): GenerationParts {
-  const { checkout, nodes, state, requirements, environment } = generationFolders(dir);
+  const folders = generationFolders(dir);
   const { cache } = new GenerationStore(layout);
   const options = { env, signal, installer: setup.installer, sources: setup.packages, cache };
-  return { checkout, nodes, state, requirements: [requirements], python: new PythonEnvironment(environment, options) };
+  return partsOf(folders, new PythonEnvironment(folders.environment, options));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import { findProgram } from './find-program.ts';
+import { dyingWithUs } from './dying-with-us.ts';
 
 export interface FollowOptions {
   /** The environment it inherits. */
@@ -24,8 +24,7 @@ export async function* followCommand(
   { env, signal }: FollowOptions,
 ): AsyncGenerator<string, string> {
   // Nothing follows a helper's output once we are gone: without this it would wait for a next line for ever.
-  const setpriv = await findProgram(['setpriv'], env);
-  const [program, words] = setpriv ? [setpriv, ['--pdeathsig', 'KILL', '--', file, ...args]] : [file, [...args]];
+  const { program, words } = await dyingWithUs(file, args, env);
   if (signal.aborted) return 'it was called off';
   let child: ChildProcessByStdio<null, Readable, Readable>;
   try {

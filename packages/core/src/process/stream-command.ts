@@ -2,7 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { findProgram } from './find-program.ts';
+import { dyingWithUs } from './dying-with-us.ts';
 
 export interface StreamOptions {
   /** The environment it inherits, nothing else. */
@@ -39,8 +39,7 @@ export async function streamCommand(
   { env, cwd, signal, onLine }: StreamOptions,
 ): Promise<StreamResult> {
   const failed = (problem: string): StreamResult => ({ ok: false, stdout: '', lastLines: [], problem });
-  const setpriv = await findProgram(['setpriv'], env);
-  const [program, words] = setpriv ? [setpriv, ['--pdeathsig', 'KILL', '--', file, ...args]] : [file, [...args]];
+  const { program, words } = await dyingWithUs(file, args, env);
   if (signal?.aborted) return failed('it was called off');
   let child: ChildProcessByStdio<null, Readable, Readable>;
   try {
