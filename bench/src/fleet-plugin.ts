@@ -37,7 +37,7 @@ class FleetService extends ProcessService<FleetConfig> {
     return {
       startup: { probe, deadlineMs: 60_000 },
       readiness: { probe },
-      liveness: { probe, ...this.config.liveness },
+      liveness: { probe, orReady: true, ...this.config.liveness },
     };
   }
 }

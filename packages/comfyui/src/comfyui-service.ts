@@ -109,7 +109,13 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
       startup: { probe, deadlineMs: this.config.startDeadlineMs ?? defaults.startDeadlineMs, intervalMs: 100 },
       readiness: { probe, intervalMs: 5_000, timeoutMs: 3_000, failures: 3 },
       // Loading a model can hold Python's lock for seconds: patience, and the cheapest question there is.
-      liveness: { probe: httpProbe(new URL('prompt', url)), intervalMs: 15_000, timeoutMs: 10_000, failures: 4 },
+      liveness: {
+        probe: httpProbe(new URL('prompt', url)),
+        orReady: true,
+        intervalMs: 15_000,
+        timeoutMs: 10_000,
+        failures: 4,
+      },
     };
   }
 }

@@ -1,5 +1,3 @@
-import type { IncomingMessage, RequestOptions } from 'node:http';
-
 // An `import` of node:http reads all its exports, among them the getter of WebSocket, which loads undici: 40 ms of CPU.
 const http = process.getBuiltinModule('node:http');
 const https = process.getBuiltinModule('node:https');
@@ -13,26 +11,25 @@ export interface HttpAnswer {
 const maxBytes = 4_000_000;
 
 /** One request on a connection of its own, no redirects, at most 4 MB of answer. `socketPath` reaches a Unix socket. */
-export async function httpGet(
+export function httpGet(
   url: URL,
   options: { signal?: AbortSignal; socketPath?: string; headers?: Record<string, string> } = {},
 ): Promise<HttpAnswer> {
-  const response = await answerOf(url, { ...options, agent: false });
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response) {
-    size += (chunk as Buffer).length;
-    if (size > maxBytes) break;
-    chunks.push(chunk as Buffer);
-  }
-  return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') };
-}
-
-function answerOf(url: URL, options: RequestOptions): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const request = (url.protocol === 'https:' ? https : http).request(url, options, resolve);
-    request.once('error', reject);
-    request.end();
+    const { get } = url.protocol === 'https:' ? https : http;
+    // By events: an async iteration over so small an answer costs more than the answer.
+    get(url, { ...options, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      const answer = () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') });
+      response.on('error', reject).once('end', answer);
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (size <= maxBytes) return chunks.push(chunk);
+        answer();
+        response.destroy();
+      });
+    }).on('error', reject);
   });
 }
 

@@ -71,6 +71,7 @@ export { type HttpExpectation, type HttpProbeOptions, httpProbe } from './probe/
 export { logLineProbe } from './probe/log-line-probe.ts';
 export { isOurFault } from './probe/our-fault.ts';
 export {
+  type LivenessProbe,
   type Probe,
   type ProbeContext,
   type ProbeOutcome,

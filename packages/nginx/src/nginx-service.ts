@@ -136,7 +136,7 @@ export class NginxService extends ProcessService<NginxConfig> {
       startup: { probe: allOfProbe([serves, ...asks]), deadlineMs: 15_000, intervalMs: 10 },
       readiness: { probe: allOfProbe([statusProbe(statusSocket), ...asks]) },
       // A request through it; what it serves is no question of its life.
-      liveness: { probe: statusProbe(statusSocket), intervalMs: 10_000, timeoutMs: 2_000, failures: 3 },
+      liveness: { probe: statusProbe(statusSocket), orReady: true, intervalMs: 10_000, timeoutMs: 2_000, failures: 3 },
     };
   }
 

@@ -84,7 +84,7 @@ export class RedisService extends ProcessService<Omit<RedisConfig, 'enabled' | '
     return {
       startup: { probe, deadlineMs: startTimeoutMs, intervalMs: 20 },
       readiness: { probe, intervalMs: checkIntervalMs },
-      liveness: { probe, intervalMs: 10_000, timeoutMs: 2_000, failures: 3 },
+      liveness: { probe, orReady: true, intervalMs: 10_000, timeoutMs: 2_000, failures: 3 },
     };
   }
 

@@ -23,11 +23,17 @@ export async function watchLiveness(instance: SupervisedInstance, options: Liven
   const { clock, signal, policy, progressOf } = options;
   const { intervalMs = 5_000, timeoutMs = 3_000, failures = 3 } = { ...probe, ...policy.liveness };
   const { run } = instance.status;
+  const readyAt = () => (probe.orReady ? (instance.readyAt ?? 0) : 0);
   let streak = { count: 0, since: 0, progress: '' };
   let since = clock.elapsed();
   for (;;) {
+    since = Math.max(since, readyAt());
     await untilNextTry(clock, { intervalMs, began: since, signal });
     if (signal.aborted) return;
+    if (readyAt() > since) {
+      streak.count = 0;
+      continue;
+    }
     since = clock.elapsed();
     const answer = await instance.askAlive({ timeoutMs, signal });
     if (signal.aborted) return;

@@ -8,7 +8,7 @@ import {
 import { type ErrorReport, type MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Logger } from '../logs/logger.ts';
-import type { ProbeOutcome, RunningProbe } from '../probe/probe.ts';
+import type { LivenessProbe, ProbeOutcome } from '../probe/probe.ts';
 import type { InstanceStatus, ServiceStatus, StartOptions, StopOptions } from '../service/types.ts';
 import {
   type Failure,
@@ -98,8 +98,12 @@ export class Supervised implements SupervisedInstance {
     return this.instance.definition.supervision ?? {};
   }
 
-  get liveness(): RunningProbe | undefined {
+  get liveness(): LivenessProbe | undefined {
     return this.instance.service.liveness;
+  }
+
+  get readyAt(): number | undefined {
+    return this.instance.service.readyAt;
   }
 
   get status(): InstanceStatus {

@@ -48,10 +48,18 @@ export interface RunningProbe {
   readonly successes?: number;
 }
 
+export interface LivenessProbe extends RunningProbe {
+  /**
+   * A yes of the readiness probe says that it lives, too: this one is asked only when that has said none for `intervalMs`.
+   * Wrong where readiness is no answer of the process itself. Default false.
+   */
+  readonly orReady?: boolean;
+}
+
 export interface Probes {
   readonly startup?: StartupProbe;
   readonly readiness?: RunningProbe;
-  readonly liveness?: RunningProbe;
+  readonly liveness?: LivenessProbe;
 }
 
 export const probeOk: ProbeOutcome = { outcome: 'ok' };

@@ -15,18 +15,22 @@ export async function watchReadiness(
     initially: 'ready' | 'notReady' | 'unknown';
     log?: ProbeContext['log'];
     onChange: (change: ReadinessChange) => void;
+    /** The try that began then said yes (monotonic milliseconds). */
+    onYes?: (began: number) => void;
   },
 ): Promise<void> {
   const { probe, intervalMs = 5_000, timeoutMs = 3_000, failures = 3, successes = 1 } = readiness;
-  const { clock, signal, log, onChange } = options;
+  const { clock, signal, log, onChange, onYes } = options;
   let health = options.initially;
   let streak = { ok: 0, fail: 0 };
   while (!signal.aborted) {
     const began = clock.elapsed();
     const answer = await tryProbe(probe, { timeoutMs, clock, signal, log });
     if (signal.aborted) return;
-    if (answer.outcome === 'ok') streak = { ok: streak.ok + 1, fail: 0 };
-    else if (answer.outcome !== 'unknown') streak = { ok: 0, fail: streak.fail + 1 };
+    if (answer.outcome === 'ok') {
+      streak = { ok: streak.ok + 1, fail: 0 };
+      onYes?.(began);
+    } else if (answer.outcome !== 'unknown') streak = { ok: 0, fail: streak.fail + 1 };
     if (answer.outcome === 'ok' && health !== 'ready' && streak.ok >= successes) {
       health = 'ready';
       onChange({ health });

@@ -4,7 +4,7 @@ import { StartAbortedError, StopIncompleteError } from '../errors/core-errors.ts
 import { type MgpuError, reportError, toMgpuError } from '../errors/mgpu-error.ts';
 import { type Gpu, gpuIndex } from '../gpu/gpu.ts';
 import { redact } from '../logs/redact.ts';
-import type { ProbeContext, ProbeOutcome, Probes, RunningProbe } from '../probe/probe.ts';
+import type { LivenessProbe, ProbeContext, ProbeOutcome, Probes } from '../probe/probe.ts';
 import { tryProbe } from '../probe/try-probe.ts';
 import { waitUntilReady } from '../probe/wait-until-ready.ts';
 import { watchReadiness } from '../probe/watch-readiness.ts';
@@ -167,8 +167,13 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   }
 
   /** The liveness probe of the present run; undefined without one, or while it does not run. */
-  get liveness(): RunningProbe | undefined {
+  get liveness(): LivenessProbe | undefined {
     return this.#state === 'running' ? this.#run?.probes.liveness : undefined;
+  }
+
+  /** When the readiness probe of the present run was last answered with yes (monotonic milliseconds), if ever. */
+  get readyAt(): number | undefined {
+    return this.#run?.readyAt;
   }
 
   /** One try of the liveness probe; `unknown` without one. */
@@ -312,6 +317,9 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
       log: this.logOfRun(),
       onChange: (change) => {
         run.probed = change;
+      },
+      onYes: (began) => {
+        run.readyAt = began;
       },
     });
   }

@@ -69,6 +69,8 @@ export class RunScope implements Run {
   #wasReady = false;
   /** Asked for once, so that a probe can remember what it saw of this run. */
   probes: Probes = {};
+  /** When the latest try of its readiness probe that said yes began: monotonic milliseconds. */
+  readyAt: number | undefined;
   readonly #clock: Clock;
   readonly #abort = new AbortController();
   readonly #force = new AbortController();

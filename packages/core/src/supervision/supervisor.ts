@@ -1,6 +1,6 @@
 import type { ErrorReport, MgpuError } from '../errors/mgpu-error.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { ProbeOutcome, RunningProbe } from '../probe/probe.ts';
+import type { LivenessProbe, ProbeOutcome } from '../probe/probe.ts';
 import type { InstanceStatus } from '../service/types.ts';
 import type { Failure, RestartDecision, RestartPolicy } from './restart-policy.ts';
 import type { Supervision } from './supervision.ts';
@@ -36,7 +36,9 @@ export interface SupervisedInstance {
   /** What its definition says of its recovery. */
   readonly supervision: Supervision;
   /** The liveness probe of the present run; undefined without one, or while it does not run. */
-  readonly liveness: RunningProbe | undefined;
+  readonly liveness: LivenessProbe | undefined;
+  /** When the readiness probe of the present run was last answered with yes (monotonic milliseconds), if ever. */
+  readonly readyAt: number | undefined;
   /** One try of the liveness probe; `unknown` without one. */
   askAlive(options: { timeoutMs: number; signal?: AbortSignal }): Promise<ProbeOutcome>;
   /** What it knows of other instances. */
