@@ -151,7 +151,7 @@ generations
 const nodes = program.command('nodes').description("ComfyUI's custom nodes, as a list says (config_nodes.json)");
 const applyOptions = (command: Command) =>
   command
-    .option('--locked', 'to the commits and packages of the lock, not to the newest')
+    .option('--locked [file]', 'to the commits and packages of the lock, or of one brought along; not to the newest')
     .option('--force', 'stash edits that are in the way')
     .option('--prune', 'remove packs that an apply brought and the list does not have any more')
     .option('--retry', 'try again what failed before and would fail again as far as is known');

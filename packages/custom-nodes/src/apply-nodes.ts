@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { type Clock, deadline, type Logger, type MgpuError, reportError, streamCommand, toMgpuError } from '@mgpu/core';
 import { type Git, GitInTheWayError } from '@mgpu/core/git';
 import type { PackageChange, PythonEnvironment } from '@mgpu/core/python';
+import { digest } from './canonical.ts';
 import { EditedError, ProtectedChangedError, ScriptFailedError } from './errors.ts';
 import { byInstallOrder, isEnabled, type NodeEntry } from './node-list/entry.ts';
+import { emptyLock, type LockedNode, type NodesLock } from './nodes-lock.ts';
 import { plainUrl } from './packs/allowed-url.ts';
 import { renderEnv, writeEnvFile } from './packs/env-file.ts';
 import type { PackPlaces } from './packs/pack-places.ts';
@@ -18,15 +20,7 @@ import { constraintsOf, isProtected, protectedChanges } from './requirements/con
 import { type PackRequirements, readPackRequirements } from './requirements/pack-requirements.ts';
 import { isAboutRequirements, Resolver } from './requirements/resolver.ts';
 import type { NodeTarget } from './site.ts';
-import {
-  digest,
-  emptyLock,
-  type LockedNode,
-  type Memory,
-  type NodesLock,
-  type Previous,
-  type StateFiles,
-} from './state-files.ts';
+import type { Memory, Previous, StateFiles } from './state-files.ts';
 
 export interface Workshop {
   readonly target: NodeTarget;
@@ -90,7 +84,7 @@ const isOwnFault = (code: string) => code === 'NODES_SCRIPT_FAILED' || code === 
 export class NodesApply {
   readonly #shop: Workshop;
   readonly #works: readonly Work[];
-  readonly #locked: boolean;
+  readonly #keepsLock: boolean;
   readonly #lock: NodesLock;
   readonly #memory: Memory;
   readonly #warnings: string[];
@@ -106,7 +100,8 @@ export class NodesApply {
     about: {
       memory: Memory;
       lock: NodesLock;
-      locked: boolean;
+      /** The lock is what is followed: it stays as it is. */
+      keepsLock: boolean;
       warnings: readonly string[];
       surroundings: Surroundings | undefined;
     },
@@ -115,7 +110,7 @@ export class NodesApply {
     this.#works = intents.map(workOn);
     this.#memory = about.memory;
     this.#lock = about.lock;
-    this.#locked = about.locked;
+    this.#keepsLock = about.keepsLock;
     this.#warnings = [...about.warnings];
     this.#surroundings = about.surroundings;
     this.#requirementsKey = about.memory.requirements;
@@ -706,7 +701,7 @@ export class NodesApply {
   }
 
   async #writeLock(): Promise<void> {
-    if (this.#locked) return; // it is what was followed
+    if (this.#keepsLock) return;
     const { files, python } = this.#shop;
     const listed = new Map(this.#works.map((work) => [work.intent.name, work]));
     const nodes: Record<string, LockedNode> = {};

@@ -59,6 +59,12 @@ export const EditedError = defineError<{
   hint: 'publish or undo them; `force` puts edits on the stash and such commits on a branch `mgpu-kept-…`',
 });
 
+export const LockMissingError = defineError<{ path: string }>({
+  code: 'NODES_LOCK_MISSING',
+  message: ({ path }) => `there is no lock at ${path}`,
+  hint: 'where the nodes are as they should be, `mgpu nodes lock > nodes.lock.json` writes one',
+});
+
 export const NotLockedError = defineError<{ name: string; problem: string }>({
   code: 'NODES_NOT_LOCKED',
   message: ({ name, problem }) => `${name}: the lock and the list do not agree: ${problem}`,

@@ -6,7 +6,7 @@ export type { NodeEntry } from './node-list/entry.ts';
 export { type NodeList, nodeListJsonSchema, readNodeList } from './node-list/read-list.ts';
 export { packNameOf, readSnapshot, type Snapshot } from './node-list/snapshot.ts';
 export { type ApplyOptions, NodeManager, type NodeManagerOptions, type PlanOptions } from './node-manager.ts';
+export { type LockedNode, type NodesLock, nodesLockText, readNodesLock } from './nodes-lock.ts';
 export type { NodeAction, NodePlan, NodeResult, NodesPlan, NodesProgress, NodesReport } from './report.ts';
 export * from './service.ts';
 export { type CheckoutSiteOptions, checkoutSite } from './site.ts';
-export type { LockedNode, NodesLock } from './state-files.ts';

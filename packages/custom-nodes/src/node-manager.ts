@@ -7,11 +7,12 @@ import { NothingToRollBackError } from './errors.ts';
 import { type InstalledNode, listNodes } from './list-nodes.ts';
 import type { NodeList } from './node-list/read-list.ts';
 import type { Snapshot } from './node-list/snapshot.ts';
+import { emptyLock, type NodesLock } from './nodes-lock.ts';
 import { PackPlaces } from './packs/pack-places.ts';
 import { failureInputs, type Intent, type PlanningOptions, planNodes, withMemory } from './plan-nodes.ts';
 import type { NodePlan, NodesPlan, NodesProgress, NodesReport } from './report.ts';
 import type { NodeTarget } from './site.ts';
-import { emptyLock, type Memory, type NodesLock, StateFiles } from './state-files.ts';
+import { type Memory, StateFiles } from './state-files.ts';
 
 export interface NodeManagerOptions {
   /** What Git and scripts inherit, and what `${VAR}` in an `.env` stands for. */
@@ -32,8 +33,8 @@ export interface NodeManagerOptions {
 }
 
 export interface PlanOptions {
-  /** Brings nodes and packages to what `nodes.lock.json` says, not to what is newest. Default false. */
-  readonly locked?: boolean;
+  /** Brings nodes and packages to what this lock says (`true`: the one that is here), not to what is newest. Default false. */
+  readonly locked?: boolean | NodesLock;
   /** Stashes edits, and keeps commits that nobody published on a branch, where they are in the way. Default false. */
   readonly force?: boolean;
   /** Removes nodes that an earlier apply brought and the list does not have any more. Default false. */
@@ -140,16 +141,21 @@ export class NodeManager {
     const memory: Memory = this.#files.readMemory();
     onProgress({ step: 'look', message: `looking at ${list.entries.length} nodes` });
     const { allow } = this.#options;
-    const options = { locked, force, prune, update, keepsOrigin };
+    const followed = locked === true ? lock : locked || undefined;
+    const options = { locked: followed, force, prune, update, keepsOrigin };
     const { git, places, concurrency, retry: retries } = shop;
     const [planned, surroundings] = await Promise.all([
       planNodes(list, { ...options, git, places, lock, memory, allow, concurrency, retry: retries }),
-      this.#surroundings(shop, locked ? lock.packages : {}),
+      this.#surroundings(shop, followed?.packages ?? {}),
     ]);
     const circumstances = surroundings && circumstancesOf(surroundings, shop.scripts);
     const recall = (intent: Intent) => withMemory(intent, failureInputs(planned, intent, circumstances), memory);
     const intents = retry ? planned : planned.map(recall);
-    return { shop, intents, about: { memory, lock, locked, warnings: list.warnings, surroundings } };
+    return {
+      shop,
+      intents,
+      about: { memory, lock, keepsLock: locked === true, warnings: list.warnings, surroundings },
+    };
   }
 
   async #surroundings({ python }: Workshop, pins: Readonly<Record<string, string>>): Promise<Surroundings | undefined> {

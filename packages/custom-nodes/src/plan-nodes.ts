@@ -1,14 +1,16 @@
 import { type MgpuError, reviveError, toMgpuError } from '@mgpu/core';
 import type { Git, GitCheckout, GitSource } from '@mgpu/core/git';
 import { isFullCommit } from '@mgpu/core/git';
+import { digest } from './canonical.ts';
 import { EditedError, ForeignFolderError, NotLockedError, UrlNotAllowedError } from './errors.ts';
 import { isEnabled, type NodeEntry } from './node-list/entry.ts';
 import type { NodeList } from './node-list/read-list.ts';
+import type { NodesLock } from './nodes-lock.ts';
 import { isAllowedUrl, isSameUrl, plainUrl } from './packs/allowed-url.ts';
 import { kindAt, type PackPlaces } from './packs/pack-places.ts';
 import { forEachBounded, type RetryOptions, retrying } from './repeat.ts';
 import type { NodeAction, NodePlan } from './report.ts';
-import { digest, type FormerNode, type Memory, type NodesLock } from './state-files.ts';
+import type { FormerNode, Memory } from './state-files.ts';
 
 /** What lies where a node belongs. */
 export interface Present {
@@ -33,7 +35,8 @@ export interface Intent extends NodePlan {
 }
 
 export interface PlanningOptions {
-  readonly locked: boolean;
+  /** What is followed in place of what is newest. */
+  readonly locked: NodesLock | undefined;
   readonly force: boolean;
   readonly prune: boolean;
   /** `missing`: what is there and not pinned stays as it is. */
@@ -45,6 +48,7 @@ export interface PlanningOptions {
 export interface Planning extends PlanningOptions {
   readonly git: Git;
   readonly places: PackPlaces;
+  /** What the last apply made here. */
   readonly lock: NodesLock;
   readonly memory: Memory;
   readonly allow: readonly string[] | undefined;
@@ -87,7 +91,7 @@ async function lookAt(entry: NodeEntry, planning: Planning): Promise<Intent> {
   const { allow, lock, memory, locked, force } = planning;
   const { name, url } = entry;
   if (!isAllowedUrl(url, allow)) throw new UrlNotAllowedError({ name, url: plainUrl(url), allow: allow ?? [] });
-  const source = locked ? lockedSource(entry, lock) : sourceOf(entry);
+  const source = locked ? lockedSource(entry, locked) : sourceOf(entry);
   const present = await findPack(name, planning);
   const wasPending = memory.pending?.[name];
   const isUnfinished = wasPending !== undefined;

@@ -1,28 +1,11 @@
-import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ErrorReport, versionedFile, writeFileAtomically } from '@mgpu/core';
 import { z } from 'zod';
+import { documentText } from './canonical.ts';
+import { commitSchema, lockSchema, type NodesLock, nodesLockFile } from './nodes-lock.ts';
 
-const commit = z.string().regex(/^[0-9a-f]{40}$/);
-
-const lockedNodeSchema = z.object({
-  /** Without credentials. */
-  url: z.string(),
-  commit,
-  enabled: z.boolean(),
-  recursive: z.boolean(),
-  /** SHA-256 of its requirements as they were given to the installer; null when it has none, or none are installed. */
-  requirements: z.string().nullable(),
-});
-
-const lockSchema = z.object({
-  nodes: z.record(z.string(), lockedNodeSchema),
-  /** Versions of all that the nodes need, but for what is the engine's. */
-  packages: z.record(z.string(), z.string()),
-});
-
-const formerSchema = z.object({ url: z.string(), commit, enabled: z.boolean(), recursive: z.boolean() });
+const formerSchema = z.object({ url: z.string(), commit: commitSchema, enabled: z.boolean(), recursive: z.boolean() });
 
 const memorySchema = z.object({
   /** What the last successful installation of requirements was made from. */
@@ -46,16 +29,10 @@ const previousSchema = z.object({
   packages: z.array(packageChangeSchema),
 });
 
-/** One node as the last apply left it. */
-export type LockedNode = z.output<typeof lockedNodeSchema>;
-/** `nodes.lock.json`: what the last apply made of the list; the same on every machine. */
-export type NodesLock = z.output<typeof lockSchema>;
 export type FormerNode = z.output<typeof formerSchema>;
 export type Memory = z.output<typeof memorySchema>;
 /** What a rollback goes back to. */
 export type Previous = z.output<typeof previousSchema>;
-
-export const emptyLock: NodesLock = { nodes: {}, packages: {} };
 
 /** The files that an engine's nodes are remembered by. None is written when it would not change. */
 export class StateFiles {
@@ -70,7 +47,7 @@ export class StateFiles {
   }
 
   readLock(): NodesLock | undefined {
-    return versionedFile(this.lockPath, 1, lockSchema).read();
+    return nodesLockFile(this.lockPath).read();
   }
 
   readMemory(): Memory {
@@ -108,23 +85,9 @@ export class StateFiles {
   }
 
   async #write(path: string, value: object, mode = 0o600): Promise<void> {
-    const text = `${JSON.stringify({ v: 1, ...(sorted(value) as object) }, null, 2)}\n`;
+    const text = documentText(value);
     if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return;
     await mkdir(this.folder, { recursive: true });
     await writeFileAtomically(path, text, mode);
   }
 }
-
-/** Keys in one order, so that the same content is the same bytes. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  const pairs = Object.entries(value).filter(([, item]) => item !== undefined);
-  return Object.fromEntries(pairs.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, sorted(item)]));
-}
-
-/** SHA-256 of anything that is plain data. */
-export const digest = (value: unknown): string =>
-  createHash('sha256')
-    .update(JSON.stringify(sorted(value)) ?? '')
-    .digest('hex');

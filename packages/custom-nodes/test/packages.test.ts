@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { readSnapshot } from '../src/index.ts';
+import { readNodesLock, readSnapshot } from '../src/index.ts';
 import {
   buildWheels,
   engineIn,
@@ -66,6 +66,33 @@ test('a lock gives the same commits, packages and bytes somewhere else, whatever
   const before = listing(second.packs);
   expect(outcomes(await managerOf(second).apply(list, { locked: true }))).toEqual({ one: 'skipped' });
   expect(listing(second.packs)).toEqual(before);
+});
+
+test('a lock that was brought along is followed, and is what is here from then on, byte for byte', async () => {
+  const root = temporaryFolder();
+  const one = new Repository(join(root, 'one'), { 'requirements.txt': 'alpha\n' });
+  const list = listOf({ name: 'one', url: one.url });
+  const wheels = buildWheels(join(root, 'wheels'), [['alpha', '1.0']]);
+  const [here, there] = await Promise.all([pythons.make(installer, wheels), pythons.make(installer, wheels)]);
+  const first = engineIn(join(root, 'first'), here);
+  await managerOf(first).apply(list);
+  const commit = one.head;
+  const brought = join(root, 'brought.json');
+  cpSync(join(first.state, 'nodes.lock.json'), brought);
+
+  // Elsewhere both are newer already.
+  one.commit({ 'README.md': 'newer' });
+  buildWheels(wheels, [['alpha', '2.0']]);
+  const second = engineIn(join(root, 'second'), there);
+  await managerOf(second).apply(list);
+  expect((await there.installed()).get('alpha')).toBe('2.0');
+  const report = await managerOf(second).apply(list, { locked: readNodesLock(brought) });
+  expect(outcomes(report)).toEqual({ one: 'done' });
+  expect(git(join(second.packs, 'one'), 'rev-parse', 'HEAD')).toBe(commit);
+  expect((await there.installed()).get('alpha')).toBe('1.0');
+  expect(read(second.state, 'nodes.lock.json')).toBe(read(root, 'brought.json'));
+  expect(outcomes(await managerOf(second).apply(list, { locked: true }))).toEqual({ one: 'skipped' });
+  expect(() => readNodesLock(join(root, 'none.json'))).toThrow(expect.objectContaining({ code: 'NODES_LOCK_MISSING' }));
 });
 
 test('a rollback takes back nodes, packages and the lock', async () => {

@@ -13,8 +13,10 @@ import {
   type NodeList,
   NodeManager,
   type NodesReport,
+  nodesLockText,
   packNameOf,
   readNodeList,
+  readNodesLock,
   readSnapshot,
   removeNode,
   setEnabled,
@@ -27,7 +29,8 @@ import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 import { openComfyUI } from './open-comfyui.ts';
 
 export interface ApplyFlags {
-  readonly locked?: boolean | undefined;
+  /** True: the lock that is here; else the file of another. */
+  readonly locked?: boolean | string | undefined;
   readonly force?: boolean | undefined;
   readonly prune?: boolean | undefined;
   readonly retry?: boolean | undefined;
@@ -61,9 +64,9 @@ export async function nodesLs(context: CommandContext): Promise<ExitCode> {
 /** The lock as it is: for another machine. */
 export async function nodesLock(context: CommandContext): Promise<ExitCode> {
   await using nodes = await openNodes(context);
-  const lock = new NodeManager(await nodes.site('').current(), nodes.options).lock();
-  context.output.data('NodesLock', lock ?? {});
-  context.output.line(JSON.stringify(lock ?? {}, null, 2));
+  const lock = new NodeManager(await nodes.site('').current(), nodes.options).lock() ?? { nodes: {}, packages: {} };
+  context.output.data('NodesLock', lock);
+  context.output.line(nodesLockText(lock).trimEnd());
   return exitCodes.done;
 }
 
@@ -151,7 +154,7 @@ async function edit(
 const emptyList = `${JSON.stringify({ custom_nodes: [] }, null, 2)}\n`;
 
 const optionsOf = ({ locked, force, prune, retry }: ApplyFlags): ApplyOptions => ({
-  ...(locked ? { locked } : {}),
+  ...(locked ? { locked: locked === true || readNodesLock(locked) } : {}),
   ...(force ? { force } : {}),
   ...(prune ? { prune } : {}),
   ...(retry ? { retry } : {}),
