@@ -1,6 +1,6 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BootTrace, systemClock, versionedFile, writeFileAtomically } from '@mgpu/core';
+import { BootTrace, linkTree, systemClock, versionedFile, writeFileAtomically } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { failureOf, temporaryFolder } from './support.ts';
@@ -92,4 +92,40 @@ test('a boot trace is kept below the state folder, which it makes', async () => 
   const path = await trace.save(join(dir, 'state'));
   expect(path).toBe(join(dir, 'state', 'boots', 'abc.json'));
   expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ v: 1, daemonRun: 'abc', outcome: 'ok' });
+});
+
+describe('a linked copy of a tree', () => {
+  test('has the same files, and what may not be written to', async () => {
+    const root = temporaryFolder();
+    const from = join(root, 'from');
+    mkdirSync(join(from, 'kept', 'below'), { recursive: true });
+    writeFileSync(join(from, 'kept', 'below', 'file'), 'x', { mode: 0o444 });
+    chmodSync(join(from, 'kept'), 0o555);
+    try {
+      await linkTree(from, join(root, 'to'));
+      const paths = ['kept', 'kept/below', 'kept/below/file'];
+      const modes = (tree: string) => paths.map((path) => statSync(join(root, tree, path)).mode);
+      expect(modes('to')).toEqual(modes('from'));
+      expect(statSync(join(root, 'to/kept/below/file')).ino).toBe(statSync(join(from, 'kept/below/file')).ino);
+    } finally {
+      for (const tree of ['from', 'to']) chmodSync(join(root, tree, 'kept'), 0o755);
+    }
+  });
+
+  test('does without what goes away meanwhile', async () => {
+    const root = temporaryFolder();
+    const from = join(root, 'from');
+    mkdirSync(join(from, 'folder', 'below'), { recursive: true });
+    for (const name of ['first', 'second', 'folder/third']) writeFileSync(join(from, name), name);
+    await linkTree(from, join(root, 'to'), {
+      links: (path) => {
+        if (path !== 'first') return true;
+        for (const name of ['first', 'folder/below']) rmSync(join(from, name), { recursive: true });
+        return true;
+      },
+    });
+    expect(readdirSync(join(root, 'to'))).toEqual(['folder', 'second']);
+    expect(readdirSync(join(root, 'to', 'folder'))).toEqual(['third']);
+    await expect(linkTree(join(root, 'none'), join(root, 'other'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
 });

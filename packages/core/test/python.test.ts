@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProgram } from '@mgpu/core';
 import { PythonEnvironment, type PythonOptions, packageName } from '@mgpu/core/python';
@@ -16,7 +16,8 @@ afterAll(() => shared[Symbol.dispose]());
 const makeWheels = `
 import os, sys, zipfile
 os.makedirs(sys.argv[1])
-for name, version, requires in [('alpha', '1.0', ''), ('alpha', '2.0+local', ''), ('beta', '1.0', 'Requires-Dist: alpha<2\\n')]:
+many = [(f'many_{number}', '1.0', '') for number in range(20)]
+for name, version, requires in [('alpha', '1.0', ''), ('alpha', '2.0+local', ''), ('beta', '1.0', 'Requires-Dist: alpha<2\\n'), *many]:
     info = f'{name}-{version}.dist-info'
     with zipfile.ZipFile(os.path.join(sys.argv[1], f'{name}-{version}-py3-none-any.whl'), 'w') as wheel:
         wheel.writestr(f'{name}.py', f'version = {version!r}\\n')
@@ -59,6 +60,22 @@ describe.each(installers)('with %s', (installer) => {
     expect((await python.installed()).has('alpha')).toBe(false);
   });
 
+  test('many are installed at the same time, compiled, and one that is not to be had is told', async () => {
+    const python = await copy();
+    const names = Array.from({ length: 20 }, (_, number) => `many-${number}`);
+    await python.install({ packages: names }, { dependencies: false });
+    const installed = await python.installed();
+    expect(names.filter((name) => !installed.has(name))).toEqual([]);
+    const cached =
+      'import importlib.util as u, os; print(os.path.exists(u.cache_from_source(u.find_spec("many_7").origin)))';
+    expect((await python.run(['-c', cached])).stdout.trim()).toBe('True');
+    await python.uninstall(names);
+    expect((await python.installed()).has('many-7')).toBe(false);
+    await expect(
+      python.install({ packages: [...names, 'nothing-of-that-name'] }, { dependencies: false }),
+    ).rejects.toMatchObject({ code: 'CORE_REQUIREMENTS_CONFLICT', message: expect.stringContaining('nothing-of') });
+  });
+
   test('constraints bind, and a conflict is told in words', async () => {
     const python = await copy();
     const folder = temporaryFolder();
@@ -82,6 +99,21 @@ test.each(installers)('with %s an index that does not answer is no conflict', as
   const python = new PythonEnvironment(first, { ...optionsOf(installer), env: impatient, sources });
   const failure = { code: 'CORE_PACKAGES_FAILED', retryable: true };
   await expect(python.plan({ packages: ['alpha'] })).rejects.toMatchObject(failure);
+});
+
+test('the password of an index is on no command line', async () => {
+  const dir = join(temporaryFolder(), 'python');
+  mkdirSync(join(dir, 'bin'), { recursive: true });
+  writeFileSync(join(dir, 'bin', 'python'), '#!/bin/sh\necho "words: $*"\necho "index: $PIP_INDEX_URL"\nexit 1\n', {
+    mode: 0o755,
+  });
+  const said: string[] = [];
+  const sources = { index: 'https://me:secret@host.test/simple', extraIndexes: [], wheels: [], offline: false };
+  const onLine = (line: string) => said.push(line);
+  const python = new PythonEnvironment(dir, { ...optionsOf('pip'), sources, onLine });
+  await expect(python.install({ packages: ['alpha'] })).rejects.toMatchObject({ code: 'CORE_PACKAGES_FAILED' });
+  expect(said).toEqual([expect.stringMatching(/^words: -m pip install .*alpha$/), `index: ${sources.index}`]);
+  expect(said[0]).not.toContain('secret');
 });
 
 test('a copy is changed without the other', async () => {

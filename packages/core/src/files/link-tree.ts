@@ -1,5 +1,5 @@
 import { constants, type Dirent } from 'node:fs';
-import { copyFile, link, mkdir, readdir, readlink, stat, symlink } from 'node:fs/promises';
+import { chmod, copyFile, link, lstat, mkdir, readdir, readlink, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface LinkTreeOptions {
@@ -15,27 +15,43 @@ const width = 64;
 
 /**
  * Makes `to`, which must not be there, a copy of the folder `from` whose files are the same ones on disk (hard links), where
- * the file system can. Safe for files that are replaced and never written into, as package installers and Git do it.
+ * the file system can. Safe for files that are replaced and never written into, as package installers and Git do it. What
+ * goes away meanwhile is not in it.
  */
 export async function linkTree(
   from: string,
   to: string,
   { links = () => true, without = new Set(), signal }: LinkTreeOptions = {},
 ): Promise<void> {
+  const readOnly: { readonly path: string; readonly mode: number }[] = [];
   const folders: string[] = [''];
   for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
     signal?.throwIfAborted();
-    await mkdir(join(to, folder), { mode: (await stat(join(from, folder))).mode & 0o7777 });
-    const entries = (await readdir(join(from, folder), { withFileTypes: true })).filter(
-      ({ name }) => !without.has(name),
-    );
+    const source = join(from, folder);
+    const look = async () => ({
+      mode: (await stat(source)).mode & 0o7777,
+      content: await readdir(source, { withFileTypes: true }),
+    });
+    const found = folder === '' ? await look() : await whileThere(source, look);
+    if (!found) continue;
+    const target = join(to, folder);
+    // What may not be written to is still to be filled.
+    await mkdir(target, { mode: found.mode | 0o700 });
+    if ((found.mode | 0o700) !== found.mode) readOnly.push({ path: target, mode: found.mode });
+    const entries = found.content.filter(({ name }) => !without.has(name));
     const files = entries.filter((entry) => !entry.isDirectory());
     for (let at = 0; at < files.length; at += width) {
       const some = files.slice(at, at + width);
-      await Promise.all(some.map((entry) => place(entry, join(folder, entry.name), { from, to, links })));
+      await Promise.all(
+        some.map((entry) => {
+          const path = join(folder, entry.name);
+          return whileThere(join(from, path), () => place(entry, path, { from, to, links }));
+        }),
+      );
     }
     folders.push(...entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name)));
   }
+  for (const { path, mode } of readOnly) await chmod(path, mode);
 }
 
 async function place(
@@ -59,4 +75,19 @@ async function place(
     if (isLinked) return;
   }
   await copyFile(source, target, constants.COPYFILE_FICLONE);
+}
+
+/** Undefined when what is worked on has gone away meanwhile. */
+async function whileThere<T>(path: string, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    const isGone = () =>
+      lstat(path).then(
+        () => false,
+        () => true,
+      );
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && (await isGone())) return undefined;
+    throw error;
+  }
 }

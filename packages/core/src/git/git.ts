@@ -193,8 +193,9 @@ export class Git {
     throw refuse('it has no such branch, tag or commit');
   }
 
+  /** Not quietly: a large one takes longer than a silence may. */
   async #moveTo(dir: string, commit: string, { url, recursive }: GitSource, how: string): Promise<void> {
-    await this.#run(url, 'checked out', (git) => git.raw('checkout', '--quiet', '--detach', how, commit), dir);
+    await this.#run(url, 'checked out', (git) => git.raw('checkout', '--progress', '--detach', how, commit), dir);
     if (!recursive) return;
     await this.#run(
       url,

@@ -19,12 +19,17 @@ export type PackageSources = z.output<typeof packageSourcesSchema>;
 export const anySource: PackageSources = { extraIndexes: [], wheels: [], offline: false };
 
 /** The same words for pip and for uv. */
-export function sourceArguments({ index, extraIndexes, wheels, offline }: PackageSources): string[] {
+export function sourceArguments({ wheels, offline }: PackageSources): string[] {
   const folders = wheels.flatMap((folder) => ['--find-links', folder]);
-  if (offline) return ['--no-index', ...folders];
-  return [
-    ...(index === undefined ? [] : ['--index-url', index]),
-    ...extraIndexes.flatMap((url) => ['--extra-index-url', url]),
-    ...folders,
-  ];
+  return [...(offline ? ['--no-index'] : []), ...folders];
+}
+
+/** URLs may have passwords, and everybody on the host sees command lines. Former and present names of uv's. */
+export function sourceVariables({ index, extraIndexes, offline }: PackageSources): Record<string, string> {
+  if (offline) return {};
+  const all = (value: string, ...names: string[]) => Object.fromEntries(names.map((name) => [name, value]));
+  return {
+    ...(index === undefined ? {} : all(index, 'PIP_INDEX_URL', 'UV_INDEX_URL', 'UV_DEFAULT_INDEX')),
+    ...(extraIndexes.length === 0 ? {} : all(extraIndexes.join(' '), 'PIP_EXTRA_INDEX_URL', 'UV_EXTRA_INDEX_URL')),
+  };
 }

@@ -1,5 +1,5 @@
 import { access, lstat, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../files/atomic.ts';
 import { linkTree } from '../files/link-tree.ts';
@@ -7,7 +7,7 @@ import { findProgram } from '../process/find-program.ts';
 import { type StreamResult, streamCommand } from '../process/stream-command.ts';
 import { PackagesFailedError, PythonMissingError, RequirementsConflictError } from './errors.ts';
 import { packageName } from './package-name.ts';
-import { anySource, type PackageSources, sourceArguments } from './package-sources.ts';
+import { anySource, type PackageSources, sourceArguments, sourceVariables } from './package-sources.ts';
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -149,9 +149,11 @@ export class PythonEnvironment {
    * `CORE_PACKAGES_FAILED`.
    */
   async plan(requirements: Requirements): Promise<readonly PackageChange[]> {
-    const before = await this.installed();
     const uv = await this.#uv();
-    const wanted = uv ? await this.#planWithUv(uv, requirements) : await this.#planWithPip(requirements);
+    const [before, wanted] = await Promise.all([
+      this.installed(),
+      uv ? this.#planWithUv(uv, requirements) : this.#planWithPip(requirements),
+    ]);
     return [...wanted]
       .map(([name, to]): PackageChange => ({ name, ...from(before.get(name)), ...(to === undefined ? {} : { to }) }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -163,8 +165,12 @@ export class PythonEnvironment {
     { dependencies = true, isolated = true }: InstallOptions = {},
   ): Promise<void> {
     const flags = [...(dependencies ? [] : ['--no-deps']), ...(isolated ? [] : ['--no-build-isolation'])];
-    const answer = await this.#install(await this.#uv(), flags, requirements);
-    if (!answer.ok) throw this.#failure('installed', answer);
+    const uv = await this.#uv();
+    // pip works at one package at a time. Such as need nothing of each other are shared out among several.
+    const shares = !uv && !dependencies && isolated ? sharesOf(requirements) : [requirements];
+    const answers = await Promise.all(shares.map((share) => this.#install(uv, flags, share)));
+    const failed = answers.find(({ ok }) => !ok);
+    if (failed) throw this.#failure('installed', failed);
   }
 
   /** Removes packages; those that are not there are no reason to fail. Throws `CORE_PACKAGES_FAILED`. */
@@ -222,7 +228,7 @@ export class PythonEnvironment {
       '--',
       ...packages,
     ];
-    const env = environmentFor(this.#options);
+    const env = { ...environmentFor(this.#options), ...sourceVariables(sources) };
     if (uv) return streamCommand(uv, ['pip', 'install', '--python', this.python, ...what], { env, signal, onLine });
     return streamCommand(this.python, ['-m', 'pip', 'install', '--no-input', ...what], { env, signal, onLine });
   }
@@ -260,7 +266,23 @@ function environmentFor({ env, cache }: PythonOptions): Variables {
     PIP_NO_COLOR: '1',
     NO_COLOR: '1',
     PYTHONUNBUFFERED: '1',
+    // As pip does it: whoever may not write there would compile everything anew at each start.
+    UV_COMPILE_BYTECODE: '1',
   };
+}
+
+/** With fewer the start of a further pip costs more than it brings. */
+const leastShare = 8;
+
+/** Packages without files, shared out by what this machine can do at a time. */
+function sharesOf(requirements: Requirements): Requirements[] {
+  const { packages = [], files = [] } = requirements;
+  const count = files.length > 0 ? 1 : Math.min(availableParallelism(), Math.floor(packages.length / leastShare));
+  if (count < 2) return [requirements];
+  return Array.from({ length: count }, (_, share) => ({
+    ...requirements,
+    packages: packages.filter((_, at) => at % count === share),
+  }));
 }
 
 /** What pip's report says it would install. */
