@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import {
   ControlService,
+  HeldError,
   JobsUnavailableError,
   type MachineControl,
   type MachineEvent,
@@ -153,6 +154,10 @@ export class Machine implements MachineControl, AsyncDisposable {
 
   async restartInstance(id: string, options: { force: boolean }): Promise<void> {
     await this.#running().restart(id, options);
+  }
+
+  async holdInstance(id: string, { why, signal }: { why: string; signal: AbortSignal }): Promise<void> {
+    await this.#running().hold(id, { reason: reportError(new HeldError({ instance: id, why })), signal });
   }
 
   #running(): Orchestrator {

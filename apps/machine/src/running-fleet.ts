@@ -4,11 +4,11 @@ import { type ControlClient, DaemonNotRunningError, type MachineStatus } from '@
 import type { Layout } from '@mgpu/core';
 
 /** The ComfyUI instances of a machine, moved through its daemon; none while no daemon runs. */
-export class RunningFleet implements Fleet, AsyncDisposable {
+export class RunningFleet implements Fleet, Disposable {
   readonly #client: ControlClient;
   readonly #layout: Layout;
-  /** Workers that were stopped and not started again yet. */
-  readonly #paused = new Set<string>();
+  /** Workers that are kept from feeding an engine that is not proved, by their ids. */
+  readonly #holds = new Map<string, Disposable>();
 
   constructor(client: ControlClient, layout: Layout) {
     this.#client = client;
@@ -26,26 +26,29 @@ export class RunningFleet implements Fleet, AsyncDisposable {
   async move({ id }: RunningEngine, check: () => Promise<void>, signal: AbortSignal | undefined): Promise<void> {
     const instances = await this.#instances();
     const gpu = instances.find((each) => each.id === id)?.gpu;
-    // Whoever feeds it lets its job end first, and begins with no other before the engine is proved.
-    const isFed = ({ desired, id: feeder }: MachineStatus['instances'][number]) =>
-      desired === 'up' || this.#paused.has(feeder);
-    const feeders = instances.filter((each) => each.kind === 'worker' && each.gpu === gpu && isFed(each));
-    for (const each of feeders) this.#paused.add(each.id);
+    // Whoever feeds it lets its job end first, and begins with no other before the engine is proved. Where it is not, that is
+    // when it has moved back.
+    const feeders = instances.filter((each) => each.kind === 'worker' && each.gpu === gpu).map((each) => each.id);
     const options = signal ? { signal } : {};
-    await Promise.all(feeders.map((each) => this.#client.stopInstance(each.id, options)));
+    await Promise.all(feeders.map((each) => this.#hold(each, `${id} is brought to another generation`, options)));
     await this.#client.restartInstance(id, options);
     await check();
-    await this.#resume(feeders.map((each) => each.id));
+    this.#release(feeders);
   }
 
-  /** Whoever was stopped for an engine that did not come to be proved goes on all the same. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#resume([...this.#paused]);
+  [Symbol.dispose](): void {
+    this.#release([...this.#holds.keys()]);
   }
 
-  async #resume(ids: readonly string[]): Promise<void> {
-    await Promise.all(ids.map((id) => this.#client.startInstance(id)));
-    for (const id of ids) this.#paused.delete(id);
+  async #hold(id: string, why: string, options: { signal?: AbortSignal }): Promise<void> {
+    if (!this.#holds.has(id)) this.#holds.set(id, await this.#client.holdInstance(id, { why, ...options }));
+  }
+
+  #release(ids: readonly string[]): void {
+    for (const id of ids) {
+      this.#holds.get(id)?.[Symbol.dispose]();
+      this.#holds.delete(id);
+    }
   }
 
   async #instances(): Promise<MachineStatus['instances']> {

@@ -193,7 +193,10 @@ describe('the next one', () => {
   test('comes to one instance, then to the others, and back in one step', async () => {
     await using machine = await oneRoot();
     await using engines = await twoEngines(machine.root);
-    const { generation, changed } = await setUp({ ...settings(machine.root, { ref: next }), fleet: engines.fleet });
+    // The second becomes ready only when the first has moved.
+    const late = async () => (await engines.fleet.engines()).slice(0, engines.moves.length + 1);
+    const fleet = { ...engines.fleet, engines: late };
+    const { generation, changed } = await setUp({ ...settings(machine.root, { ref: next }), fleet });
     expect(changed).toBe(true);
     expect(engines.moves).toEqual(['comfyui_gpu0', 'comfyui_gpu1']);
     expect(await engines.versions()).toEqual(['0.27.0', '0.27.0']);
@@ -204,6 +207,23 @@ describe('the next one', () => {
     expect(await engines.versions()).toEqual(['0.26.0', '0.26.0']);
     expect((await machine.store.current())?.id).toBe(former.id);
     expect((await rollBack(machine.store, engines.fleet)).id).toBe(generation.id);
+  });
+
+  test('is tried by an instance only as long as the command lives that tries it', async () => {
+    await using machine = await oneRoot();
+    const { store } = machine;
+    const { generation } = await setUp(settings(machine.root, { ref: next }));
+    const [former] = await store.list();
+    if (!former) throw new Error('there is one before');
+    const tried = async () => (await store.current('comfyui_gpu0'))?.id;
+    await store.try('comfyui_gpu0', former);
+    expect(await tried()).toBe(generation.id); // whoever began it was killed
+    {
+      using _ = await store.lock();
+      expect(await tried()).toBe(former.id);
+    }
+    await store.prune(2);
+    expect(await store.tried()).toEqual(new Map());
   });
 
   test('has the files that have not changed in common with the one before', async () => {

@@ -85,6 +85,30 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     return this.#instance(id, 'restart', { force }, options);
   }
 
+  /**
+   * Stops it, letting work in hand end, and keeps it from starting until what this resolves to is disposed of, or we end in
+   * whatever way; then it starts again if it is wanted. Resolves when it is gone.
+   */
+  async holdInstance(id: string, { why, signal }: { why: string } & Signalled): Promise<Disposable> {
+    const doing = `asked to hold ${id}`;
+    // The signal ends the waiting, not what has been got.
+    const over = new AbortController();
+    const callOff = () => over.abort();
+    signal?.addEventListener('abort', callOff);
+    if (signal?.aborted) callOff();
+    try {
+      const path = `/v1/instances/${encodeURIComponent(id)}/hold`;
+      const response = await this.#request('POST', path, { why }, { signal: over.signal, takesLong: true });
+      if (response.statusCode !== 200) this.#unwrap(await text(response), doing);
+      response.on('error', () => {}).resume(); // whoever ends it: the hold is over
+      return { [Symbol.dispose]: () => void response.destroy() };
+    } catch (cause) {
+      throw this.#failure(cause, doing, signal);
+    } finally {
+      signal?.removeEventListener('abort', callOff);
+    }
+  }
+
   /** A snapshot, then everything that happens. Ends without an error when the signal fires or the daemon ends. */
   events(options: Signalled = {}): AsyncIterable<MachineEvent> {
     return this.#stream<MachineEvent>('/v1/events', options);

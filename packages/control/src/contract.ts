@@ -56,6 +56,11 @@ export interface MachineControl {
   stopInstance(id: string, options: { force: boolean }): Promise<void>;
   /** Stops and starts it. Resolves when it is ready. */
   restartInstance(id: string, options: { force: boolean }): Promise<void>;
+  /**
+   * Stops it, letting work in hand end, and keeps it from starting until the signal fires; `why` is told meanwhile. Resolves when
+   * it is gone.
+   */
+  holdInstance(id: string, options: { why: string; signal: AbortSignal }): Promise<void>;
   /** Returns the function that unsubscribes. */
   subscribe(listener: (event: MachineEvent) => void): () => void;
   /** Throws `CONTROL_NO_JOBS` on a machine without a queue. */

@@ -39,6 +39,13 @@ export const DaemonDiedError = defineError<{ exitCode: number | null; lastLines:
   hint: ({ log }) => `its output is in ${log}`,
 });
 
+/** Why an instance does not run that somebody holds. */
+export const HeldError = defineError<{ instance: string; why: string }>({
+  code: 'CONTROL_HELD',
+  message: ({ instance, why }) => `${instance} is held: ${why}`,
+  hint: 'it starts again when that ends, or whoever does it',
+});
+
 export const RequestInvalidError = defineError<{ problems: readonly string[] }>({
   code: 'CONTROL_REQUEST_INVALID',
   message: ({ problems }) => `the request is not valid: ${problems.join('; ')}`,

@@ -16,5 +16,5 @@ export {
   launchDaemon,
   launcherOf,
 } from './daemon-launch.ts';
-export { DaemonNotRunningError, DaemonRunningError, JobsUnavailableError } from './errors.ts';
+export { DaemonNotRunningError, DaemonRunningError, HeldError, JobsUnavailableError } from './errors.ts';
 export { socketPathOf } from './socket-path.ts';

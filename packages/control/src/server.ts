@@ -7,6 +7,7 @@ import { JobsUnavailableError, RequestInvalidError } from './errors.ts';
 import { EventStream } from './event-stream.ts';
 
 const stopSchema = z.strictObject({ force: z.boolean().default(false) });
+const holdSchema = z.strictObject({ why: z.string().min(1).max(500) });
 const maxBodyBytes = 16 * 1024 * 1024;
 /** Bytes that all readers of events may be behind together. */
 const maxAllBehindBytes = 16 * 1024 * 1024;
@@ -87,6 +88,15 @@ export function createControlServer(control: MachineControl): FastifyInstance {
   server.post<{ Params: { id: string } }>('/v1/instances/:id/restart', async ({ params: { id }, body }) => {
     await control.restartInstance(id, parse(stopSchema, body ?? {}));
     return instanceAnswer(id);
+  });
+
+  // For as long as the answer is open: whoever holds it and dies holds it no longer.
+  server.post<{ Params: { id: string } }>('/v1/instances/:id/hold', async ({ params: { id }, body }, reply) => {
+    const { why } = parse(holdSchema, body);
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    await control.holdInstance(id, { why, signal: gone.signal });
+    openStream(reply).send({ event: 'held' });
   });
 
   server.post('/v1/jobs', async (request, reply) => {

@@ -81,6 +81,22 @@ describe('the client', () => {
     });
   });
 
+  test('holds an instance for as long as it lives', async () => {
+    await using control = await startControl();
+    const { machine, socketPath } = control;
+    const other = new ControlClient({ socketPath });
+    const off = new AbortController();
+    await other.holdInstance('one', { why: 'it is changed', signal: off.signal });
+    off.abort(); // it was for the waiting
+    await control.client.status();
+    expect(machine.moves).toEqual(['hold: it is changed']);
+    await other.close();
+    await machine.released;
+    expect(machine.moves).toEqual(['hold: it is changed', 'release']);
+    const unknown = control.client.holdInstance('two', { why: 'it is changed' });
+    await expect(unknown).rejects.toMatchObject({ code: 'CORE_SERVICE_UNKNOWN' });
+  });
+
   test('says that no daemon runs', async () => {
     using folder = temporaryFolder();
     await using client = new ControlClient({ socketPath: join(folder.path, 'none.sock') });

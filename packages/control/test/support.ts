@@ -43,6 +43,7 @@ export class SmallMachine implements MachineControl {
   readonly listeners = new Set<(event: MachineEvent) => void>();
   readonly downs: { force: boolean }[] = [];
   readonly #left = Promise.withResolvers<void>();
+  readonly #released = Promise.withResolvers<void>();
   queue: JobQueue = new SmallQueue();
 
   status(): MachineStatus {
@@ -81,6 +82,14 @@ export class SmallMachine implements MachineControl {
     this.#move(id, force ? 'restart by force' : 'restart');
   }
 
+  async holdInstance(id: string, { why, signal }: { why: string; signal: AbortSignal }) {
+    this.#move(id, `hold: ${why}`);
+    signal.addEventListener('abort', () => {
+      this.moves.push('release');
+      this.#released.resolve();
+    });
+  }
+
   #move(instance: string, move: string) {
     if (instance !== 'one') throw new coreErrors.InstanceUnknownError({ instance, known: ['one'] });
     this.moves.push(move);
@@ -92,6 +101,11 @@ export class SmallMachine implements MachineControl {
       this.listeners.delete(listener);
       if (this.listeners.size === 0) this.#left.resolve();
     };
+  }
+
+  /** Resolves when a hold has ended. */
+  get released(): Promise<void> {
+    return this.#released.promise;
   }
 
   /** Resolves when the last listener has gone. */

@@ -41,7 +41,7 @@ export { reviveError } from './errors/mgpu-error.ts';
 export { removeDrafts, writeFileAtomically } from './files/atomic.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
 export { type LinkTreeOptions, linkTree } from './files/link-tree.ts';
-export { lockFolder } from './files/lock-folder.ts';
+export { isFolderLocked, lockFolder } from './files/lock-folder.ts';
 export { machineIdOf } from './files/machine-id.ts';
 export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
 export { expectSocketPath, instanceSocketPath, prepareSocket, socketUrl } from './files/socket-path.ts';

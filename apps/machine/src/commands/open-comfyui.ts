@@ -38,7 +38,7 @@ export async function openComfyUI({ settings: options, output, interrupted }: Co
       log,
     },
     async [Symbol.asyncDispose]() {
-      await running[Symbol.asyncDispose]();
+      running[Symbol.dispose]();
       await client.close();
     },
   };

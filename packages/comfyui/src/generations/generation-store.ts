@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type Layout, lockFolder } from '@mgpu/core';
+import { isFolderLocked, type Layout, lockFolder } from '@mgpu/core';
 import { GenerationInUseError, GenerationUnknownError, NoGenerationError } from '../errors.ts';
 import { ignoreMissing } from '../ignore.ts';
 import { folderUsers } from './folder-users.ts';
@@ -55,10 +55,12 @@ export class GenerationStore {
     return found;
   }
 
-  /** Of an instance, or of all that are not tried out. */
+  /** Of an instance, or of all that try out none. What is tried counts as long as whoever tries it holds the lock. */
   async current(instance?: string): Promise<Generation | undefined> {
-    const id = (await this.#target(instance ?? 'current')) ?? (instance && (await this.#target('current')));
-    return id ? readGeneration(this.folder(id)) : undefined;
+    const tried = instance === undefined ? undefined : await this.#target(instance);
+    const isTried = tried !== undefined && (await isFolderLocked(this.dir));
+    const id = isTried ? tried : await this.#target('current');
+    return id === undefined ? undefined : readGeneration(this.folder(id));
   }
 
   /** As `current`. Throws `COMFYUI_NO_GENERATION` when there is none. */
@@ -126,6 +128,7 @@ export class GenerationStore {
   async prune(keep: number): Promise<readonly string[]> {
     using _ = await this.lock();
     await this.sweep();
+    await this.untry(); // nobody tries any: we have the lock
     const old = (await this.list()).map(({ id }) => id).slice(0, -keep || undefined);
     const removed: string[] = [];
     for (const id of [...old, ...(await this.drafts()).map((dir) => basename(dir))]) {

@@ -70,12 +70,14 @@ export async function rollOut(
     onInstance?.({ instance: engine.id, state: 'moved' });
   };
   try {
-    const engines = await fleet.engines();
-    if (oneByOne) for (const engine of engines) await move(engine);
-    else {
-      // None is brought back while another still moves.
-      const outcomes = await Promise.allSettled(engines.map(move));
-      for (const each of outcomes) if (each.status === 'rejected') throw each.reason;
+    // One after the other takes a while: others may have become ready meanwhile.
+    for (let engines = await fleet.engines(); engines.length > 0; engines = await notIn(moved, fleet)) {
+      if (oneByOne) for (const engine of engines) await move(engine);
+      else {
+        // None is brought back while another still moves.
+        const outcomes = await Promise.allSettled(engines.map(move));
+        for (const each of outcomes) if (each.status === 'rejected') throw each.reason;
+      }
     }
     await store.switch(generation);
   } catch (error) {
@@ -91,6 +93,11 @@ export async function rollOut(
     }
     throw error;
   }
+}
+
+async function notIn(moved: readonly RunningEngine[], fleet: Fleet): Promise<readonly RunningEngine[]> {
+  const engines = await fleet.engines();
+  return engines.filter(({ id }) => !moved.some((each) => each.id === id));
 }
 
 class MoveFailure extends Error {

@@ -4,7 +4,7 @@ import type { MachineConfig } from '../config/machine-config.ts';
 import type { AnyServiceDefinition, DependencyState } from '../definition/define-service.ts';
 import { Emitter } from '../emitter.ts';
 import { BootFailedError, InstanceUnknownError, StartAbortedError } from '../errors/core-errors.ts';
-import { type MgpuError, reportError } from '../errors/mgpu-error.ts';
+import { type ErrorReport, type MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Layout } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
@@ -177,6 +177,17 @@ export class Orchestrator implements AsyncDisposable {
 
   async restart(id: string, options: StopOptions = {}): Promise<void> {
     await this.#want(id).restart(options);
+  }
+
+  /**
+   * Stops it, letting work in hand end, and keeps it from starting until the signal fires; then it starts again if it is
+   * wanted. Resolves when it is gone.
+   */
+  async hold(id: string, { reason, signal }: { reason: ErrorReport; signal: AbortSignal }): Promise<void> {
+    const supervised = this.#find(id);
+    const name = randomUUID();
+    signal.addEventListener('abort', () => supervised.release(name), { once: true });
+    if (!signal.aborted) await supervised.hold(name, reason);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

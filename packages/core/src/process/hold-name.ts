@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 
 /**
  * Holds a name that only one process of this host can hold, whatever its user, until it is disposed of or the process ends
@@ -14,8 +14,24 @@ export function holdName(name: string): Promise<Disposable | undefined> {
     });
     // Held by the process as long as it lives, but no reason for it to live on.
     server.unref();
-    server.listen({ path: `\0mgpu-${name}`, exclusive: true }, () =>
+    server.listen({ path: pathOf(name), exclusive: true }, () =>
       resolve({ [Symbol.dispose]: () => void server.close() }),
     );
   });
 }
+
+/** Whether somebody holds the name, ourselves included. Rejects with the system's error. */
+export function isNameHeld(name: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path: pathOf(name) }, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNREFUSED') resolve(false);
+      else reject(error);
+    });
+  });
+}
+
+const pathOf = (name: string) => `\0mgpu-${name}`;

@@ -217,6 +217,27 @@ describe('what is on hold', () => {
     expect(statesOf(orchestrator)).toEqual({ migration: 'blocked', worker: 'blocked' });
   });
 
+  test('stays so until its holder has gone, whatever the wish, and comes back only if it is wanted', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([define('a'), define('b')]);
+    await orchestrator.start();
+    const [one, other] = [new AbortController(), new AbortController()];
+    await orchestrator.hold('a', { reason: held, signal: one.signal });
+    await orchestrator.hold('a', { reason: held, signal: other.signal });
+    await orchestrator.hold('b', { reason: held, signal: one.signal });
+    await orchestrator.stopInstance('b');
+    expect(await failureOf(orchestrator.startInstance('a'))).toMatchObject({ code: 'CORE_INSTANCE_HELD' });
+    one.abort();
+    expect(statesOf(orchestrator)).toEqual({ a: 'blocked', b: 'stopped' });
+    other.abort();
+    await eventually(() => statesOf(orchestrator).a === 'running');
+    await orchestrator.hold('a', { reason: held, signal: AbortSignal.abort() }); // gone before its turn
+    expect(statesOf(orchestrator)).toEqual({ a: 'running', b: 'stopped' });
+    expect(await failureOf(orchestrator.hold('c', { reason: held, signal: one.signal }))).toMatchObject({
+      code: 'CORE_SERVICE_UNKNOWN',
+    });
+  });
+
   test('fails no boot, nor does what waits for it', async () => {
     const { define, journal } = workshop();
     const orchestrator = machine([
