@@ -59,10 +59,14 @@ test('packs come to a running machine, one instance first, are used, and go agai
   const settled = await box.mgpu(['nodes', 'apply']);
   expect(settled.stdout).toContain('1 node: 1 as they should be');
 
+  const lock = join(box.dir, 'brought.json');
+  writeFileSync(lock, (await box.mgpu(['nodes', 'lock'])).stdout);
   await commitFiles(join(box.dir, 'echo'), {
     'simulator.json': JSON.stringify({ nodes: ['EchoPicture', 'EchoTwice'] }),
   });
   expect((await box.mgpu(['nodes', 'plan'])).stdout).toMatch(/echo +update +\w{7} → \w{7}/);
+  expect((await box.mgpu(['nodes', 'plan', '--locked', lock])).stdout).not.toContain('update');
+  expect((await box.mgpu(['nodes', 'plan', '--locked', `${lock}.gone`])).stderr).toContain('NODES_LOCK_MISSING');
   const updated = await box.mgpu(['nodes', 'update', 'echo']);
   expect(updated.stderr).toBe('');
   expect(updated.stdout).toMatch(/✔ comfyui_gpu0(?:.|\n)*✔ comfyui_gpu1(?:.|\n)*echo +updated/);
