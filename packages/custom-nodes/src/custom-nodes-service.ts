@@ -35,7 +35,7 @@ export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'ena
       return run.complete();
     }
     // Git, installers and parsers are nothing that each start of a machine should load.
-    const { applyToSite, readListFile } = await import('./work.ts');
+    const { applyToSite, readListFile } = await import('./loaded-on-demand.ts');
     const list = await readListFile(path);
     run.signal.throwIfAborted();
     for (const warning of list.warnings) context.log.warn(`${path}: ${warning}`, { instance: id });

@@ -24,7 +24,7 @@ export const customNodes = ({ site }: CustomNodesHost) =>
       const path = listPath(config, { layout });
       try {
         if (!existsSync(path)) return [{ level: 'ok', message: `custom-nodes: there is no list at ${path}` }];
-        const { readListFile } = await import('./work.ts');
+        const { readListFile } = await import('./loaded-on-demand.ts');
         const list = await readListFile(path);
         const problems = [...list.invalid.map(({ error }) => error.message), ...list.warnings];
         const { length } = list.entries;
