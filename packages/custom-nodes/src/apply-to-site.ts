@@ -1,7 +1,7 @@
 import { silentLogger } from '@mgpu/core';
 import type { NodeList } from './node-list/read-list.ts';
 import { type ApplyOptions, NodeManager, type NodeManagerOptions } from './node-manager.ts';
-import { type NodeResult, type NodesPlan, type NodesReport, reportOf } from './report.ts';
+import { type NodesPlan, type NodesReport, reportOf, resultOf } from './report.ts';
 import type { NodeSite } from './site.ts';
 
 /** Brings the nodes of a site to what a list says; where nothing is to be done, the site is not changed. Throws as both. */
@@ -27,17 +27,10 @@ export async function applyToSite(
 
 /** Of what needs no apply: everything is as it should be, or fails as it did before. */
 function reportOfPlan({ nodes, warnings }: NodesPlan, { log = silentLogger }: NodeManagerOptions): NodesReport {
-  const results = nodes.map(({ name, action, from, blocked, isRemembered, notes }): NodeResult => {
-    if (blocked) log.warn(`custom node ${name} failed: ${blocked.message}`, { error: blocked });
-    return {
-      name,
-      action,
-      status: blocked ? 'failed' : 'skipped',
-      ...(from === undefined ? {} : { from, commit: from }),
-      ...(blocked ? { error: blocked } : {}),
-      ...(isRemembered ? { isRemembered } : {}),
-      notes,
-    };
+  const results = nodes.map((node) => {
+    const { name, from: commit, blocked: error, notes } = node;
+    if (error) log.warn(`custom node ${name} failed: ${error.message}`, { error });
+    return resultOf(node, { commit, isChanged: false, error, notes });
   });
   return reportOf(results, { packages: [], warnings });
 }

@@ -13,7 +13,6 @@ function sorted(value: unknown): unknown {
 }
 
 /** SHA-256 of anything that is plain data. */
-export const digest = (value: unknown): string =>
-  createHash('sha256')
-    .update(JSON.stringify(sorted(value)) ?? '')
-    .digest('hex');
+export const digest = (value: unknown): string => sha256(JSON.stringify(sorted(value)) ?? '');
+
+export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

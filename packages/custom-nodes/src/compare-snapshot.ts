@@ -4,6 +4,7 @@ import type { InstalledNode } from './list-nodes.ts';
 import { isEnabled } from './node-list/entry.ts';
 import { packNameOf, type Snapshot } from './node-list/snapshot.ts';
 import { isSameUrl } from './packs/allowed-url.ts';
+import { shortCommit } from './short-commit.ts';
 import type { NodeTarget } from './site.ts';
 
 interface Here {
@@ -11,8 +12,6 @@ interface Here {
   readonly target: NodeTarget;
   readonly git: Git;
 }
-
-const short = (commit: string) => commit.slice(0, 12);
 
 /** Each thing of a snapshot that is not so here, and each pack here that it does not have. */
 export async function differencesFrom(snapshot: Snapshot, { nodes, target, git }: Here): Promise<string[]> {
@@ -33,9 +32,10 @@ async function engineDifferences(
 ): Promise<string[]> {
   if (wanted === undefined) return [];
   const checkout = dir === undefined ? undefined : await git.inspect(dir);
-  if (!checkout) return [`the engine: the snapshot has commit ${short(wanted)}, and which one is here is not known`];
+  if (!checkout)
+    return [`the engine: the snapshot has commit ${shortCommit(wanted)}, and which one is here is not known`];
   if (checkout.commit === wanted) return [];
-  return [`the engine: the snapshot has commit ${short(wanted)}, here is ${short(checkout.commit)}`];
+  return [`the engine: the snapshot has commit ${shortCommit(wanted)}, here is ${shortCommit(checkout.commit)}`];
 }
 
 function gitDifferences({ list }: Snapshot, nodes: readonly InstalledNode[]): string[] {
@@ -50,7 +50,7 @@ function gitDifferences({ list }: Snapshot, nodes: readonly InstalledNode[]): st
       here.url !== undefined && isSameUrl(here.url, url) ? '' : `it is from ${here.url}, in the snapshot from ${url}`,
       commit === undefined || here.commit === commit
         ? ''
-        : `it is at ${short(here.commit ?? 'nothing')}, in the snapshot at ${short(commit)}`,
+        : `it is at ${shortCommit(here.commit ?? 'nothing')}, in the snapshot at ${shortCommit(commit)}`,
       here.isEnabled === isEnabled(entry)
         ? ''
         : `it is ${here.isEnabled ? 'enabled' : 'disabled'}, in the snapshot not`,

@@ -1,4 +1,5 @@
 import { defineError } from '@mgpu/core';
+import { shortCommit } from './short-commit.ts';
 
 export const ListInvalidError = defineError<{ source: string; problems: readonly string[] }>({
   code: 'NODES_LIST_INVALID',
@@ -52,7 +53,7 @@ export const EditedError = defineError<{
   message: ({ name, path, edits, unpublished }) => {
     const what = [
       edits.length > 0 ? `edits (${edits.slice(0, 5).join(', ')}${edits.length > 5 ? ', …' : ''})` : '',
-      unpublished === undefined ? '' : `a commit that nobody published (${unpublished.slice(0, 12)})`,
+      unpublished === undefined ? '' : `a commit that nobody published (${shortCommit(unpublished)})`,
     ];
     return `${name}: ${path} has ${what.filter(Boolean).join(' and ')} and is left as it is`;
   },

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { type Clock, type Logger, lockFolder, type MgpuError, silentLogger, systemClock } from '@mgpu/core';
 import { Git } from '@mgpu/core/git';
-import { circumstancesOf, interpreterOf, NodesApply, type Surroundings, type Workshop } from './apply-nodes.ts';
+import { NodesApply } from './apply/apply-nodes.ts';
+import type { ApplyTools } from './apply/apply-tools.ts';
 import { differencesFrom } from './compare-snapshot.ts';
 import { NothingToRollBackError } from './errors.ts';
 import { type InstalledNode, listNodes } from './list-nodes.ts';
@@ -9,10 +9,12 @@ import type { NodeList } from './node-list/read-list.ts';
 import type { Snapshot } from './node-list/snapshot.ts';
 import { emptyLock, type NodesLock } from './nodes-lock.ts';
 import { PackPlaces } from './packs/pack-places.ts';
-import { failureInputs, type Intent, type PlanningOptions, planNodes, withMemory } from './plan-nodes.ts';
+import { type Intent, type PlanningOptions, planNodes } from './plan-nodes.ts';
+import { withFailures } from './remembered-failures.ts';
 import type { NodePlan, NodesPlan, NodesProgress, NodesReport } from './report.ts';
+import { circumstancesOf, readSurroundings } from './requirements/surroundings.ts';
 import type { NodeTarget } from './site.ts';
-import { type Memory, StateFiles } from './state-files.ts';
+import { StateFiles } from './state-files.ts';
 
 export interface NodeManagerOptions {
   /** What Git and scripts inherit, and what `${VAR}` in an `.env` stands for. */
@@ -63,8 +65,8 @@ export class NodeManager {
 
   /** What an apply would do. Changes nothing; asks the repositories where their branches are. */
   async plan(list: NodeList, options: PlanOptions = {}): Promise<NodesPlan> {
-    const { intents, about, shop } = await this.#prepare(list, options);
-    const { packages, isSettled, warnings } = await new NodesApply(shop, intents, about).preview();
+    const { intents, apply } = await this.#prepare(list, options);
+    const { packages, isSettled, warnings } = await apply.preview();
     return { nodes: intents.map(planOf), packages, isSettled, warnings: [...list.warnings, ...warnings] };
   }
 
@@ -75,8 +77,8 @@ export class NodeManager {
    */
   async apply(list: NodeList, { onProgress, ...options }: ApplyOptions = {}): Promise<NodesReport> {
     using _ = await lockFolder(this.#target.packs);
-    const { intents, about, shop } = await this.#prepare(list, options, onProgress);
-    return await new NodesApply(shop, intents, about).run();
+    const { apply } = await this.#prepare(list, options, onProgress);
+    return await apply.run();
   }
 
   /**
@@ -97,8 +99,8 @@ export class NodeManager {
     }));
     const list = { entries, invalid: [], warnings: [] };
     const options = { prune: true, retry: true, keepsOrigin: true };
-    const { intents, about, shop } = await this.#prepare(list, options, onProgress, this.#brought());
-    return await new NodesApply(shop, intents, about).runBack(previous);
+    const { apply } = await this.#prepare(list, options, onProgress, this.#brought());
+    return await apply.runBack(previous);
   }
 
   /** Everything that lies among the nodes, whoever put it there, by name. */
@@ -137,55 +139,41 @@ export class NodeManager {
     onProgress: (progress: NodesProgress) => void = () => {},
     lock: NodesLock = this.#files.readLock() ?? emptyLock,
   ) {
-    const shop = this.#workshop(onProgress);
-    const memory: Memory = this.#files.readMemory();
+    const tools = this.#tools(onProgress);
+    const memory = this.#files.readMemory();
     onProgress({ step: 'look', message: `looking at ${list.entries.length} nodes` });
-    const { allow } = this.#options;
+    const { allow, signal } = this.#options;
     const followed = locked === true ? lock : locked || undefined;
     const options = { locked: followed, force, prune, update, keepsOrigin };
-    const { git, places, concurrency, retry: retries } = shop;
+    const { git, places, concurrency, retry: retries } = tools;
+    const { python, engineRequirements = [] } = this.#target;
     const [planned, surroundings] = await Promise.all([
       planNodes(list, { ...options, git, places, lock, memory, allow, concurrency, retry: retries }),
-      this.#surroundings(shop, followed?.packages ?? {}),
+      python && readSurroundings(python.with({ signal }), engineRequirements, followed?.packages ?? {}),
     ]);
-    const circumstances = surroundings && circumstancesOf(surroundings, shop.scripts);
-    const recall = (intent: Intent) => withMemory(intent, failureInputs(planned, intent, circumstances), memory);
-    const intents = retry ? planned : planned.map(recall);
-    return {
-      shop,
-      intents,
-      about: { memory, lock, keepsLock: locked === true, warnings: list.warnings, surroundings },
-    };
+    const circumstances = surroundings && circumstancesOf(surroundings, tools.scripts);
+    const intents = retry ? planned : withFailures(planned, memory, circumstances);
+    const input = { memory, lock, keepsLock: locked === true, warnings: list.warnings, surroundings };
+    return { intents, apply: new NodesApply(intents, input, tools) };
   }
 
-  async #surroundings({ python }: Workshop, pins: Readonly<Record<string, string>>): Promise<Surroundings | undefined> {
-    if (!python) return undefined;
-    const files = this.#target.engineRequirements ?? [];
-    const [installed, interpreter, ...engineFiles] = await Promise.all([
-      python.installed(),
-      interpreterOf(python),
-      ...files.map((file) => readFile(file, 'utf8')),
-    ]);
-    return { installed, interpreter, engineFiles, pins };
+  #git(): Git {
+    const { env, signal } = this.#options;
+    return new Git({ env, signal });
   }
 
-  #git(signal = this.#options.signal): Git {
-    return new Git({ env: this.#options.env, signal });
-  }
-
-  #workshop(onProgress: (progress: NodesProgress) => void): Workshop {
+  #tools(onProgress: (progress: NodesProgress) => void): ApplyTools {
     const { clock = systemClock, log = silentLogger, signal, attempts = 3, concurrency = 4, env } = this.#options;
     const { scripts = 'asked', scriptTimeoutMs = 600_000 } = this.#options;
     const onRetry = (error: MgpuError, waitMs: number) =>
       log.info(`trying again in ${Math.round(waitMs)} ms: ${error.message}`);
     return {
-      target: this.#target,
+      engine: this.#target.engine,
       files: this.#files,
       places: new PackPlaces(this.#target.packs),
       env,
       git: this.#git(),
       undisturbedGit: new Git({ env }),
-      python: this.#target.python?.with({ signal }),
       scripts,
       scriptTimeoutMs,
       concurrency,

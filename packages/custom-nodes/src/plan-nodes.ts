@@ -1,7 +1,6 @@
-import { type MgpuError, reviveError, toMgpuError } from '@mgpu/core';
+import { type MgpuError, toMgpuError } from '@mgpu/core';
 import type { Git, GitCheckout, GitSource } from '@mgpu/core/git';
 import { isFullCommit } from '@mgpu/core/git';
-import { digest } from './canonical.ts';
 import { EditedError, ForeignFolderError, NotLockedError, UrlNotAllowedError } from './errors.ts';
 import { isEnabled, type NodeEntry } from './node-list/entry.ts';
 import type { NodeList } from './node-list/read-list.ts';
@@ -10,10 +9,11 @@ import { isAllowedUrl, isSameUrl, plainUrl } from './packs/allowed-url.ts';
 import { kindAt, type PackPlaces } from './packs/pack-places.ts';
 import { forEachBounded, type RetryOptions, retrying } from './repeat.ts';
 import type { NodeAction, NodePlan } from './report.ts';
+import { shortCommit } from './short-commit.ts';
 import type { FormerNode, Memory } from './state-files.ts';
 
 /** What lies where a node belongs. */
-export interface Present {
+interface Present {
   readonly dir: string;
   readonly isEnabled: boolean;
   readonly checkout: GitCheckout;
@@ -79,11 +79,7 @@ async function planEntry(entry: NodeEntry, planning: Planning): Promise<Intent> 
   } catch (error) {
     planning.retry.signal?.throwIfAborted();
     const present = await findPack(name, planning).catch(() => undefined);
-    const there =
-      present === undefined
-        ? {}
-        : { present, from: present.checkout.commit, former: formerOf(present, entry, planning) };
-    return { ...base, ...there, blocked: toMgpuError(error, name) };
+    return { ...base, ...(present && thereOf(present, entry, planning)), blocked: toMgpuError(error, name) };
   }
 }
 
@@ -102,10 +98,10 @@ async function lookAt(entry: NodeEntry, planning: Planning): Promise<Intent> {
     return { ...base, action: 'clone', former: null, ...(to === undefined ? {} : { to }) };
   }
   const { checkout } = present;
-  const from = checkout.commit;
   const isSame = checkout.origin !== undefined && isSameUrl(checkout.origin, url);
   const known = planning.keepsOrigin && isSame ? { ...source, url: checkout.origin ?? url } : source;
-  const there = { ...base, source: known, present, from, former: formerOf(present, entry, planning) };
+  const there = { ...base, source: known, ...thereOf(present, entry, planning) };
+  const { from } = there;
   if (!isEnabled(entry)) return { ...there, action: present.isEnabled ? 'disable' : 'none', to: from };
   const stays = planning.update === 'missing' && isSame && entry.commit === undefined && !locked;
   const to = stays ? from : await commitOf(source, planning, present);
@@ -116,6 +112,13 @@ async function lookAt(entry: NodeEntry, planning: Planning): Promise<Intent> {
   if (edited && !force) return { ...intent, action: 'none', blocked: edited };
   return { ...intent, isForced: edited !== undefined };
 }
+
+/** What is known of a node that is there. */
+const thereOf = (present: Present, entry: NodeEntry, planning: Planning) => ({
+  present,
+  from: present.checkout.commit,
+  former: formerOf(present, entry, planning),
+});
 
 /** What is to be made of the node again when it fails. */
 function formerOf(present: Present, entry: NodeEntry, { memory, lock }: Planning): FormerNode | null {
@@ -142,7 +145,7 @@ function lockedSource(entry: NodeEntry, lock: NodesLock): GitSource {
   if (!locked) throw refuse('the lock does not have it');
   if (!isSameUrl(locked.url, url)) throw refuse(`the lock has it from ${locked.url}, the list from ${plainUrl(url)}`);
   if (commit !== undefined && !locked.commit.startsWith(commit))
-    throw refuse(`the lock has it at ${locked.commit.slice(0, 12)}, the list at ${commit.slice(0, 12)}`);
+    throw refuse(`the lock has it at ${shortCommit(locked.commit)}, the list at ${shortCommit(commit)}`);
   return { url, ref: locked.commit, recursive };
 }
 
@@ -175,7 +178,7 @@ function actionOf(about: {
 }
 
 /** What would be lost; undefined when nothing would. Our own `.env` is no edit, nor is a commit that we put there. */
-export function editedError(
+function editedError(
   { name, env }: Pick<NodeEntry, 'name' | 'env'>,
   { dir, checkout }: Present,
   lock: NodesLock,
@@ -213,12 +216,7 @@ async function planRemovals(list: NodeList, planning: Planning): Promise<Intent[
       const present = await findPack(name, planning);
       if (!present) continue;
       const edited = editedError({ name }, present, lock);
-      const there = {
-        ...base,
-        present,
-        from: present.checkout.commit,
-        former: formerOf(present, { name, url }, planning),
-      };
+      const there = { ...base, ...thereOf(present, { name, url }, planning) };
       intents.push(edited ? { ...there, action: 'none', blocked: edited } : { ...there, action: 'remove' });
     } catch (error) {
       planning.retry.signal?.throwIfAborted();
@@ -226,31 +224,4 @@ async function planRemovals(list: NodeList, planning: Planning): Promise<Intent[
     }
   }
   return intents;
-}
-
-/** What a failure of a node follows from: its inputs and, for requirements, everybody else's. */
-export interface FailureInputs {
-  readonly script: string;
-  readonly requirements: string;
-}
-
-export function failureInputs(intents: readonly Intent[], intent: Intent, circumstances: unknown): FailureInputs {
-  const { entry, to, from } = intent;
-  const { env: _env, enabled: _enabled, ...words } = entry ?? ({} as NodeEntry);
-  // A commit as the list has it comes first: that is known before it is fetched and after.
-  const own = [circumstances, words, entry?.commit ?? to ?? from ?? null];
-  const peers = intents.flatMap((each) =>
-    each.entry && isEnabled(each.entry) && each.entry.requirements !== false
-      ? `${each.name} ${each.url} ${each.entry.commit ?? each.to ?? each.from ?? '?'}`
-      : [],
-  );
-  return { script: digest(['script', own]), requirements: digest(['requirements', own, peers.sort()]) };
-}
-
-/** The intent as it is when an earlier failure still stands. */
-export function withMemory(intent: Intent, inputs: FailureInputs, memory: Memory): Intent {
-  const failure = memory.failures[intent.name];
-  if (!failure || intent.blocked || !intent.entry || !isEnabled(intent.entry)) return intent;
-  if (failure.inputs !== inputs.script && failure.inputs !== inputs.requirements) return intent;
-  return { ...intent, blocked: reviveError(failure.report), isRemembered: true };
 }

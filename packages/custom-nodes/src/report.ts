@@ -64,6 +64,29 @@ export interface NodesProgress {
   readonly message: string;
 }
 
+interface Outcome {
+  readonly commit: string | undefined;
+  readonly isChanged: boolean;
+  readonly error: MgpuError | undefined;
+  readonly notes: readonly string[];
+}
+
+export function resultOf(
+  { name, action, from, isRemembered }: NodePlan,
+  { commit, isChanged, error, notes }: Outcome,
+): NodeResult {
+  return {
+    name,
+    status: error ? 'failed' : isChanged ? 'done' : 'skipped',
+    action,
+    ...(from === undefined ? {} : { from }),
+    ...(commit === undefined ? {} : { commit }),
+    ...(error ? { error } : {}),
+    ...(isRemembered ? { isRemembered } : {}),
+    notes,
+  };
+}
+
 export function reportOf(
   nodes: readonly NodeResult[],
   { packages, warnings }: { packages: readonly PackageChange[]; warnings: readonly string[] },

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { lstat, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readInside } from './read-inside.ts';
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -23,6 +24,10 @@ export function renderEnv(
 /** Plain where every reader of such files takes it as it stands. */
 const quoted = (value: string): string =>
   /^[^\s'"#\\`$]*$/.test(value) ? value : `'${value.replace(/[\\']/g, '\\$&')}'`;
+
+/** What stands in a pack's `.env`; undefined when there is none that can be read. */
+export const readEnvFile = (pack: string): Promise<string | undefined> =>
+  readInside(pack, '.env').catch(() => undefined);
 
 /**
  * Writes `.env` in a pack's folder, mode 0600, the whole of it or nothing; false when it is so already. A link of that name

@@ -15,14 +15,15 @@ const protectedNames = new Set([
 export const isProtected = (name: string): boolean => protectedNames.has(name) || name.startsWith('nvidia-');
 
 /** Those of the installed packages that must stay as they are. */
-export const protectedOf = (installed: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>
-  new Map([...installed].filter(([name]) => isProtected(name)));
+const protectedOf = (installed: ReadonlyMap<string, string>) => [...installed].filter(([name]) => isProtected(name));
+
+/** Those of them that did not stay so, as they were. */
+export const protectedLost = (before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>) =>
+  protectedOf(before).filter(([name, version]) => after.get(name) !== version);
 
 /** What became of them: `torch 2.8.0 → 2.9.0`; empty when nothing did. */
 export const protectedChanges = (before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] =>
-  [...protectedOf(before)].flatMap(([name, version]) =>
-    after.get(name) === version ? [] : [`${name} ${version} → ${after.get(name) ?? 'removed'}`],
-  );
+  protectedLost(before, after).map(([name, version]) => `${name} ${version} → ${after.get(name) ?? 'removed'}`);
 
 export interface Constraints {
   /** A constraints file. */

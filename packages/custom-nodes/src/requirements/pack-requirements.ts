@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { dirname, isAbsolute, join, normalize } from 'node:path';
+import { sha256 } from '../canonical.ts';
 import { RequirementsInvalidError } from '../errors.ts';
-import { readInside, UnreadableInside } from '../packs/read-inside.ts';
+import { readInside } from '../packs/read-inside.ts';
 import { parseRequirements, type Requirement } from './parse-requirements.ts';
 
 /** What a pack needs, as it is given to the installer. */
@@ -31,10 +31,7 @@ export async function readPackRequirements(pack: string, dir: string): Promise<P
     if (seen.has(file)) return;
     seen.add(file);
     if (depth > deepest) throw refuse(file, `it is included through ${depth} others`);
-    const text = await readInside(dir, file).catch((error: unknown) => {
-      if (error instanceof UnreadableInside) throw refuse(file, error.message);
-      throw error;
-    });
+    const text = await readInside(dir, file, (problem) => refuse(file, problem));
     if (text === undefined) {
       if (depth > 0) throw refuse(file, 'it is included and not there');
       return;
@@ -54,5 +51,5 @@ export async function readPackRequirements(pack: string, dir: string): Promise<P
   await read('requirements.txt', 0);
   if (requirements.length === 0 && warnings.length === 0) return undefined;
   const text = requirements.map((each) => `${each.text}\n`).join('');
-  return { pack, requirements, text, hash: createHash('sha256').update(text).digest('hex'), warnings };
+  return { pack, requirements, text, hash: sha256(text), warnings };
 }

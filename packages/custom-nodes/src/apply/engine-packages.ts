@@ -1,0 +1,120 @@
+import type { MgpuError } from '@mgpu/core';
+import type { PackageChange, PythonEnvironment } from '@mgpu/core/python';
+import { ProtectedChangedError } from '../errors.ts';
+import { retrying } from '../repeat.ts';
+import { isProtected, protectedChanges, protectedLost } from '../requirements/constraints.ts';
+import type { PackRequirements } from '../requirements/pack-requirements.ts';
+import { Resolver } from '../requirements/resolver.ts';
+import { circumstancesOf, constraintsIn, type Surroundings } from '../requirements/surroundings.ts';
+import type { ApplyRecord } from './apply-record.ts';
+import type { ApplyTools } from './apply-tools.ts';
+
+type Tools = Pick<ApplyTools, 'scripts' | 'retry' | 'log' | 'onProgress'>;
+
+/** The packages of the engine's Python environment during an apply: what is installed, what changed, what must not change. */
+export class EnginePackages implements AsyncDisposable {
+  readonly #record: ApplyRecord;
+  readonly #tools: Tools;
+  readonly #resolvers = new AsyncDisposableStack();
+  #surroundings: Surroundings;
+  #resolver: Resolver | undefined;
+  #changes: readonly PackageChange[] = [];
+
+  constructor(surroundings: Surroundings, record: ApplyRecord, tools: Tools) {
+    this.#surroundings = surroundings;
+    this.#record = record;
+    this.#tools = tools;
+  }
+
+  get python(): PythonEnvironment {
+    return this.#surroundings.python;
+  }
+
+  get changes(): readonly PackageChange[] {
+    return this.#changes;
+  }
+
+  get circumstances(): unknown {
+    return circumstancesOf(this.#surroundings, this.#tools.scripts);
+  }
+
+  /** Whether these packages have these versions, and the pinned ones theirs. */
+  has(versions: Readonly<Record<string, string>>): boolean {
+    const { installed, pins } = this.#surroundings;
+    return Object.entries({ ...versions, ...pins }).every(([name, version]) => installed.get(name) === version);
+  }
+
+  /** Under what binds the nodes now; its files are there until this is disposed of. */
+  async openResolver(): Promise<Resolver> {
+    this.#resolver = this.#resolvers.use(await Resolver.open(this.python, constraintsIn(this.#surroundings)));
+    return this.#resolver;
+  }
+
+  /** That of the last resolver: what scripts install is bound by it, too. */
+  async constraintsFile(): Promise<string> {
+    return (this.#resolver ?? (await this.openResolver())).constraintsFile;
+  }
+
+  /** Installs what the resolver answered, once it is on record. Throws as the resolver. */
+  async install(
+    resolver: Resolver,
+    packs: readonly PackRequirements[],
+    changes: readonly PackageChange[],
+  ): Promise<void> {
+    this.#tools.onProgress({ step: 'install', message: `installing ${changes.map(showChange).join(', ')}` });
+    await this.#record.noteChanges(changes);
+    this.#changes = [...this.#changes, ...changes];
+    await retrying(() => resolver.install(packs, changes), this.#tools.retry);
+  }
+
+  /** Looks at what something did, and puts back what it must not change; undefined when it did not. */
+  async restoreProtected(by: string): Promise<MgpuError | undefined> {
+    const before = this.#surroundings.installed;
+    const after = await this.#look();
+    const changes = protectedChanges(before, after);
+    if (changes.length === 0) return undefined;
+    const lost = protectedLost(before, after).map((pair) => pair.join('=='));
+    const restored = await this.python.install({ packages: lost }, { dependencies: false }).then(
+      () => true,
+      (error: unknown) => {
+        this.#tools.log.error('protected packages could not be put back', { error });
+        return false;
+      },
+    );
+    await this.#look();
+    return new ProtectedChangedError({ changes, by, restored });
+  }
+
+  /** Makes of packages what they were before these changes; protected ones stay. */
+  async revert(changes: readonly PackageChange[]): Promise<void> {
+    const { installed } = this.#surroundings;
+    const changed = changes.filter(({ name, from }) => installed.get(name) !== from && !isProtected(name));
+    const back = changed.flatMap(({ name, from }) => (from === undefined ? [] : [`${name}==${from}`]));
+    const gone = changed.flatMap(({ name, from }) => (from === undefined ? [name] : []));
+    if (changed.length > 0) {
+      const message = `taking back ${changed.map(showChange).join(', ')}`;
+      this.#tools.onProgress({ step: 'install', message });
+    }
+    if (back.length > 0) await this.python.install({ packages: back }, { dependencies: false });
+    if (gone.length > 0) await this.python.uninstall(gone);
+    this.#changes = changed.map(({ name, from }) => ({
+      name,
+      ...(installed.has(name) ? { from: installed.get(name) as string } : {}),
+      ...(from === undefined ? {} : { to: from }),
+    }));
+    await this.#look();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resolvers.disposeAsync();
+  }
+
+  async #look(): Promise<ReadonlyMap<string, string>> {
+    const installed = await this.python.installed();
+    this.#surroundings = { ...this.#surroundings, installed };
+    return installed;
+  }
+}
+
+const showChange = ({ name, from, to }: PackageChange) =>
+  `${name} ${from === undefined ? '' : `${from} → `}${to ?? 'removed'}`;
