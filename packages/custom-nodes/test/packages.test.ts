@@ -227,30 +227,40 @@ test("an index that does not answer is nobody's fault: new nodes wait, the other
   expect(outcomes(again)).toEqual({ one: 'done', two: 'skipped' });
 });
 
-test('a package that cannot be built fails the node that wants it, and no other', async () => {
+const metadata = `
+import os
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    os.mkdir(os.path.join(folder, 'unbuildable-1.0.dist-info'))
+    with open(os.path.join(folder, 'unbuildable-1.0.dist-info', 'METADATA'), 'w') as file:
+        file.write('Metadata-Version: 2.1\\nName: unbuildable\\nVersion: 1.0\\n')
+    return 'unbuildable-1.0.dist-info'
+`;
+
+test.each([
+  ['that cannot be looked into', 'raise SystemExit("no compiler here")\n'],
+  ['that cannot be built', `${metadata}def build_wheel(*_): raise SystemExit("no compiler here")\n`],
+])('a package %s fails the node that wants it, and no other, and what was installed goes again', async (_, backend) => {
   const root = temporaryFolder();
   const broken = join(root, 'broken');
   mkdirSync(broken);
   const system = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n";
   writeFileSync(join(broken, 'pyproject.toml'), system);
-  writeFileSync(join(broken, 'backend.py'), 'raise SystemExit("no compiler here")\n');
+  writeFileSync(join(broken, 'backend.py'), backend);
   const wheels = buildWheels(join(root, 'wheels'), stock);
-  execFileSync('tar', [
-    '-czf',
-    join(wheels, 'unbuildable-1.0.tar.gz'),
-    '-C',
-    root,
-    '--transform',
-    's/broken/unbuildable-1.0/',
-    'broken',
-  ]);
-  const target = engineIn(join(root, 'engine'), await pythons.make('pip', wheels));
+  const archive = join(wheels, 'unbuildable-1.0.tar.gz');
+  execFileSync('tar', ['-czf', archive, '-C', root, '--transform', 's/broken/unbuildable-1.0/', 'broken']);
+  const python = await pythons.make('pip', wheels);
+  const manager = managerOf(engineIn(join(root, 'engine'), python));
   const nodes = ['alpha', 'unbuildable', 'beta'].map((name) => ({
     name,
     url: new Repository(join(root, name), { 'requirements.txt': `${name}\n` }).url,
   }));
-  const report = await managerOf(target).apply(listOf(...nodes));
+  const report = await manager.apply(listOf(...nodes));
   expect(outcomes(report)).toEqual({ alpha: 'done', unbuildable: 'failed CORE_PACKAGES_FAILED', beta: 'done' });
+  expect(report.packages.map(({ name }) => name)).toEqual(['alpha', 'beta']);
   expect(resultIn(report, 'unbuildable').error?.details).toMatchObject({ lastLines: expect.any(Array) });
-  expect(resultIn(await managerOf(target).apply(listOf(...nodes)), 'unbuildable').isRemembered).toBe(true);
+  expect(resultIn(await manager.apply(listOf(...nodes)), 'unbuildable').isRemembered).toBe(true);
+  await manager.rollback();
+  const installed = await python.installed();
+  expect(['alpha', 'beta'].filter((name) => installed.has(name))).toEqual([]);
 });

@@ -15,12 +15,13 @@ type Tools = Pick<ApplyTools, 'scripts' | 'retry' | 'log' | 'onProgress'>;
 export class EnginePackages implements AsyncDisposable {
   readonly #record: ApplyRecord;
   readonly #tools: Tools;
+  readonly #before: Surroundings['installed'];
   readonly #resolvers = new AsyncDisposableStack();
   #surroundings: Surroundings;
   #resolver: Resolver | undefined;
-  #changes: readonly PackageChange[] = [];
 
   constructor(surroundings: Surroundings, record: ApplyRecord, tools: Tools) {
+    this.#before = surroundings.installed;
     this.#surroundings = surroundings;
     this.#record = record;
     this.#tools = tools;
@@ -30,8 +31,15 @@ export class EnginePackages implements AsyncDisposable {
     return this.#surroundings.python;
   }
 
+  /** What has changed since the beginning, by whomever, as of the last look. By name. */
   get changes(): readonly PackageChange[] {
-    return this.#changes;
+    const { installed } = this.#surroundings;
+    const names = new Set([...this.#before.keys(), ...installed.keys()]);
+    const changed = [...names].filter((name) => this.#before.get(name) !== installed.get(name));
+    return changed.toSorted().map((name) => {
+      const [from, to] = [this.#before.get(name), installed.get(name)];
+      return { name, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+    });
   }
 
   get circumstances(): unknown {
@@ -63,7 +71,6 @@ export class EnginePackages implements AsyncDisposable {
   ): Promise<void> {
     this.#tools.onProgress({ step: 'install', message: `installing ${changes.map(showChange).join(', ')}` });
     await this.#record.noteChanges(changes);
-    this.#changes = [...this.#changes, ...changes];
     await retrying(() => resolver.install(packs, changes), this.#tools.retry);
   }
 
@@ -97,11 +104,6 @@ export class EnginePackages implements AsyncDisposable {
     }
     if (back.length > 0) await this.python.install({ packages: back }, { dependencies: false });
     if (gone.length > 0) await this.python.uninstall(gone);
-    this.#changes = changed.map(({ name, from }) => ({
-      name,
-      ...(installed.has(name) ? { from: installed.get(name) as string } : {}),
-      ...(from === undefined ? {} : { to: from }),
-    }));
     await this.#look();
   }
 

@@ -177,7 +177,7 @@ export class RequirementsInstaller {
     try {
       await packages.install(resolver, packs, changes);
     } catch (error) {
-      areWell = await this.#installOneByOne(resolver, packs, this.#faultIn(error));
+      areWell = await this.#installOneByOne(packages, resolver, packs, this.#faultIn(error));
     }
     const failure = await packages.restoreProtected('the installation of their requirements');
     if (!failure) return areWell;
@@ -188,7 +188,12 @@ export class RequirementsInstaller {
   }
 
   /** Something of it cannot be built: whose it is shows when each is installed by itself. */
-  async #installOneByOne(resolver: Resolver, packs: readonly PackRequirements[], cause: MgpuError): Promise<boolean> {
+  async #installOneByOne(
+    packages: EnginePackages,
+    resolver: Resolver,
+    packs: readonly PackRequirements[],
+    cause: MgpuError,
+  ): Promise<boolean> {
     if (packs.length === 1) {
       await this.#blame(packs[0]?.pack ?? '', cause);
       return false;
@@ -197,7 +202,7 @@ export class RequirementsInstaller {
     for (const pack of packs) {
       try {
         const changes = await resolver.resolve([...well, pack]);
-        await resolver.install([...well, pack], changes);
+        await packages.install(resolver, [...well, pack], changes);
         well.push(pack);
       } catch (error) {
         await this.#blame(pack.pack, this.#faultIn(error));
