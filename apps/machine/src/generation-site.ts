@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { cp } from 'node:fs/promises';
 import { changeNodes, type Generation, GenerationStore, type NodeChangeOptions, openParts } from '@mgpu/comfyui/setup';
-import { NodeManager } from '@mgpu/custom-nodes';
+import { NodeManager, takeOverMemory } from '@mgpu/custom-nodes';
 import type { NodeSite, NodeTarget, SiteChange } from '@mgpu/custom-nodes/service';
 
 export interface GenerationSiteOptions extends Omit<NodeChangeOptions, 'nodes'> {
@@ -45,9 +44,11 @@ export class GenerationSite implements NodeSite {
         apply: async (parts) => {
           const target = targetOf(parts);
           outcome = await work(target);
-          if (outcome.isChanged) return stateOf(target);
+          // One that was interrupted may have changed what this one finds as it should be.
+          const [was, is] = [stateOf(before), stateOf(target)];
+          if (outcome.isChanged || is !== was) return is;
           // No generation for that; but what failed, and would fail again, is remembered.
-          await cp(target.state, before.state, { recursive: true });
+          await takeOverMemory(target, before);
           return undefined;
         },
       },

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { MachineStatus } from '@mgpu/control';
-import type { JobStatus } from '@mgpu/core';
+import { ControlClient, type MachineStatus, socketPathOf } from '@mgpu/control';
+import { type InstanceStatus, type JobStatus, layoutOf } from '@mgpu/core';
 import { commitFiles, writeWheels } from '@mgpu/core/testing';
 import { expect, test } from 'vitest';
 import { openFreshBox } from './fresh-box.ts';
@@ -18,6 +18,14 @@ async function offered(box: Box, name: string): Promise<boolean[]> {
         async ({ endpoint = '' }) => name in ((await (await fetch(new URL('object_info', endpoint))).json()) as object),
       ),
   );
+}
+
+async function workerIs(box: Box, isSo: (worker: InstanceStatus) => boolean | undefined): Promise<void> {
+  await using client = new ControlClient({ socketPath: socketPathOf(layoutOf(box.root)) });
+  for await (const event of client.events()) {
+    const news = event.event === 'snapshot' ? event.data.instances : event.event === 'instance' ? [event.data] : [];
+    if (news.some((each) => each.id === 'worker_gpu0' && isSo(each))) return;
+  }
 }
 
 const pack = (box: Box, name: string, script: object, files: Readonly<Record<string, string>> = {}) =>
@@ -67,6 +75,11 @@ test('packs come to a running machine, one instance first, are used, and go agai
   expect((await box.mgpu(['nodes', 'plan'])).stdout).toMatch(/echo +update +\w{7} → \w{7}/);
   expect((await box.mgpu(['nodes', 'plan', '--locked', lock])).stdout).not.toContain('update');
   expect((await box.mgpu(['nodes', 'plan', '--locked', `${lock}.gone`])).stderr).toContain('NODES_LOCK_MISSING');
+  // Killed while it moves the first one: that one's worker comes back, and the same command again does it all.
+  const killed = box.start(['nodes', 'update', 'echo']);
+  await workerIs(box, ({ state, reason }) => state === 'blocked' && reason?.message.includes('is held'));
+  killed.kill('SIGKILL');
+  await workerIs(box, ({ state }) => state === 'running');
   const updated = await box.mgpu(['nodes', 'update', 'echo']);
   expect(updated.stderr).toBe('');
   expect(updated.stdout).toMatch(/✔ comfyui_gpu0(?:.|\n)*✔ comfyui_gpu1(?:.|\n)*echo +updated/);

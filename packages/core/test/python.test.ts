@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { findProgram } from '@mgpu/core';
 import { PythonEnvironment, type PythonOptions, packageName } from '@mgpu/core/python';
@@ -60,7 +61,7 @@ describe.each(installers)('with %s', (installer) => {
     expect((await python.installed()).has('alpha')).toBe(false);
   });
 
-  test('many are installed at the same time, compiled, and one that is not to be had is told', async () => {
+  test('many are installed and compiled, and one that is not to be had is told', async () => {
     const python = await copy();
     const names = Array.from({ length: 20 }, (_, number) => `many-${number}`);
     await python.install({ packages: names }, { dependencies: false });
@@ -114,6 +115,23 @@ test('the password of an index is on no command line', async () => {
   await expect(python.install({ packages: ['alpha'] })).rejects.toMatchObject({ code: 'CORE_PACKAGES_FAILED' });
   expect(said).toEqual([expect.stringMatching(/^words: -m pip install .*alpha$/), `index: ${sources.index}`]);
   expect(said[0]).not.toContain('secret');
+});
+
+test('as many pips share many packages as there are processors', async () => {
+  const dir = join(temporaryFolder(), 'python');
+  mkdirSync(join(dir, 'bin'), { recursive: true });
+  writeFileSync(join(dir, 'bin', 'python'), '#!/bin/sh\necho "$*"\n', { mode: 0o755 });
+  const said: string[] = [];
+  const python = new PythonEnvironment(dir, { ...optionsOf('pip'), onLine: (line) => said.push(line) });
+  const packages = Array.from({ length: 100 }, (_, number) => `p${number}==1`);
+  await python.install({ packages }, { dependencies: false });
+  expect(said).toHaveLength(Math.min(availableParallelism(), 12));
+  const taken = said.flatMap((words) => words.match(/p\d+==1/g) ?? []);
+  expect(taken.toSorted()).toEqual(packages.toSorted());
+  // What needs something of each other's is left to one.
+  await python.install({ packages });
+  await python.install({ packages }, { dependencies: false, isolated: false });
+  expect(said).toHaveLength(Math.min(availableParallelism(), 12) + 2);
 });
 
 test('a copy is changed without the other', async () => {

@@ -1,4 +1,5 @@
 export { applyToSite } from './apply-to-site.ts';
+export { documentText as nodesLockText } from './canonical.ts';
 export { ListEntryUnknownError } from './errors.ts';
 export type { InstalledNode } from './list-nodes.ts';
 export { addNode, removeNode, setEnabled } from './node-list/edit-list.ts';
@@ -6,7 +7,8 @@ export type { NodeEntry } from './node-list/entry.ts';
 export { type NodeList, nodeListJsonSchema, readNodeList } from './node-list/read-list.ts';
 export { packNameOf, readSnapshot, type Snapshot } from './node-list/snapshot.ts';
 export { type ApplyOptions, NodeManager, type NodeManagerOptions, type PlanOptions } from './node-manager.ts';
-export { type LockedNode, type NodesLock, nodesLockText, readNodesLock } from './nodes-lock.ts';
+export { emptyLock, type LockedNode, type NodesLock, readNodesLock } from './nodes-lock.ts';
 export type { NodeAction, NodePlan, NodeResult, NodesPlan, NodesProgress, NodesReport } from './report.ts';
 export * from './service.ts';
 export { type CheckoutSiteOptions, checkoutSite } from './site.ts';
+export { takeOverMemory } from './state-files.ts';

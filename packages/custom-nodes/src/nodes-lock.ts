@@ -1,6 +1,5 @@
 import { versionedFile } from '@mgpu/core';
 import { z } from 'zod';
-import { documentText } from './canonical.ts';
 import { LockMissingError } from './errors.ts';
 
 export const commitSchema = z.string().regex(/^[0-9a-f]{40}$/);
@@ -15,10 +14,14 @@ const lockedNodeSchema = z.object({
   requirements: z.string().nullable(),
 });
 
+// They become lines of a file that installers read: nothing but what names and versions are made of.
+const packageNameSchema = z.string().regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/);
+const versionSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.!+_-]*$/);
+
 export const lockSchema = z.object({
   nodes: z.record(z.string(), lockedNodeSchema),
   /** Versions of all that the nodes need, but for what is the engine's. */
-  packages: z.record(z.string(), z.string()),
+  packages: z.record(packageNameSchema, versionSchema),
 });
 
 /** One node as the last apply left it. */
@@ -27,9 +30,6 @@ export type LockedNode = z.output<typeof lockedNodeSchema>;
 export type NodesLock = z.output<typeof lockSchema>;
 
 export const emptyLock: NodesLock = { nodes: {}, packages: {} };
-
-/** The bytes of the file. */
-export const nodesLockText = (lock: NodesLock): string => documentText(lock);
 
 export const nodesLockFile = (path: string) => versionedFile(path, 1, lockSchema);
 

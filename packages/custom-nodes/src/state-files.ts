@@ -34,6 +34,11 @@ export type Memory = z.output<typeof memorySchema>;
 /** What a rollback goes back to. */
 export type Previous = z.output<typeof previousSchema>;
 
+/** What is remembered of failures and scripts in one place is remembered in the other from then on. */
+export async function takeOverMemory(from: { readonly state: string }, to: { readonly state: string }): Promise<void> {
+  await new StateFiles(to.state).writeMemory(new StateFiles(from.state).readMemory());
+}
+
 /** The files that an engine's nodes are remembered by. None is written when it would not change. */
 export class StateFiles {
   readonly folder: string;

@@ -32,9 +32,9 @@ async function followSilent({
     get readyAt() {
       return readyAt(clock.elapsed());
     },
-    async askAlive({ timeoutMs }) {
+    async askAlive({ timeoutMs, signal }) {
       asked.push(clock.elapsed());
-      await clock.sleep(timeoutMs);
+      await clock.sleep(timeoutMs, { signal }).catch(() => {}); // it is over
       return { outcome: 'fail', reason: 'no answer' };
     },
     observations: () => [],
@@ -90,4 +90,10 @@ test('one that stops saying so is asked, and ended within its budget from its la
 test('where readiness is no answer of the process, it does not count', async () => {
   const { ended } = await followSilent({ readyAt: (now) => now });
   expect(ended).toMatchObject([{ error: { code: 'WATCHDOG_HUNG' } }]);
+});
+
+test('one that says so only while it is asked lives', async () => {
+  const { asked, ended } = await followSilent({ orReady: true, readyAt: (now) => Math.floor(now / 1_900) * 1_900 });
+  expect(asked.length).toBeGreaterThan(10);
+  expect(ended).toEqual([]);
 });

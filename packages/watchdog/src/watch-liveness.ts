@@ -38,6 +38,11 @@ export async function watchLiveness(instance: SupervisedInstance, options: Liven
     const answer = await instance.askAlive({ timeoutMs, signal });
     if (signal.aborted) return;
     if (answer.outcome === 'unknown') continue;
+    if (readyAt() > since) {
+      // It said so while it was asked.
+      streak.count = 0;
+      continue;
+    }
     const progress = progressOf();
     if (answer.outcome === 'ok') streak = { count: 0, since, progress };
     else if (streak.count > 0 && progress !== streak.progress) streak = { count: 1, since, progress };

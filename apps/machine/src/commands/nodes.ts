@@ -7,6 +7,7 @@ import {
   addNode,
   applyToSite,
   type CustomNodesConfig,
+  emptyLock,
   ListEntryUnknownError,
   listPath,
   type NodeEntry,
@@ -64,7 +65,7 @@ export async function nodesLs(context: CommandContext): Promise<ExitCode> {
 /** The lock as it is: for another machine. */
 export async function nodesLock(context: CommandContext): Promise<ExitCode> {
   await using nodes = await openNodes(context);
-  const lock = new NodeManager(await nodes.site('').current(), nodes.options).lock() ?? { nodes: {}, packages: {} };
+  const lock = new NodeManager(await nodes.site('').current(), nodes.options).lock() ?? emptyLock;
   context.output.data('NodesLock', lock);
   context.output.line(nodesLockText(lock).trimEnd());
   return exitCodes.done;

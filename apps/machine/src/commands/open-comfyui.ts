@@ -38,7 +38,7 @@ export async function openComfyUI({ settings: options, output, interrupted }: Co
       log,
     },
     async [Symbol.asyncDispose]() {
-      running[Symbol.dispose]();
+      await running[Symbol.asyncDispose]();
       await client.close();
     },
   };

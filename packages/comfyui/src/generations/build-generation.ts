@@ -81,6 +81,8 @@ const draftSchema = z.object({
   /** The change of nodes that it is made for. */
   request: z.string().optional(),
   done: z.array(z.string()),
+  /** Name of the state that the change of nodes has made, once it has. */
+  nodes: z.string().optional(),
 });
 type Draft = z.output<typeof draftSchema>;
 
@@ -151,21 +153,25 @@ class Build {
       draft = { ...draft, done: [...draft.done, step] };
       await file.write(draft);
     }
-    const state = nodes
-      ? await this.#run('nodes', () => nodes.apply(partsOf(this.#folders, this.#python())))
-      : parent?.recipe.nodes;
-    if (!nodes) this.#options.onProgress?.({ step: 'nodes', state: 'skipped' });
-    else if (state === undefined) {
-      await rm(dir, { recursive: true, force: true, maxRetries: 3 });
-      return undefined;
-    }
+    let state = parent?.recipe.nodes;
+    if (nodes) {
+      const made = await this.#run('nodes', () => nodes.apply(partsOf(this.#folders, this.#python())));
+      // One that was interrupted later finds it made, and nothing to do.
+      state = made ?? draft.nodes;
+      if (state === undefined) {
+        await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+        return undefined;
+      }
+      draft = { ...draft, nodes: state };
+      await file.write(draft);
+    } else this.#options.onProgress?.({ step: 'nodes', state: 'skipped' });
     const { nodes: _, ...engine } = recipe;
     const made = { ...engine, ...(state === undefined ? {} : { nodes: state }) };
     try {
       return await this.#run('verify', () => this.#verify(made));
     } catch (error) {
       // Whatever is wrong with it, going on from there would find it again.
-      if (error instanceof GenerationBrokenError) await file.write({ ...draft, done: [] });
+      if (error instanceof GenerationBrokenError) await file.write({ ...draft, done: [], nodes: undefined });
       throw error;
     }
   }

@@ -81,8 +81,13 @@ export class GenerationStore {
     return id === undefined ? undefined : readGeneration(this.folder(id));
   }
 
-  /** Instances that have one of their own. */
+  /** Which one is tried by which instance, as long as whoever tries them holds the lock. */
   async tried(): Promise<ReadonlyMap<string, string>> {
+    const trials = await this.#trials();
+    return trials.size > 0 && (await isFolderLocked(this.dir)) ? trials : new Map();
+  }
+
+  async #trials(): Promise<ReadonlyMap<string, string>> {
     const entries = await readdir(this.dir, { withFileTypes: true }).catch(ignoreMissing);
     const names = (entries ?? []).filter((each) => each.isSymbolicLink() && isInstance(each.name));
     const targets = await Promise.all(names.map(async ({ name }) => [name, await this.#target(name)] as const));
@@ -97,14 +102,14 @@ export class GenerationStore {
     await this.untry();
   }
 
-  /** From its next start on this instance runs this one. */
+  /** From its next start on this instance runs this one, as long as the lock is held. */
   async try(instance: string, { id }: Generation): Promise<void> {
     await this.#point(instance, id);
   }
 
   /** From its next start on this instance, or every one, runs the current one again. */
   async untry(instance?: string): Promise<void> {
-    const names = instance === undefined ? [...(await this.tried()).keys()] : [instance];
+    const names = instance === undefined ? [...(await this.#trials()).keys()] : [instance];
     await Promise.all(names.map((name) => rm(join(this.dir, name), { force: true })));
   }
 

@@ -1,5 +1,5 @@
 import { constants, type Dirent } from 'node:fs';
-import { chmod, copyFile, link, lstat, mkdir, readdir, readlink, stat, symlink } from 'node:fs/promises';
+import { copyFile, link, lstat, mkdir, readdir, readlink, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface LinkTreeOptions {
@@ -23,7 +23,6 @@ export async function linkTree(
   to: string,
   { links = () => true, without = new Set(), signal }: LinkTreeOptions = {},
 ): Promise<void> {
-  const readOnly: { readonly path: string; readonly mode: number }[] = [];
   const folders: string[] = [''];
   for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
     signal?.throwIfAborted();
@@ -34,10 +33,8 @@ export async function linkTree(
     });
     const found = folder === '' ? await look() : await whileThere(source, look);
     if (!found) continue;
-    const target = join(to, folder);
-    // What may not be written to is still to be filled.
-    await mkdir(target, { mode: found.mode | 0o700 });
-    if ((found.mode | 0o700) !== found.mode) readOnly.push({ path: target, mode: found.mode });
+    // The copy is ours to fill, to change and to remove.
+    await mkdir(join(to, folder), { mode: found.mode | 0o700 });
     const entries = found.content.filter(({ name }) => !without.has(name));
     const files = entries.filter((entry) => !entry.isDirectory());
     for (let at = 0; at < files.length; at += width) {
@@ -51,7 +48,6 @@ export async function linkTree(
     }
     folders.push(...entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name)));
   }
-  for (const { path, mode } of readOnly) await chmod(path, mode);
 }
 
 async function place(

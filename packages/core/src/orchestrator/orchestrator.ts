@@ -81,6 +81,7 @@ export class Orchestrator implements AsyncDisposable {
   readonly #supervised: ReadonlyMap<string, Supervised>;
   readonly #events: Emitter<MachineEvents>;
   #policy: RestartPolicy | undefined;
+  #hasLeft = false;
   #trace: BootTrace;
   #hasBooted = false;
   /** In the order of their coming; each waits for the one before. */
@@ -162,6 +163,7 @@ export class Orchestrator implements AsyncDisposable {
   /** Stops nothing: everything is left to the next daemon, which goes on with it. This one is of no use any more. */
   leave(): void {
     this.#policy = undefined;
+    this.#hasLeft = true;
   }
 
   async startInstance(id: string, options: StartOptions = {}): Promise<void> {
@@ -186,7 +188,10 @@ export class Orchestrator implements AsyncDisposable {
   async hold(id: string, { reason, signal }: { reason: ErrorReport; signal: AbortSignal }): Promise<void> {
     const supervised = this.#find(id);
     const name = randomUUID();
-    signal.addEventListener('abort', () => supervised.release(name), { once: true });
+    const release = () => {
+      if (!this.#hasLeft) supervised.release(name);
+    };
+    signal.addEventListener('abort', release, { once: true });
     if (!signal.aborted) await supervised.hold(name, reason);
   }
 

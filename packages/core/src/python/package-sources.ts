@@ -24,7 +24,10 @@ export function sourceArguments({ wheels, offline }: PackageSources): string[] {
   return [...(offline ? ['--no-index'] : []), ...folders];
 }
 
-/** URLs may have passwords, and everybody on the host sees command lines. Former and present names of uv's. */
+/**
+ * URLs may have passwords, and everybody on the host sees command lines. (pip itself puts them on those of what it builds from
+ * source; a netrc file or a keyring keeps them away from there, too.) Former and present names of uv's.
+ */
 export function sourceVariables({ index, extraIndexes, offline }: PackageSources): Record<string, string> {
   if (offline) return {};
   const all = (value: string, ...names: string[]) => Object.fromEntries(names.map((name) => [name, value]));

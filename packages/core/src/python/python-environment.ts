@@ -159,7 +159,10 @@ export class PythonEnvironment {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Installs what is missing and changes what does not fit. Throws as `plan`. */
+  /**
+   * Installs what is missing and changes what does not fit. Throws as `plan`; of many packages without dependencies some may be
+   * installed then.
+   */
   async install(
     requirements: Requirements,
     { dependencies = true, isolated = true }: InstallOptions = {},

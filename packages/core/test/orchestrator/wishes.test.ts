@@ -217,6 +217,22 @@ describe('what is on hold', () => {
     expect(statesOf(orchestrator)).toEqual({ migration: 'blocked', worker: 'blocked' });
   });
 
+  test('stays so for the next daemon when this one leaves and its holder goes', async () => {
+    const { define } = workshop();
+    const layout = keptLayout();
+    const former = machine([define('a')], { layout });
+    await former.start();
+    const holder = new AbortController();
+    await former.hold('a', { reason: held, signal: holder.signal });
+    former.leave();
+    holder.abort();
+    expect(statesOf(former)).toEqual({ a: 'blocked' });
+    const orchestrator = machine([define('a')], { layout });
+    await orchestrator.start();
+    expect(statesOf(orchestrator)).toEqual({ a: 'running' });
+    expect(statesOf(former)).toEqual({ a: 'blocked' });
+  });
+
   test('stays so until its holder has gone, whatever the wish, and comes back only if it is wanted', async () => {
     const { define } = workshop();
     const orchestrator = machine([define('a'), define('b')]);

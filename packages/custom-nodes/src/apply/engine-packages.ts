@@ -46,10 +46,12 @@ export class EnginePackages implements AsyncDisposable {
     return circumstancesOf(this.#surroundings, this.#tools.scripts);
   }
 
-  /** Whether these packages have these versions, and the pinned ones theirs. */
+  /** Whether these packages have these versions, and of the pinned ones those that are there, which need not be all, theirs. */
   has(versions: Readonly<Record<string, string>>): boolean {
     const { installed, pins } = this.#surroundings;
-    return Object.entries({ ...versions, ...pins }).every(([name, version]) => installed.get(name) === version);
+    const there = Object.entries(pins).filter(([name]) => installed.has(name));
+    const wanted = { ...versions, ...Object.fromEntries(there) };
+    return Object.entries(wanted).every(([name, version]) => installed.get(name) === version);
   }
 
   /** Under what binds the nodes now; its files are there until this is disposed of. */

@@ -124,7 +124,7 @@ export class RequirementsInstaller {
       } catch (error) {
         signal?.throwIfAborted();
         if (!isAboutRequirements(error)) throw error;
-        if (error.retryable) return await this.#giveUp(error);
+        if (error.retryable) return await this.#giveUp(packages, error);
         const culprit = await open.findCulprit(packs, error);
         await this.#blame(culprit.pack, culprit.error);
       }
@@ -151,7 +151,9 @@ export class RequirementsInstaller {
   }
 
   /** It is nobody's fault, and may pass: what is new cannot be had today, and what was there is left to itself. */
-  async #giveUp(error: MgpuError): Promise<void> {
+  async #giveUp(packages: EnginePackages, cause: MgpuError): Promise<void> {
+    // Something may have been installed before.
+    const error = (await packages.restoreProtected('the installation of their requirements')) ?? cause;
     const waiting = this.#works.filter((work) => this.of(work)?.text && work.isChanged && !work.error);
     for (const work of waiting) await this.#mover.fail(work, error);
     this.#warnings.push(`whether the requirements of the others are met was not looked into: ${error.message}`);
