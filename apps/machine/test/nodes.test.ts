@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ControlClient, type MachineStatus, socketPathOf } from '@mgpu/control';
-import { type InstanceStatus, type JobStatus, layoutOf } from '@mgpu/core';
+import { type ErrorReport, type InstanceStatus, type JobStatus, layoutOf } from '@mgpu/core';
 import { commitFiles, writeWheels } from '@mgpu/core/testing';
 import { expect, test } from 'vitest';
 import { openFreshBox } from './fresh-box.ts';
@@ -88,9 +88,13 @@ test('packs come to a running machine, one instance first, are used, and go agai
   const broken = await box.mgpu(['nodes', 'add', join(box.dir, 'broken')]);
   expect(broken.code).toBe(1);
   expect(broken.stderr).toContain("broken (ModuleNotFoundError: No module named 'nowhere')");
-  const greedy = await box.mgpu(['nodes', 'add', join(box.dir, 'greedy')]);
+  const greedy = await box.mgpu(['nodes', 'add', join(box.dir, 'greedy'), '--json']);
   expect(greedy.code).toBe(1);
-  expect(greedy.stdout).toMatch(/greedy: .*torch/s);
+  const { nodes } = greedy.json<{ nodes: { name: string; error?: ErrorReport }[] }>().data;
+  expect(nodes.find(({ name }) => name === 'greedy')?.error).toMatchObject({
+    code: 'NODES_PROTECTED',
+    message: expect.stringContaining('torch'),
+  });
   expect(readFileSync(list, 'utf8')).not.toMatch(/broken|greedy/);
   expect(await offered(box, 'EchoTwice')).toEqual([true, true]);
   expect(await offered(box, 'Greedy')).toEqual([false, false]);

@@ -46,6 +46,7 @@ test('an error crosses a process border and back without a loss', () => {
   const cause = new OtherError({ pot: 'cellar' }, { cause: new TypeError('socket hang up') });
   const error = new BrewError({ pot: 'kitchen', degrees: 5 }, { cause });
   const report = JSON.parse(JSON.stringify(reportError(error)));
+  expect(JSON.parse(JSON.stringify({ error }))).toEqual({ error: report });
   expect(report).toEqual({
     code: 'TEST_BREW',
     message: 'kitchen: only 5 degrees',

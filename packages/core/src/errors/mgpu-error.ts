@@ -45,6 +45,11 @@ export class MgpuError extends Error {
     this.hint = options.hint;
   }
 
+  /** In JSON an error is its report: an `Error` by itself would be without its message. */
+  toJSON(): ErrorReport {
+    return reportError(this);
+  }
+
   /** A class made by `defineError` recognises its code, `MgpuError` itself whatever carries the brand. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (typeof value !== 'object' || value === null || !(brand in value)) return false;
