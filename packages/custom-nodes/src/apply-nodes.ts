@@ -1,7 +1,18 @@
 import { createHash } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, deadline, type Logger, type MgpuError, reportError, streamCommand, toMgpuError } from '@mgpu/core';
+import {
+  type Clock,
+  deadline,
+  forEachBounded,
+  type Logger,
+  type MgpuError,
+  type RetryOptions,
+  reportError,
+  retrying,
+  streamCommand,
+  toMgpuError,
+} from '@mgpu/core';
 import { type Git, GitInTheWayError } from '@mgpu/core/git';
 import type { PackageChange, PythonEnvironment } from '@mgpu/core/python';
 import { digest } from './canonical.ts';
@@ -13,7 +24,6 @@ import { renderEnv, writeEnvFile } from './packs/env-file.ts';
 import type { PackPlaces } from './packs/pack-places.ts';
 import { readInside, UnreadableInside } from './packs/read-inside.ts';
 import { failureInputs, type Intent } from './plan-nodes.ts';
-import { forEachBounded, type RetryOptions, retrying } from './repeat.ts';
 import { type NodeResult, type NodesPlan, type NodesProgress, type NodesReport, reportOf } from './report.ts';
 import { packagesNeeded } from './requirements/closure.ts';
 import { constraintsOf, isProtected, protectedChanges } from './requirements/constraints.ts';
