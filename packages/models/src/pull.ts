@@ -51,9 +51,10 @@ export async function pullModels(
   options: PullOptions = {},
 ): Promise<{ readonly models: readonly ModelResult[]; readonly aliases: readonly LinkResult[] }> {
   const results = new Map<WantedModel, ModelResult>();
+  const places = new Set<string>();
   await forEachBounded(models, tools.concurrency, async (model) => {
     tools.signal?.throwIfAborted();
-    results.set(model, await new Pull(model, tools, options).run());
+    results.set(model, await new Pull(model, tools, { ...options, places }).run());
   });
   const links = models.flatMap((model) => {
     const { status, path } = results.get(model) as ModelResult;
@@ -69,11 +70,12 @@ export async function pullModels(
 class Pull {
   readonly #model: WantedModel;
   readonly #tools: PullTools;
-  readonly #options: PullOptions;
+  readonly #options: PullOptions & { readonly places: Set<string> };
   #path: string | undefined;
   #sha256: string | undefined;
 
-  constructor(model: WantedModel, tools: PullTools, options: PullOptions) {
+  /** `places`: those that others of the same pull have taken. */
+  constructor(model: WantedModel, tools: PullTools, options: PullOptions & { readonly places: Set<string> }) {
     this.#model = model;
     this.#tools = tools;
     this.#options = options;
@@ -98,6 +100,9 @@ class Pull {
     if (known?.state === 'present') return { path: this.#name, source, status: 'present', ...factsOf(known) };
     await this.#ask();
     const path = this.#path as string;
+    const { places } = this.#options;
+    if (places.has(path)) throw new TakenError({ path, problem: 'another model of this pull comes to the same place' });
+    places.add(path);
     const standing = known ?? (await this.#standing(path));
     if (standing.state === 'present') return { path, source, status: 'present', ...factsOf(standing) };
     const { size } = this.#model;

@@ -38,7 +38,7 @@ export class StaticModelsService extends BaseService<StaticModelsOptions> {
     const failed = links.filter(({ status }) => status === 'failed');
     for (const { error } of failed) log.warn(`static models: ${error?.message}`, { instance: this.id, error });
     const made = links.filter(({ status }) => status === 'linked').length;
-    const summary = `${links.length} links: ${made} made, ${links.length - made - failed.length} there, ${failed.length} failed`;
+    const summary = `${links.length} ${links.length === 1 ? 'link' : 'links'}: ${made} made, ${links.length - made - failed.length} there, ${failed.length} failed`;
     log.info(`static models: ${summary}`, { instance: this.id });
     if (failed.length > 0) run.setHealth('degraded', summary);
     run.complete();

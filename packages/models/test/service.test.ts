@@ -130,5 +130,5 @@ test('links that cannot be made are told and are no failure', async () => {
   await service.start();
   expect(service.status.state).toBe('completed');
   expect(service.links).toMatchObject([{ status: 'failed', error: { code: 'MODELS_LINK_SOURCE' } }]);
-  expect(lines).toContainEqual('info: static models: 1 links: 0 made, 0 there, 1 failed');
+  expect(lines).toContainEqual('info: static models: 1 link: 0 made, 0 there, 1 failed');
 });

@@ -251,6 +251,35 @@ test('the least recently used go first, and what is kept for a reason stays', as
   expect(left()).toEqual(['keep.pt', 'own.pt']);
 });
 
+test('a download that did not end goes first, unless the list names it', async () => {
+  const server = await serve((request, response) => {
+    sendFile(request, response, content, request.url === '/whole' ? {} : { cutAfter: 5_000 });
+  });
+  const box = openStore({ attempts: 1 });
+  for (const name of ['a', 'b']) write(box.at(`models/loras/.${name}.pt.mgpu-part`), bytes(5_000));
+  await box.pull({ url: `${server.url}/whole`, path: 'loras/whole.pt' });
+  write(box.at('models.yaml'), `[{url: "${server.url}/b", path: loras/b.pt}]`);
+  expect(await box.store.evict({ freeBytes: 1 })).toMatchObject({
+    models: [{ path: 'models/loras/a.pt' }],
+    bytes: 5_000,
+  });
+  expect(names(box.at('models/loras'))).toEqual(['.b.pt.mgpu-part', 'whole.pt']);
+});
+
+test('two that come to one place are told apart', async () => {
+  const server = await serve((request, response) => {
+    if (request.url?.startsWith('/api/v1'))
+      return response.end(JSON.stringify({ files: [{ name: 'same.pt', primary: true }] }));
+    return sendFile(request, response, content);
+  });
+  const box = openStore({ accounts: { civitai: { endpoint: server.url } } });
+  const report = await box.pull({ url: 'civitai://1', path: 'loras/' }, { url: 'civitai://2', path: 'loras/' });
+  expect(report.models.map(({ status, error }) => error?.code ?? status).toSorted()).toEqual([
+    'MODELS_TAKEN',
+    'pulled',
+  ]);
+});
+
 test('a limit on the cache is kept to after a sync', async () => {
   const server = await files();
   const box = openStore({ cacheGiB: 0.00001 }); // 10,737 bytes

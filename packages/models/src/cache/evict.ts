@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { partPath } from '../download/part-file.ts';
 import type { Ledger } from './ledger.ts';
 import type { ModelInfo } from './models.ts';
 
@@ -21,17 +22,20 @@ export interface EvictionPlan {
   readonly missingBytes: number;
 }
 
-/** Chooses what to evict: models that mgpu brought and can bring again, the least recently used first. */
+/**
+ * Chooses what to evict: downloads that did not end and that no list names, then models that mgpu brought and can bring again,
+ * the least recently used first.
+ */
 export function planEviction(
   models: readonly ModelInfo[],
   { freeBytes = 0, toBytes, listed = false }: EvictionGoal,
 ): EvictionPlan {
-  const there = models.filter(({ state }) => state === 'present');
+  const there = models.filter(({ state }) => state === 'present' || state === 'part');
   const total = totalBytes(there);
   const wanted = Math.max(freeBytes, toBytes === undefined ? 0 : total - toBytes);
   const candidates = there
     .filter(({ keptBecause, isListed }) => keptBecause === undefined && (listed || !isListed))
-    .toSorted((a, b) => (a.usedMs ?? 0) - (b.usedMs ?? 0));
+    .toSorted((a, b) => Number(b.state === 'part') - Number(a.state === 'part') || (a.usedMs ?? 0) - (b.usedMs ?? 0));
   const chosen: ModelInfo[] = [];
   let bytes = 0;
   for (const model of candidates) {
@@ -44,8 +48,14 @@ export function planEviction(
 
 /** Removes what a plan chose. */
 export async function evict({ models }: EvictionPlan, shared: string, ledger: Ledger): Promise<void> {
-  for (const { path } of models) {
-    await rm(join(shared, path), { force: true });
+  for (const { path, state } of models) {
+    const at = join(shared, path);
+    if (state === 'part') {
+      await rm(partPath(at), { force: true });
+      await rm(`${partPath(at)}.json`, { force: true });
+      continue;
+    }
+    await rm(at, { force: true });
     await ledger.set(path, undefined);
   }
 }
