@@ -6,6 +6,7 @@ import { definedErrors, environmentBindings } from '@mgpu/core';
 import '@mgpu/core/git';
 import '@mgpu/core/python';
 import '@mgpu/custom-nodes';
+import '@mgpu/models';
 import '@mgpu/nginx';
 import '@mgpu/redis';
 import '@mgpu/watchdog';

@@ -1,6 +1,7 @@
 import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { SetupFlags } from './commands/comfyui.ts';
 import { exitCodes } from './commands/exit-codes.ts';
+import type { EvictFlags, PullFlags, SyncFlags } from './commands/models.ts';
 import type { AddFlags, ApplyFlags } from './commands/nodes.ts';
 import type { Invocation, MachineCommand } from './finish.ts';
 import { version } from './version.ts';
@@ -230,6 +231,62 @@ nodes
   .description('bring back the generation before')
   .action(async () => finish((await import('./commands/comfyui.ts')).generationsRollback));
 
+const models = program.command('models').description('models, as a list and a bucket say (models.yaml)');
+models
+  .command('ls', { isDefault: true })
+  .description('the models that are there, on their way, or missing')
+  .action(async () => finish((await import('./commands/models.ts')).modelsLs));
+models
+  .command('pull')
+  .description('bring models: those of the list that are missing, or addresses; exit 4 when some failed')
+  .argument('[model...]', 'names on the list, or https, hf://, civitai://, s3://, gs://, az://')
+  .option('--to <path>', 'where an address comes to, such as loras/name.safetensors or loras/')
+  .option('--type <type>', 'kind of model, where there is no path: checkpoint, lora, vae, …')
+  .option('--sha256 <digits>', 'checksum of an address')
+  .option('--size <bytes>', 'size of an address', positive)
+  .option('--force', 'bring what is there anew')
+  .action(async (wanted: string[], flags: PullFlags) => {
+    const { modelsPull } = await import('./commands/models.ts');
+    await finish((context) => modelsPull(context, wanted, flags));
+  });
+models
+  .command('sync')
+  .description('what each start does: folders, the list, the bucket when it is due; exit 4 when some failed')
+  .option('--check-only', 'only say what would be brought')
+  .option('--force', 'look at the bucket however young the last sync is')
+  .option('--specific-dirs <names>', 'only these folders of the bucket, separated by commas')
+  .option('--max-age <days>', 'how old the last sync may be', days)
+  .addOption(new Option('--provider <name>', 'whose bucket').choices(['aws', 'google', 'azure']))
+  .option('--bucket <name>', 'which bucket or container')
+  .option('--test', 'the test container, and test models of the list')
+  .action(async (flags: SyncFlags) => {
+    const { modelsSync } = await import('./commands/models.ts');
+    await finish((context) => modelsSync(context, flags));
+  });
+models
+  .command('verify')
+  .description('read every byte and compare it with what it should be; exit 4 when some differ')
+  .argument('[name...]', 'default: all')
+  .action(async (names: string[]) => {
+    const { modelsVerify } = await import('./commands/models.ts');
+    await finish((context) => modelsVerify(context, names));
+  });
+models
+  .command('evict')
+  .description('remove the least recently used models that mgpu brought; exit 4 when that is not enough')
+  .option('--free <size>', 'at least so much, such as 50G', byteSize)
+  .option('--to <size>', 'until all models together take no more', byteSize)
+  .option('--listed', 'also those on the list; the next start brings them again')
+  .option('--dry-run', 'only say what would go')
+  .action(async (flags: EvictFlags) => {
+    const { modelsEvict } = await import('./commands/models.ts');
+    await finish((context) => modelsEvict(context, flags));
+  });
+models
+  .command('du')
+  .description('the space that models take, and which are used least')
+  .action(async () => finish((await import('./commands/models.ts')).modelsDu));
+
 program
   .command('doctor')
   .description('look for what would keep the machine from working')
@@ -270,6 +327,19 @@ function positive(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('it must be a whole number from 1');
   return value;
+}
+
+function days(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0)) throw new InvalidArgumentError('it must be a number of days from 0');
+  return value;
+}
+
+/** `50G`, `1.5TB`, `200GiB`, or bytes. */
+function byteSize(text: string): number {
+  const [, number, unit = '', binary] = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$/i.exec(text.trim()) ?? [];
+  if (number === undefined) throw new InvalidArgumentError('it must be a size such as 50G or 200GiB');
+  return Math.round(Number(number) * (binary ? 1_024 : 1_000) ** ['', 'k', 'm', 'g', 't'].indexOf(unit.toLowerCase()));
 }
 
 function invocation({ mock }: { mock?: number } = {}): Invocation {

@@ -1,6 +1,7 @@
 import { comfyui } from '@mgpu/comfyui';
 import { type AnyServiceDefinition, defineService } from '@mgpu/core';
 import { customNodes } from '@mgpu/custom-nodes/service';
+import { models, staticModels } from '@mgpu/models/service';
 import { nginx } from '@mgpu/nginx';
 import { redis } from '@mgpu/redis';
 import { comfyuiProgram } from '@mgpu/simulator';
@@ -15,6 +16,8 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
   watchdog,
   redis,
   nginx,
+  models,
+  staticModels,
   customNodes({ site: () => undefined }),
   // Whatever comes of the nodes, the engine starts with those it has.
   defineService({ ...comfyui, dependsOn: [{ on: 'custom-nodes', when: 'settled' }] }),

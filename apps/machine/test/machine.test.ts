@@ -32,14 +32,17 @@ test('boots detached, tells its status, runs a workflow through the queue, and s
     'comfyui_gpu0',
     'comfyui_gpu1',
     'custom-nodes',
+    'models',
     'nginx',
     'redis',
+    'static-models',
     'watchdog',
     'worker_gpu0',
     'worker_gpu1',
   ]);
-  expect(data.instances.find(({ id }) => id === 'custom-nodes')?.state).toBe('completed');
-  for (const each of data.instances.filter(({ kind }) => kind !== 'custom-nodes')) {
+  const oneShots = ['custom-nodes', 'models', 'static-models'];
+  for (const each of data.instances.filter(({ id }) => oneShots.includes(id))) expect(each.state).toBe('completed');
+  for (const each of data.instances.filter(({ id }) => !oneShots.includes(id))) {
     expect(each, each.id).toMatchObject({ state: 'running', health: 'ready' });
     expect(each.pid !== undefined, each.id).toBe(each.kind !== 'watchdog');
   }

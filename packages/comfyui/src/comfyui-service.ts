@@ -4,11 +4,15 @@ import {
   type Endpoint,
   gpuIndex,
   httpProbe,
+  makeModelFolders,
+  modelPathsText,
   type Probes,
   ProcessService,
   type ProcessSpec,
   type Run,
+  readModelFolders,
   type ServiceContext,
+  sharedFolders,
   standaloneContext,
   writeFileAtomically,
 } from '@mgpu/core';
@@ -17,7 +21,6 @@ import { ComfyUIClient } from './client/comfyui-client.ts';
 import { commandLine, instanceFolders } from './command-line.ts';
 import { type ComfyUIOptions, defaults, isMemoryFlag } from './config.ts';
 import { linkWorkflows } from './link-workflows.ts';
-import { makeSharedFolders, renderModelPaths, sharedFolders } from './model-folders.ts';
 import { ownProcessProbe } from './own-process-probe.ts';
 
 /**
@@ -69,13 +72,15 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
     run.defer(() => {
       this.#engine = undefined;
     });
+    const folders = await readModelFolders(layout);
+    for (const problem of folders.problems) log.warn(`${this.id}: ${problem}`);
     await Promise.all([
-      makeSharedFolders(layout),
+      makeModelFolders(folders),
       mkdir(output, { recursive: true }),
       mkdir(user, { recursive: true }),
     ]);
     await linkWorkflows(workflows, sharedFolders(layout).workflows, log);
-    await writeFileAtomically(modelPaths, await renderModelPaths(layout), 0o644);
+    await writeFileAtomically(modelPaths, await modelPathsText(folders), 0o644);
   }
 
   protected override command(): ProcessSpec {

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import type { Layout } from '@mgpu/core';
+import { type Layout, sharedFolders } from '@mgpu/core';
 import type { Engine } from './checkout.ts';
 import { isMemoryFlag } from './config.ts';
-import { sharedFolders } from './model-folders.ts';
 
 /** Where one instance keeps what is its own, below `<root>/<instance>`. */
 export function instanceFolders(layout: Layout, id: string) {

@@ -43,6 +43,13 @@ export { type Layout, layoutOf } from './files/layout.ts';
 export { type LinkTreeOptions, linkTree } from './files/link-tree.ts';
 export { isFolderLocked, lockFolder } from './files/lock-folder.ts';
 export { machineIdOf } from './files/machine-id.ts';
+export {
+  type ModelFolders,
+  makeModelFolders,
+  modelPathsText,
+  readModelFolders,
+  sharedFolders,
+} from './files/model-folders.ts';
 export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
 export { expectSocketPath, instanceSocketPath, prepareSocket, socketUrl } from './files/socket-path.ts';
 export { type VersionedFile, versionedFile } from './files/versioned.ts';
@@ -92,6 +99,7 @@ export { type RequiredProgram, requireProgram } from './process/require-program.
 export { type CommandOptions, type CommandResult, runCommand } from './process/run-command.ts';
 export type { ProcessExit, ProcessSpec } from './process/spawn.ts';
 export { type StreamOptions, type StreamResult, streamCommand } from './process/stream-command.ts';
+export { forEachBounded, type RetryOptions, retrying } from './repeat.ts';
 export { BaseService } from './service/base-service.ts';
 export {
   instanceId,

@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises';
+import { forEachBounded } from '@mgpu/core';
 import type { Git } from '@mgpu/core/git';
 import type { NodesLock } from './nodes-lock.ts';
 import { plainUrl } from './packs/allowed-url.ts';
 import { kindAt, type PackPlaces } from './packs/pack-places.ts';
-import { forEachBounded } from './repeat.ts';
 
 /** Something that lies among the custom nodes. */
 export interface InstalledNode {

@@ -1,4 +1,4 @@
-import { type MgpuError, toMgpuError } from '@mgpu/core';
+import { forEachBounded, type MgpuError, type RetryOptions, retrying, toMgpuError } from '@mgpu/core';
 import type { Git, GitCheckout, GitSource } from '@mgpu/core/git';
 import { isFullCommit } from '@mgpu/core/git';
 import { EditedError, ForeignFolderError, NotLockedError, UrlNotAllowedError } from './errors.ts';
@@ -7,7 +7,6 @@ import type { NodeList } from './node-list/read-list.ts';
 import type { NodesLock } from './nodes-lock.ts';
 import { isAllowedUrl, isSameUrl, plainUrl } from './packs/allowed-url.ts';
 import { kindAt, type PackPlaces } from './packs/pack-places.ts';
-import { forEachBounded, type RetryOptions, retrying } from './repeat.ts';
 import type { NodeAction, NodePlan } from './report.ts';
 import { shortCommit } from './short-commit.ts';
 import type { FormerNode, Memory } from './state-files.ts';

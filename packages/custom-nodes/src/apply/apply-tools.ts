@@ -1,7 +1,6 @@
-import type { Clock, Logger } from '@mgpu/core';
+import type { Clock, Logger, RetryOptions } from '@mgpu/core';
 import type { Git } from '@mgpu/core/git';
 import type { PackPlaces } from '../packs/pack-places.ts';
-import type { RetryOptions } from '../repeat.ts';
 import type { NodesProgress } from '../report.ts';
 import type { StateFiles } from '../state-files.ts';
 

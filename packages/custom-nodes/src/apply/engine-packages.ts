@@ -1,7 +1,6 @@
-import type { MgpuError } from '@mgpu/core';
+import { type MgpuError, retrying } from '@mgpu/core';
 import type { PackageChange, PythonEnvironment } from '@mgpu/core/python';
 import { ProtectedChangedError } from '../errors.ts';
-import { retrying } from '../repeat.ts';
 import { isProtected, protectedChanges, protectedLost } from '../requirements/constraints.ts';
 import type { PackRequirements } from '../requirements/pack-requirements.ts';
 import { Resolver } from '../requirements/resolver.ts';

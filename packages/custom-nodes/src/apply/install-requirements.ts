@@ -1,9 +1,8 @@
-import { type MgpuError, reportError } from '@mgpu/core';
+import { type MgpuError, reportError, retrying } from '@mgpu/core';
 import type { PackageChange } from '@mgpu/core/python';
 import { digest } from '../canonical.ts';
 import { byInstallOrder, isEnabled, type NodeEntry } from '../node-list/entry.ts';
 import { isLasting } from '../remembered-failures.ts';
-import { retrying } from '../repeat.ts';
 import { type PackRequirements, readPackRequirements } from '../requirements/pack-requirements.ts';
 import { isAboutRequirements, type Resolver } from '../requirements/resolver.ts';
 import type { ApplyTools } from './apply-tools.ts';

@@ -1,11 +1,10 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { reportError, toMgpuError } from '@mgpu/core';
+import { forEachBounded, reportError, retrying, toMgpuError } from '@mgpu/core';
 import { GitInTheWayError } from '@mgpu/core/git';
 import { EditedError } from '../errors.ts';
 import { isEnabled } from '../node-list/entry.ts';
 import { readEnvFile, renderEnv, writeEnvFile } from '../packs/env-file.ts';
-import { forEachBounded, retrying } from '../repeat.ts';
 import { shortCommit } from '../short-commit.ts';
 import type { ApplyTools } from './apply-tools.ts';
 import { inPlace, type NodeWork, type WorkInPlace } from './node-work.ts';

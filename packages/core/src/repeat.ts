@@ -1,4 +1,5 @@
-import { type Clock, MgpuError } from '@mgpu/core';
+import type { Clock } from './clock.ts';
+import { MgpuError } from './errors/mgpu-error.ts';
 
 /** Does something with each, a few at a time, in order of the list. What is thrown ends it. */
 export async function forEachBounded<T>(
