@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { layoutOf } from '@mgpu/core';
-import { Git, gitAccessFiles, gitEnvironment } from '@mgpu/core/git';
+import { gitAccessFiles, gitEnvironment, layoutOf } from '@mgpu/core';
+import { Git } from '@mgpu/core/git';
 import { expect, test } from 'vitest';
 import { gitEnv as env, runGitIn as run } from './git-support.ts';
 import { temporaryFolder } from './support.ts';
@@ -83,6 +83,15 @@ test('tells what differs, whatever the names, and commits what it is asked to', 
     'gone',
   ]);
   expect(await git.commit(first, ['with blank'], { message: 'nothing', author })).toBeUndefined();
+});
+
+test('gives back by name, never by pattern, and tells what it keeps', async () => {
+  const { first } = await shared({ 'a.json': '1\n', '*.json': '1\n' });
+  for (const path of ['a.json', '*.json']) writeFileSync(join(first, path), 'mine\n');
+  await git.restore(first, ['*.json']);
+  expect([read(first, 'a.json'), read(first, '*.json')]).toEqual(['mine\n', '1\n']);
+  expect(await git.files(first)).toEqual(['*.json', 'a.json']);
+  expect(await git.files(first, '*.json')).toEqual(['*.json']);
 });
 
 test("the account's own name goes before, its signatures and hooks are no hindrance", async () => {

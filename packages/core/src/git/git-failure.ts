@@ -44,6 +44,8 @@ function reasonIn(output: string): string {
     .split(/[\r\n]+/)
     .map((line) => line.trim())
     .filter(Boolean);
-  const telling = lines.filter((line) => /^((fatal|error|remote|ssh|ERROR)\b|! \[)/.test(line));
+  const telling = lines.filter((line) =>
+    /^((fatal|error|remote|ssh|ERROR)\b|! \[|\S+@\S+: |Host key |Connection |kex_)/.test(line),
+  );
   return (telling.length > 0 ? telling : lines.slice(-3)).slice(0, 4).join(' | ').slice(0, 500) || 'git gave no reason';
 }

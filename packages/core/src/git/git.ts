@@ -5,6 +5,7 @@ import type { SimpleGit } from 'simple-git';
 import { GitRefError } from './errors.ts';
 import { type GitChange, readChanges } from './git-changes.ts';
 import { releaseLocks, unfinishedWork } from './git-locks.ts';
+import { completeTornFiles, moving } from './git-moves.ts';
 import { expectGitRef, expectGitUrl, isFullCommit, isLocalUrl, withoutSecret } from './git-url.ts';
 import { type GitRebase, type RebaseOptions, rebaseApart, removeWorkTrees } from './rebase-apart.ts';
 import { type GitOptions, runGit } from './run-git.ts';
@@ -134,7 +135,8 @@ export class Git {
 
   /** Gives tracked files back the content they have in the commit. `paths` are relative to the checkout. */
   async restore(dir: string, paths: readonly string[]): Promise<void> {
-    await this.#run(dir, 'restored', (git) => git.raw('checkout', '--quiet', 'HEAD', '--', ...paths), dir);
+    const words = ['--literal-pathspecs', 'checkout', '--quiet', 'HEAD', '--'];
+    await this.#run(dir, 'restored', (git) => git.raw(...words, ...paths), dir);
   }
 
   /** Keeps the commit that is checked out under the name of a branch, which is moved when it is there. */
@@ -175,6 +177,12 @@ export class Git {
   /** What differs from the commit that is checked out, new files included, ignored ones not; of `folder` only, where given. */
   async changes(dir: string, folder = '.'): Promise<readonly GitChange[]> {
     return readChanges((words) => this.#in(dir, 'read', words), folder);
+  }
+
+  /** The files that Git keeps, relative to the checkout; of `folder` only, where given. */
+  async files(dir: string, folder = '.'): Promise<readonly string[]> {
+    const list = await this.#in(dir, 'read', ['--literal-pathspecs', 'ls-files', '-z', '--', folder]);
+    return list.split('\0').filter(Boolean);
   }
 
   /** What a person (or a program) began in the checkout and did not end: `merge`, `rebase`, …; undefined without. */
@@ -242,7 +250,7 @@ export class Git {
   async moveBranch(dir: string, branch: string, commit: string): Promise<void> {
     expectGitRef(dir, branch);
     const words = ['checkout', '--progress', '--no-overwrite-ignore', '--no-track', '-B', branch, commit];
-    await this.#in(dir, 'moved', words);
+    await moving((asked) => this.#in(dir, 'moved', asked), commit, words);
   }
 
   /** Never by force. Throws `CORE_GIT_BEHIND` when somebody was faster, otherwise as `remoteCommit`. No hook is run. */
@@ -254,11 +262,15 @@ export class Git {
     await this.#in(dir, 'noted', ['update-ref', `refs/remotes/origin/${branch}`, commit]);
   }
 
-  /** Clears away what a killed Git left: locks that nobody holds, work trees of rebases. Throws `CORE_GIT_LOCKED`. */
+  /**
+   * Clears away what a killed Git left: locks that nobody holds, work trees of rebases, files that a move had written by half.
+   * Throws `CORE_GIT_LOCKED`.
+   */
   async recover(dir: string): Promise<void> {
     const gitDir = await this.#gitDir(dir);
     await releaseLocks(dir, gitDir);
     await removeWorkTrees((where, action, words) => this.#in(where, action, words), { dir, gitDir });
+    await completeTornFiles((words) => this.#in(dir, 'recovered', words), dir);
   }
 
   #gitDir(dir: string): Promise<string> {

@@ -10,7 +10,6 @@ export {
 } from './errors.ts';
 export { Git, type GitBranch, type GitCheckout, type GitIdentity, type GitSource } from './git.ts';
 export type { GitChange } from './git-changes.ts';
-export { type GitAccessFiles, gitAccessFiles, gitEnvironment } from './git-environment.ts';
 export { expectGitRef, expectGitUrl, isFullCommit, isLocalUrl } from './git-url.ts';
 export type { GitConflict, GitRebase } from './rebase-apart.ts';
 export type { GitOptions, GitProgress } from './run-git.ts';
