@@ -321,13 +321,16 @@ describe('what is not for us to touch', () => {
     write(dir, { 'a.json': 'mine\n' });
     const hook = join(shared.bare, 'hooks', 'pre-receive');
     const waiting = join(shared.root, 'waiting');
-    write(shared.bare, { 'hooks/pre-receive': `#!/bin/sh\n: > '${waiting}'\nexec sleep 60\n` });
+    write(shared.bare, {
+      'hooks/pre-receive': `#!/bin/sh\necho $$ > '${waiting}.new'\nmv '${waiting}.new' '${waiting}'\nexec sleep 60\n`,
+    });
     chmodSync(hook, 0o755);
     const calledOff = new AbortController();
     const pass = sync(calledOff.signal);
     await expect.poll(() => existsSync(waiting)).toBe(true);
     calledOff.abort(new Error('enough'));
     await expect(pass).rejects.toThrow('enough');
+    process.kill(Number(read(waiting)), 'SIGKILL'); // the other side of a file URL is a process here
     rmSync(hook);
     expect(await sync()).toMatchObject({ pushed: true, problem: undefined });
   });
