@@ -8,6 +8,7 @@ import { delimiter, join } from 'node:path';
 const programs = {
   redis: { names: ['redis-server', 'valkey-server'], packages: { 'apt-get': 'redis-server', dnf: 'valkey' } },
   nginx: { names: ['nginx'], packages: { 'apt-get': 'nginx-light', dnf: 'nginx' } },
+  sshd: { names: ['sshd'], packages: { 'apt-get': 'openssh-server', dnf: 'openssh-server' }, units: ['ssh', 'sshd'] },
   // What the benchmarks run beside mgpu, and the programs that are run.
   python: { names: ['python3'], packages: { 'apt-get': 'python3', dnf: 'python3' } },
   supervisord: { names: ['supervisord'], packages: { 'apt-get': 'supervisor', dnf: 'supervisor' } },
@@ -57,15 +58,15 @@ function call(program, args) {
 }
 
 /** A package's own service would take port 80 or 6379 of this host; ours are started by mgpu alone. */
-async function withoutAutostart(packages, work) {
+async function withoutAutostart(keys, packages, work) {
   const guard = existsSync('/etc/debian_version') && !existsSync(policyFile);
   // Ours to remove again, however this ends: with it no package could ever start its service.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => interrupted.abort());
   if (guard) writeFileSync(policyFile, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     const failure = await work();
-    const services = packages.map((name) => name.replace(/-light$/, ''));
-    if (has('systemctl')) await call('systemctl', ['disable', '--quiet', ...services]);
+    const units = keys.flatMap((key) => programs[key].units ?? packages.map((name) => name.replace(/-light$/, '')));
+    for (const unit of has('systemctl') ? units : []) await call('systemctl', ['disable', '--quiet', unit]);
     return failure;
   } finally {
     if (guard) rmSync(policyFile, { force: true });
@@ -92,7 +93,7 @@ if (missing.length > 0) {
   const command = `${manager} install -y ${packages.join(' ')}`;
   if (process.getuid?.() !== 0) giveUp(`${without}. Run: sudo ${command}`);
   console.log(`installing ${packages.join(', ')} with ${manager} (${names} is missing)`);
-  const failure = await withoutAutostart(packages, async () => {
+  const failure = await withoutAutostart(missing, packages, async () => {
     await call(manager, managers[manager].refresh);
     return call(manager, ['install', '-y', ...managers[manager].quietly, ...packages]);
   });

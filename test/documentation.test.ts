@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import '@mgpu/access';
 import '@mgpu/comfyui';
 import '@mgpu/control';
 import { definedErrors, environmentBindings } from '@mgpu/core';
@@ -11,6 +12,7 @@ import '@mgpu/nginx';
 import '@mgpu/redis';
 import '@mgpu/watchdog';
 import '@mgpu/worker';
+import '@mgpu/workflows';
 import { definitions } from '@mgpu/machine';
 import { expect, test } from 'vitest';
 

@@ -24,9 +24,13 @@ test('goes on without what is optional, saying so, and not without what is neede
   expect(provision('redis')).toMatchObject({ status: 1, stderr: expect.stringContaining('needs redis') });
 });
 
-test.each(['redis', 'nginx'])('%s is installed from the packages that its service names', (name) => {
+test.each([
+  ['redis', 'redis/src'],
+  ['nginx', 'nginx/src'],
+  ['sshd', 'access/src/ssh'],
+])('%s is installed from the packages that its service names', (name, folder) => {
   const own = new RegExp(`${name}: \\{.*packages: \\{(.*?)\\}`).exec(readFileSync(at('scripts/provision.mjs'), 'utf8'));
-  const service = readFileSync(at(`packages/${name}/src/locate-program.ts`), 'utf8');
+  const service = readFileSync(at(`packages/${folder}/locate-program.ts`), 'utf8');
   const pairs = own?.[1]?.split(',').map((each) => each.trim()) ?? [];
   expect(pairs.length).toBeGreaterThan(1);
   for (const pair of pairs) expect(service).toContain(`${pair},`);

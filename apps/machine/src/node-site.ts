@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { ComfyUIConfig } from '@mgpu/comfyui';
-import type { AnyServiceDefinition, MachineConfig, ServiceContext } from '@mgpu/core';
+import { type AnyServiceDefinition, gitEnvironment, type MachineConfig, type ServiceContext } from '@mgpu/core';
 import { type CustomNodesConfig, customNodes, listPath, type NodeSite } from '@mgpu/custom-nodes/service';
 import { noFleet, torchMode } from './installation.ts';
 
@@ -28,7 +28,7 @@ function nodeSiteOf(config: MachineConfig, context: ServiceContext): NodeSite | 
     const { GenerationSite } = await import('./generation-site.ts');
     return new GenerationSite({
       layout,
-      env,
+      env: gitEnvironment(layout, env),
       log,
       setup: comfyui.setup,
       startDeadlineMs: comfyui.startDeadlineMs,

@@ -1,3 +1,4 @@
+import { gitAccess, ssh } from '@mgpu/access';
 import { comfyui } from '@mgpu/comfyui';
 import { type AnyServiceDefinition, defineService } from '@mgpu/core';
 import { customNodes } from '@mgpu/custom-nodes/service';
@@ -7,6 +8,7 @@ import { redis } from '@mgpu/redis';
 import { comfyuiProgram } from '@mgpu/simulator';
 import { watchdog } from '@mgpu/watchdog';
 import { worker } from '@mgpu/worker';
+import { workflows } from '@mgpu/workflows/service';
 
 /**
  * What the stock machine is made of. A build of your own is a copy of this package with another list here. What begins
@@ -14,8 +16,11 @@ import { worker } from '@mgpu/worker';
  */
 export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() => [
   watchdog,
+  ssh,
+  gitAccess,
   redis,
   nginx,
+  workflows,
   models,
   staticModels,
   customNodes({ site: () => undefined }),

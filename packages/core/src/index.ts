@@ -53,6 +53,7 @@ export {
 export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
 export { expectSocketPath, instanceSocketPath, prepareSocket, socketUrl } from './files/socket-path.ts';
 export { type VersionedFile, versionedFile } from './files/versioned.ts';
+export { type GitAccessFiles, gitAccessFiles, gitEnvironment } from './git/git-environment.ts';
 export { type FindGpusOptions, findGpus, type GpuPreference } from './gpu/find-gpus.ts';
 export { cpuGpu, type Gpu, type GpuInventory, gpuEnvironment, gpuIndex, mockGpus } from './gpu/gpu.ts';
 export { type KeepLogOptions, keepLog, type LogKeeper } from './instance-log/keep-log.ts';

@@ -1,20 +1,12 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expectGitRef, expectGitUrl, Git } from '@mgpu/core/git';
 import { describe, expect, test } from 'vitest';
+import { gitEnv as env, runGitIn as run } from './git-support.ts';
 import { temporaryFolder } from './support.ts';
 
-const env = { PATH: process.env.PATH, HOME: '/nonexistent', GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
 const git = new Git({ env });
-
-function run(dir: string, ...args: string[]): string {
-  const identity = ['-c', 'user.name=test', '-c', 'user.email=test@localhost', '-c', 'protocol.file.allow=always'];
-  return execFileSync('git', [...identity, ...args], { cwd: dir, env, stdio: 'pipe' })
-    .toString()
-    .trim();
-}
 
 function commit(dir: string, files: Readonly<Record<string, string>>): string {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { BaseService, type Run, type ServiceContext } from '@mgpu/core';
+import { BaseService, gitEnvironment, type Run, type ServiceContext } from '@mgpu/core';
 import type { CustomNodesConfig } from './config.ts';
 import type { NodesReport } from './report.ts';
 import type { NodeSite } from './site.ts';
@@ -40,7 +40,8 @@ export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'ena
     run.signal.throwIfAborted();
     for (const warning of list.warnings) context.log.warn(`${path}: ${warning}`, { instance: id });
     const { update, allow, scripts, concurrency, attempts } = config;
-    const { env, clock, log } = context;
+    const { layout, clock, log } = context;
+    const env = gitEnvironment(layout, context.env);
     const options = { env, clock, log, signal: run.signal, allow, scripts, concurrency, attempts };
     const report = await applyToSite(site, list, options, { update });
     run.signal.throwIfAborted();

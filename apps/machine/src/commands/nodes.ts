@@ -170,7 +170,7 @@ async function openNodes(context: CommandContext) {
   const view = new SetupView(output);
   const { allow, scripts, concurrency, attempts } = config;
   // Without a log: what becomes of each node is in the report.
-  const options = { env: settings.env, allow, scripts, concurrency, attempts, signal: interrupted };
+  const options = { env: machine.common.env, allow, scripts, concurrency, attempts, signal: interrupted };
   const site = (request: string, commit?: string) =>
     new GenerationSite({
       ...machine.common,

@@ -3,7 +3,7 @@ import { GenerationStore } from '@mgpu/comfyui/setup';
 import { ControlClient } from '@mgpu/control';
 import { loggerTo } from '@mgpu/core';
 import { OwnCheckoutError } from '../errors.ts';
-import { noFleet, torchMode } from '../installation.ts';
+import { installerEnvironment, noFleet, torchMode } from '../installation.ts';
 import { RunningFleet } from '../running-fleet.ts';
 import { loadSettings } from '../settings.ts';
 import type { CommandContext } from './command.ts';
@@ -21,6 +21,10 @@ export async function openComfyUI({ settings: options, output, interrupted }: Co
   const log = loggerTo((level, message) => {
     if (level === 'error' || level === 'warn') output.notice(message);
   });
+  const env = await installerEnvironment(settings, {
+    signal: interrupted,
+    onProblem: (message) => output.notice(message),
+  });
   return {
     settings,
     config,
@@ -32,7 +36,7 @@ export async function openComfyUI({ settings: options, output, interrupted }: Co
       layout: settings.layout,
       setup: config.setup,
       mode: () => torchMode(settings.config.machine.gpu, { signal: interrupted }),
-      env: settings.env,
+      env,
       fleet,
       startDeadlineMs: config.startDeadlineMs,
       log,

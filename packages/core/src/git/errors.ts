@@ -36,3 +36,19 @@ export const GitInTheWayError = defineError<{ url: string; files: readonly strin
   message: ({ url, files }) => `${url} could not be checked out: it would overwrite ${files.slice(0, 5).join(', ')}`,
   hint: 'move these files away, or commit them',
 });
+
+/** Somebody else pushed meanwhile: fetch, rebase and push again. */
+export const GitBehindError = defineError<{ url: string }>({
+  code: 'CORE_GIT_BEHIND',
+  retryable: true,
+  message: ({ url }) => `${url} did not take the push: somebody else pushed meanwhile`,
+  hint: 'fetch, rebase on what is there, and push again',
+});
+
+/** Another Git works in the checkout, or one that was killed left its lock. */
+export const GitLockedError = defineError<{ url: string; lock: string }>({
+  code: 'CORE_GIT_LOCKED',
+  retryable: true,
+  message: ({ url, lock }) => `another Git is at work in ${url}: it holds ${lock}`,
+  hint: 'wait until it has ended; when none runs, remove the file',
+});

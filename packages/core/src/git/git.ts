@@ -1,25 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { GitPluginError, type SimpleGit, type SimpleGitOptions, simpleGit } from 'simple-git';
-import type { MgpuError } from '../errors/mgpu-error.ts';
-import { redact } from '../logs/redact.ts';
-import { GitFailedError, GitInTheWayError, GitRefError, GitRepositoryError } from './errors.ts';
+import type { SimpleGit } from 'simple-git';
+import { GitRefError } from './errors.ts';
+import { type GitChange, readChanges } from './git-changes.ts';
+import { releaseLocks, unfinishedWork } from './git-locks.ts';
+import { completeTornFiles, moving } from './git-moves.ts';
 import { expectGitRef, expectGitUrl, isFullCommit, isLocalUrl, withoutSecret } from './git-url.ts';
+import { type GitRebase, type RebaseOptions, rebaseApart, removeWorkTrees } from './rebase-apart.ts';
+import { type GitOptions, runGit } from './run-git.ts';
 
-export interface GitOptions {
-  /** The environment it inherits: PATH, HOME with its configuration and keys, an SSH agent. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly signal?: AbortSignal | undefined;
-  /** Milliseconds without a sign of life before a command is given up. Default 120,000. */
-  readonly stallMs?: number;
-  readonly onProgress?: (progress: GitProgress) => void;
-}
-
-export interface GitProgress {
-  /** Git's own word: `receiving`, `resolving`, … */
-  readonly stage: string;
-  readonly percent: number;
+/** Author of a commit. */
+export interface GitIdentity {
+  readonly name: string;
+  readonly email: string;
 }
 
 /** Which state of which repository: a branch, a tag or a commit; without `ref` the head of the default branch. */
@@ -28,6 +22,12 @@ export interface GitSource {
   readonly ref?: string | undefined;
   /** With submodules. Default false. */
   readonly recursive?: boolean | undefined;
+}
+
+/** A branch of a repository. */
+export interface GitBranch {
+  readonly url: string;
+  readonly branch: string;
 }
 
 /** A checkout as it lies there. */
@@ -41,19 +41,8 @@ export interface GitCheckout {
   readonly isPublished: boolean;
 }
 
-/** What Git may learn from the environment beyond what is no concern of its own; everything else `GIT_*` is kept from it. */
-const allowEnvironment = [
-  'GIT_TERMINAL_PROMPT',
-  'GIT_SSH_COMMAND',
-  'GIT_SSL_CAINFO',
-  'GIT_SSL_CAPATH',
-  'GIT_CONFIG_GLOBAL',
-  'GIT_CONFIG_NOSYSTEM',
-  'GIT_LFS_SKIP_SMUDGE',
-];
-
-/** Programs that would show something to somebody, or ask: Git has no need of them here, and simple-git refuses them. */
-const interactive = new Set(['EDITOR', 'VISUAL', 'PAGER', 'SSH_ASKPASS', 'PREFIX']);
+/** More would not fit on a command line everywhere. */
+const pathsAtOnce = 200;
 
 /** Git for programs: never asks anybody, runs no transport helpers, and takes no option for a name. */
 export class Git {
@@ -146,7 +135,8 @@ export class Git {
 
   /** Gives tracked files back the content they have in the commit. `paths` are relative to the checkout. */
   async restore(dir: string, paths: readonly string[]): Promise<void> {
-    await this.#run(dir, 'restored', (git) => git.raw('checkout', '--quiet', 'HEAD', '--', ...paths), dir);
+    const words = ['--literal-pathspecs', 'checkout', '--quiet', 'HEAD', '--'];
+    await this.#run(dir, 'restored', (git) => git.raw(...words, ...paths), dir);
   }
 
   /** Keeps the commit that is checked out under the name of a branch, which is moved when it is there. */
@@ -159,6 +149,145 @@ export class Git {
   async stash(dir: string, message: string): Promise<void> {
     const identity = ['-c', 'user.name=mgpu', '-c', 'user.email=mgpu@localhost'];
     await this.#run(dir, 'stashed', (git) => git.raw(...identity, 'stash', 'push', '--message', message), dir);
+  }
+
+  /** The branch that a server calls its default; undefined where there is no commit yet. Throws as `remoteCommit`. */
+  async defaultBranch(url: string): Promise<string | undefined> {
+    expectGitUrl(url);
+    const answer = await this.#run(url, 'asked', (git) => git.raw('ls-remote', '--symref', '--', url, 'HEAD'));
+    return /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(answer)?.[1];
+  }
+
+  /** Makes a folder, with whatever lies in it, a repository without a commit, on that branch. */
+  async begin(dir: string, branch: string): Promise<void> {
+    expectGitRef(dir, branch);
+    await this.#in(dir, 'begun', ['init', '--quiet']);
+    await this.#in(dir, 'begun', ['symbolic-ref', 'HEAD', `refs/heads/${branch}`]);
+  }
+
+  /** The branch and the commit that are checked out; neither where there is none. */
+  async head(dir: string): Promise<{ readonly branch: string | undefined; readonly commit: string | undefined }> {
+    const [branch, commit] = await Promise.all([
+      this.#in(dir, 'read', ['symbolic-ref', '--short', '--quiet', 'HEAD']).catch(() => ''),
+      this.#in(dir, 'read', ['rev-parse', '--verify', '--quiet', 'HEAD']).catch(() => ''),
+    ]);
+    return { branch: branch || undefined, commit: commit || undefined };
+  }
+
+  /** What differs from the commit that is checked out, new files included, ignored ones not; of `folder` only, where given. */
+  async changes(dir: string, folder = '.'): Promise<readonly GitChange[]> {
+    return readChanges((words) => this.#in(dir, 'read', words), folder);
+  }
+
+  /** The files that Git keeps, relative to the checkout; of `folder` only, where given. */
+  async files(dir: string, folder = '.'): Promise<readonly string[]> {
+    const list = await this.#in(dir, 'read', ['--literal-pathspecs', 'ls-files', '-z', '--', folder]);
+    return list.split('\0').filter(Boolean);
+  }
+
+  /** What a person (or a program) began in the checkout and did not end: `merge`, `rebase`, …; undefined without. */
+  async unfinished(dir: string): Promise<string | undefined> {
+    return unfinishedWork(await this.#gitDir(dir));
+  }
+
+  /** Commits these files as they lie there, gone ones as well; undefined when nothing of them differs. No hook is run. */
+  async commit(
+    dir: string,
+    paths: readonly string[],
+    { message, author }: { message: string; author: GitIdentity },
+  ): Promise<string | undefined> {
+    const before = await this.head(dir);
+    for (let at = 0; at < paths.length; at += pathsAtOnce) {
+      const some = paths.slice(at, at + pathsAtOnce);
+      // Names, never patterns: a file may be called `*.json`.
+      await this.#in(dir, 'staged', ['--literal-pathspecs', 'add', '--all', '--force', '--', ...some]);
+    }
+    const words = ['commit', '--quiet', '--no-verify', '--message', message];
+    await this.#in(dir, 'committed', words, await this.#committing(dir, author));
+    const { commit } = await this.head(dir);
+    return commit === before.commit ? undefined : commit;
+  }
+
+  /** Fetches the branches of a repository as those of `origin`; the commit of this one, undefined when it is not there. */
+  async fetchBranch(dir: string, { url, branch }: GitBranch): Promise<string | undefined> {
+    expectGitUrl(url);
+    expectGitRef(url, branch);
+    const words = ['fetch', '--progress', '--prune', '--no-tags', '--', url, '+refs/heads/*:refs/remotes/origin/*'];
+    await this.#run(url, 'fetched', (git) => git.raw(...words), dir);
+    return this.#find(dir, { url, ref: `refs/remotes/origin/${branch}` });
+  }
+
+  /** The URL of `origin` of a checkout, and how to set it. */
+  async origin(dir: string): Promise<string | undefined> {
+    return (await this.#in(dir, 'read', ['config', '--get', 'remote.origin.url']).catch(() => '')) || undefined;
+  }
+
+  async setOrigin(dir: string, url: string): Promise<void> {
+    expectGitUrl(url);
+    await this.#in(dir, 'set up', ['config', 'remote.origin.url', url]);
+    await this.#in(dir, 'set up', ['config', 'remote.origin.fetch', '+refs/heads/*:refs/remotes/origin/*']);
+  }
+
+  /** The last commit that both have behind them; undefined when they have nothing in common. */
+  async mergeBase(dir: string, one: string, other: string): Promise<string | undefined> {
+    return (await this.#in(dir, 'read', ['merge-base', one, other]).catch(() => '')) || undefined;
+  }
+
+  /**
+   * Makes commits of the branch that is checked out, as far as `onto` does not have them, anew on top of it, in a work tree of
+   * its own: the checkout stays as it is. In conflicts, `onto` keeps the name, the other goes to the copy. No text is merged.
+   */
+  async rebase(dir: string, { author, ...options }: RebaseOptions & { author: GitIdentity }): Promise<GitRebase> {
+    const config = await this.#committing(dir, author);
+    const gitDir = await this.#gitDir(dir);
+    return rebaseApart((where, action, words) => this.#in(where, action, words, config), { dir, gitDir }, options);
+  }
+
+  /**
+   * Moves the branch and the files to a commit. Nothing that was not committed is lost: throws `CORE_GIT_IN_THE_WAY` and changes
+   * nothing when files that differ, or that Git does not keep, lie where the commit has others.
+   */
+  async moveBranch(dir: string, branch: string, commit: string): Promise<void> {
+    expectGitRef(dir, branch);
+    const words = ['checkout', '--progress', '--no-overwrite-ignore', '--no-track', '-B', branch, commit];
+    await moving((asked) => this.#in(dir, 'moved', asked), commit, words);
+  }
+
+  /** Never by force. Throws `CORE_GIT_BEHIND` when somebody was faster, otherwise as `remoteCommit`. No hook is run. */
+  async push(dir: string, { url, branch, commit }: GitBranch & { readonly commit: string }): Promise<void> {
+    expectGitUrl(url);
+    expectGitRef(url, branch);
+    const words = ['push', '--progress', '--no-verify', '--', url, `${commit}:refs/heads/${branch}`];
+    await this.#run(url, 'pushed to', (git) => git.raw(...words), dir);
+    await this.#in(dir, 'noted', ['update-ref', `refs/remotes/origin/${branch}`, commit]);
+  }
+
+  /**
+   * Clears away what a killed Git left: locks that nobody holds, work trees of rebases, files that a move had written by half.
+   * Throws `CORE_GIT_LOCKED`.
+   */
+  async recover(dir: string): Promise<void> {
+    const gitDir = await this.#gitDir(dir);
+    await releaseLocks(dir, gitDir);
+    await removeWorkTrees((where, action, words) => this.#in(where, action, words), { dir, gitDir });
+    await completeTornFiles((words) => this.#in(dir, 'recovered', words), dir);
+  }
+
+  #gitDir(dir: string): Promise<string> {
+    return this.#in(dir, 'read', ['rev-parse', '--absolute-git-dir']);
+  }
+
+  #in(dir: string, action: string, words: readonly string[], config: readonly string[] = []): Promise<string> {
+    return this.#run(dir, action, (git) => git.raw(...words), dir, config);
+  }
+
+  /** Of the operator's own settings those that would ask, sign or fail are put aside; who commits is for them to say first. */
+  async #committing(dir: string, { name, email }: GitIdentity): Promise<readonly string[]> {
+    const known = await Promise.all(
+      ['user.name', 'user.email'].map((key) => this.#in(dir, 'read', ['config', '--get', key]).catch(() => '')),
+    );
+    const identity = known.every(Boolean) ? [] : [`user.name=${name}`, `user.email=${email}`];
+    return [...identity, 'commit.gpgsign=false', 'core.safecrlf=false'];
   }
 
   /** Undefined when the object is not there yet. */
@@ -206,88 +335,21 @@ export class Git {
       },
       dir,
       // Git refuses paths of this machine to submodules, lest a stranger's repository reads ours. This one is ours.
-      isLocalUrl(url),
+      isLocalUrl(url) ? ['protocol.file.allow=always'] : [],
     );
   }
 
-  async #run(
+  #run(
     url: string,
     action: string,
     work: (git: SimpleGit) => Promise<string>,
     dir?: string,
-    allowLocalSubmodules = false,
+    config: readonly string[] = [],
   ): Promise<string> {
-    const { env, signal, stallMs = 120_000, onProgress } = this.#options;
-    const options: Partial<SimpleGitOptions> = {
-      ...(dir === undefined ? {} : { baseDir: dir }),
-      ...(signal ? { abort: signal } : {}),
-      ...(onProgress ? { progress: ({ stage, progress }) => onProgress({ stage, percent: progress }) } : {}),
-      timeout: { block: stallMs },
-      allowEnvironment,
-      // Without it the operator's own way through a firewall would not be heeded; it comes from our environment alone.
-      unsafe: { allowUnsafeSshCommand: true, allowUnsafeConfigPaths: true, allowUnsafeProtocolOverride: true },
-      config: allowLocalSubmodules ? ['protocol.file.allow=always'] : [],
-      trimmed: true,
-    };
-    try {
-      return await work(simpleGit(options).env(environmentFor(env)));
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      throw asFailure(error as Error, { url: withoutSecret(url), action, stallMs });
-    }
+    return runGit(this.#options, { url, action, dir, config }, work);
   }
 }
 
 /** In porcelain format 1: two letters, a blank and the path; what simple-git trims may be the first of the letters. */
 const editsIn = (status: string): string[] =>
   status.split('\0').flatMap((entry) => (entry === '' ? [] : [entry.replace(/^.{1,2} /, '')]));
-
-function environmentFor(env: GitOptions['env']): Record<string, string | undefined> {
-  const allowed = Object.entries(env).filter(([name]) =>
-    name.startsWith('GIT_') ? allowEnvironment.includes(name) : !interactive.has(name.toUpperCase()),
-  );
-  return {
-    ...Object.fromEntries(allowed),
-    LC_ALL: 'C', // its words are read
-    GIT_TERMINAL_PROMPT: '0',
-    GIT_SSH_COMMAND: env.GIT_SSH_COMMAND ?? 'ssh -oBatchMode=yes -oConnectTimeout=20',
-  };
-}
-
-/** Words of Git, curl and ssh; nothing else tells these cases apart. */
-const refusals =
-  /authentication failed|could not read (username|password)|permission denied|access denied|HTTP 40[13]|returned error: 40[13]/i;
-const missing = /not found|does not (appear to be a git repository|exist)|no such (file|device)|returned error: 404/i;
-const transients =
-  /could not resolve|unable to connect|failed to connect|connection (reset|refused|timed out|closed)|operation timed out|early EOF|remote end hung up|returned error: (429|5\d\d)|temporar|gnutls|SSL_|curl \d+/i;
-
-function asFailure(
-  error: Error,
-  { url, action, stallMs }: { url: string; action: string; stallMs: number },
-): MgpuError {
-  const obstacles = /would be overwritten by checkout:\n((?:\t.+\n?)+)/.exec(error.message)?.[1];
-  if (obstacles !== undefined) {
-    const files = obstacles.trim().split(/\s*\n\s*/);
-    return new GitInTheWayError({ url, files }, { cause: error });
-  }
-  if (error instanceof GitPluginError && error.plugin === 'timeout') {
-    const problem = `nothing was heard for ${stallMs / 1_000} s`;
-    return new GitFailedError({ url, action, problem, transient: true }, { cause: error });
-  }
-  const problem = reasonIn(error.message);
-  if (refusals.test(problem)) return new GitRepositoryError({ url, problem, refused: true }, { cause: error });
-  // Before "does not exist": a host that cannot be found may be back in a minute.
-  if (transients.test(problem)) return new GitFailedError({ url, action, problem, transient: true }, { cause: error });
-  if (missing.test(problem)) return new GitRepositoryError({ url, problem, refused: false }, { cause: error });
-  return new GitFailedError({ url, action, problem, transient: false }, { cause: error });
-}
-
-/** The lines that say why, progress left out. */
-function reasonIn(output: string): string {
-  const lines = redact(output)
-    .split(/[\r\n]+/)
-    .map((line) => line.trim())
-    .filter(Boolean);
-  const telling = lines.filter((line) => /^(fatal|error|remote|ssh|ERROR)\b/.test(line));
-  return (telling.length > 0 ? telling : lines.slice(-3)).slice(0, 4).join(' | ').slice(0, 500) || 'git gave no reason';
-}

@@ -1,4 +1,15 @@
 // Git for services that bring code to the machine.
-export { GitFailedError, GitInTheWayError, GitRefError, GitRepositoryError, GitUrlError } from './errors.ts';
-export { Git, type GitCheckout, type GitOptions, type GitProgress, type GitSource } from './git.ts';
+export {
+  GitBehindError,
+  GitFailedError,
+  GitInTheWayError,
+  GitLockedError,
+  GitRefError,
+  GitRepositoryError,
+  GitUrlError,
+} from './errors.ts';
+export { Git, type GitBranch, type GitCheckout, type GitIdentity, type GitSource } from './git.ts';
+export type { GitChange } from './git-changes.ts';
 export { expectGitRef, expectGitUrl, isFullCommit, isLocalUrl } from './git-url.ts';
+export type { GitConflict, GitRebase } from './rebase-apart.ts';
+export type { GitOptions, GitProgress } from './run-git.ts';

@@ -3,7 +3,7 @@ export const redacted = '[redacted]';
 /** Parts of a key, in kebab case, that make its value a secret: long words wherever they stand, short ones alone. */
 const secretWords = [
   /pass(word|wd|phrase)|secret|token(?!iz)|credential|authorization|cookie|signature/,
-  /(api|access|private|storage|account|signing|encrypt(ion)?|decrypt(ion)?|ssh|master|license)-?key/,
+  /(api|access|private|storage|account|signing|encrypt(ion)?|decrypt(ion)?|ssh|deploy|master|license)-?key/,
   /(^|-)(pwd|creds?|auth|pk|sig)(-|$)/,
   /-pass$/,
 ];
