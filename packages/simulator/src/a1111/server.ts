@@ -24,7 +24,8 @@ export function createWebuiServer(webui: Webui, processFaults: ProcessFaults, st
     ...simRoutes(webui, processFaults),
   ];
   for (const { method, path, handle } of all) routes.set(`${method} ${path}`, handle);
-  return createServer((raw, response) => void respond(raw, response).catch(() => response.destroy()));
+  const server = createServer((raw, response) => void respond(raw, response).catch(() => response.destroy()));
+  return server;
 
   async function respond(raw: IncomingMessage, response: ServerResponse): Promise<void> {
     const began = performance.now();
@@ -32,10 +33,12 @@ export function createWebuiServer(webui: Webui, processFaults: ProcessFaults, st
     const reply = await answer(raw, url);
     const { httpMs = 0 } = webui.faults.current.slow ?? {};
     if (httpMs > 0 && !url.pathname.startsWith('/sim/')) await setTimeout(httpMs);
+    // One that is ending keeps no connection for later.
+    const common = { Server: 'uvicorn', ...(server.listening ? {} : { Connection: 'close' }) };
     const took = ((performance.now() - began) / 1000).toFixed(4);
     send(
       response,
-      compressed(raw, { ...reply, headers: { Server: 'uvicorn', 'X-Process-Time': took, ...reply.headers } }),
+      compressed(raw, { ...reply, headers: { ...common, 'X-Process-Time': took, ...reply.headers } }),
       false,
     );
   }
