@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import '@mgpu/a1111';
 import '@mgpu/access';
 import '@mgpu/comfyui';
 import '@mgpu/control';

@@ -1,3 +1,4 @@
+import { a1111 } from '@mgpu/a1111';
 import { gitAccess, ssh } from '@mgpu/access';
 import { comfyui } from '@mgpu/comfyui';
 import { type AnyServiceDefinition, defineService } from '@mgpu/core';
@@ -5,7 +6,7 @@ import { customNodes } from '@mgpu/custom-nodes/service';
 import { models, staticModels } from '@mgpu/models/service';
 import { nginx } from '@mgpu/nginx';
 import { redis } from '@mgpu/redis';
-import { comfyuiProgram } from '@mgpu/simulator';
+import { a1111Program, comfyuiProgram } from '@mgpu/simulator';
 import { watchdog } from '@mgpu/watchdog';
 import { worker } from '@mgpu/worker';
 import { workflows } from '@mgpu/workflows/service';
@@ -26,8 +27,12 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
   customNodes({ site: () => undefined }),
   // Whatever comes of the nodes, the engine starts with those it has.
   defineService({ ...comfyui, dependsOn: [{ on: 'custom-nodes', when: 'settled' }] }),
+  a1111,
   worker,
 ])();
 
 /** The program that takes an engine's place on simulated GPUs, by kind; it becomes the engine's `command`. */
-export const simulators: Readonly<Record<string, () => string>> = { comfyui: comfyuiProgram };
+export const simulators: Readonly<Record<string, () => string>> = {
+  a1111: a1111Program,
+  comfyui: comfyuiProgram,
+};

@@ -241,13 +241,6 @@ export const RollOutFailedError = defineError<{
   hint: ({ instance }) => `the log of ${instance} has more`,
 });
 
-/** Which build of torch fits cannot be told. */
-export const TorchIndexError = defineError<{ problem: string }>({
-  code: 'COMFYUI_TORCH_INDEX',
-  message: ({ problem }) => `which build of torch fits the driver cannot be told: ${problem}`,
-  hint: 'cure the driver, or name the index: services.comfyui.setup.torch.index',
-});
-
 /** An abbreviated commit: servers look up none. */
 export const RefUnclearError = defineError<{ url: string; ref: string }>({
   code: 'COMFYUI_REF_UNCLEAR',

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
-
+import { a1111CheckoutFiles } from './a1111/checkout.ts';
 import { checkoutFiles } from './comfyui/checkout.ts';
 
+export type { A1111SimulationInput } from './a1111/script.ts';
 export type { SimulationInput } from './comfyui/script.ts';
 export type { GpuSimulationInput } from './nvidia-smi/script.ts';
 
@@ -9,6 +10,9 @@ const program = (file: string) => fileURLToPath(new URL(`../dist/${file}`, impor
 
 /** Path of the simulated ComfyUI: start it with Node where `python main.py` would be started. */
 export const comfyuiProgram = (): string => program('comfyui.js');
+
+/** Path of the simulated Automatic1111: start it with Node where `python launch.py` would be started. */
+export const a1111Program = (): string => program('a1111.js');
 
 /** Path of the `nvidia-smi` stand-in; executable by itself. */
 export const nvidiaSmiProgram = (): string => program('nvidia-smi.js');
@@ -19,3 +23,7 @@ export const nvidiaSmiProgram = (): string => program('nvidia-smi.js');
  */
 export const comfyuiCheckout = (options: { version?: string; requirements?: readonly string[] } = {}) =>
   checkoutFiles({ version: '0.26.0', ...options, program: comfyuiProgram() });
+
+/** The same for Automatic1111, whose `launch.py` also wants its helper repositories at their commits. */
+export const a1111Checkout = (options: { version?: string; requirements?: readonly string[] } = {}) =>
+  a1111CheckoutFiles({ version: 'v1.10.1', requirements: ['torch'], ...options, program: a1111Program() });

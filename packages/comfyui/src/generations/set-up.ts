@@ -1,6 +1,6 @@
 import { type Layout, type Logger, silentLogger } from '@mgpu/core';
 import { expectGitRef, expectGitUrl, Git } from '@mgpu/core/git';
-import { PythonEnvironment } from '@mgpu/core/python';
+import { PythonEnvironment, torchIndexFor } from '@mgpu/core/python';
 import type { ComfyUISetup } from '../config.ts';
 import { RefUnclearError } from '../errors.ts';
 import {
@@ -14,7 +14,6 @@ import { type Generation, generationFolders } from './generation.ts';
 import { GenerationStore } from './generation-store.ts';
 import { isSameRecipe, type Recipe } from './recipe.ts';
 import { type Fleet, type RollOutOptions, rollOut } from './roll-out.ts';
-import { torchIndexFor } from './torch-index.ts';
 
 interface CommonOptions extends RollOutOptions {
   readonly layout: Pick<Layout, 'engines'>;

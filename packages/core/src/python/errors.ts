@@ -26,3 +26,10 @@ export const PackagesFailedError = defineError<{
     `Python packages could not be ${action}: ${problem}${lastLines.length > 0 ? `; last words: ${lastLines.slice(-3).join(' | ')}` : ''}`,
   hint: 'what was done is kept: the same command goes on from there; check the index and the network when it says so',
 });
+
+/** Which build of torch fits cannot be told. */
+export const TorchIndexError = defineError<{ problem: string }>({
+  code: 'CORE_TORCH_INDEX',
+  message: ({ problem }) => `which build of torch fits the driver cannot be told: ${problem}`,
+  hint: "cure the driver, or name the index: `setup.torch.index` of the engine's service",
+});

@@ -1,5 +1,5 @@
 // Python environments for services that bring Python programs to the machine.
-export { PackagesFailedError, PythonMissingError, RequirementsConflictError } from './errors.ts';
+export { PackagesFailedError, PythonMissingError, RequirementsConflictError, TorchIndexError } from './errors.ts';
 export { packageName } from './package-name.ts';
 export { anySource, type PackageSources, packageSourcesSchema } from './package-sources.ts';
 export {
@@ -10,3 +10,4 @@ export {
   type PythonRunOptions,
   type Requirements,
 } from './python-environment.ts';
+export { type TorchIndexOptions, torchIndexFor } from './torch-index.ts';

@@ -10,9 +10,12 @@ export type ParsedFlags = ReadonlyMap<string, readonly string[]>;
 
 const isOption = (token: string) => token.startsWith('-') && token !== '-' && !/^-\d+(\.\d*)?$/.test(token);
 
-/** Reads a command line as Python's argparse does with the flags of a version: unique prefixes, `--flag=value`, exclusive groups. */
-export function parseArguments(tokens: readonly string[], version: string): ParsedFlags {
-  const flags = flagsOf(version);
+/** Reads ComfyUI's command line with the flags of a version. */
+export const parseArguments = (tokens: readonly string[], version: string): ParsedFlags =>
+  parseFlags(tokens, flagsOf(version));
+
+/** Reads a command line as Python's argparse does with these flags: unique prefixes, `--flag=value`, exclusive groups. */
+export function parseFlags(tokens: readonly string[], flags: readonly Flag[]): ParsedFlags {
   const parsed = new Map<string, readonly string[]>();
   const groups = new Map<string, string>();
   const strangers: string[] = [];
@@ -93,12 +96,16 @@ function checkValue(flag: Flag, value: string): void {
   }
 }
 
-/** The usage text, wrapped as argparse wraps it. */
-export function usage(version: string): string {
-  const parts = ['[-h]', ...flagsOf(version).map((flag) => `[${flag.name}${valueText(flag)}]`)];
-  const lines = ['usage: main.py'];
+/** ComfyUI's usage text. */
+export const usage = (version: string): string => usageOf('main.py', flagsOf(version));
+
+/** The usage text of a script, wrapped as argparse wraps it. */
+export function usageOf(script: string, flags: readonly Flag[]): string {
+  const parts = ['[-h]', ...flags.map((flag) => `[${flag.name}${valueText(flag)}]`)];
+  const lines = [`usage: ${script}`];
+  const margin = ' '.repeat(`usage: ${script}`.length);
   for (const part of parts) {
-    if ((lines.at(-1) ?? '').length + part.length >= 79) lines.push(`              ${part}`);
+    if ((lines.at(-1) ?? '').length + part.length >= 79) lines.push(`${margin}${part}`);
     else lines[lines.length - 1] += ` ${part}`;
   }
   return lines.join('\n');

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import type { z } from 'zod/mini';
 import { parseScript } from '../environment.ts';
-import type { Prompt } from './graph.ts';
 import { PythonError } from './python.ts';
 import { type Faults, faultsSchema } from './script.ts';
 
@@ -19,10 +19,13 @@ export const outOfMemory = () => new PythonError('torch.OutOfMemoryError', 'Allo
 /** The faults in force, and how often each has struck since it was set. */
 export class FaultPlan {
   #faults: Faults;
+  readonly #schema: z.ZodMiniType<Faults>;
   #strikes = new Map<FaultName, number>();
 
-  constructor(faults: Faults) {
+  /** `schema`: the faults that this program knows. */
+  constructor(faults: Faults, schema: z.ZodMiniType<Faults> = faultsSchema) {
     this.#faults = faults;
+    this.#schema = schema;
     applyTermination(faults);
   }
 
@@ -36,7 +39,7 @@ export class FaultPlan {
 
   /** Replaces all faults and forgets the counts. Throws an Error that names what is wrong. */
   replace(value: unknown): void {
-    const faults = parseScript('faults', value, faultsSchema);
+    const faults = parseScript('faults', value, this.#schema);
     if (faults.dieAtStart !== undefined)
       throw new Error('faults: dieAtStart acts only at the start of the process, set it in MGPU_SIM');
     this.#faults = faults;
@@ -55,11 +58,11 @@ export class FaultPlan {
     return fault;
   }
 
-  /** The same for a fault of jobs, if it is aimed at this prompt and place. */
-  strikeAt<Name extends JobFault>(name: Name, prompt: Prompt, place: Place): Faults[Name] | undefined {
+  /** The same for a fault of jobs, if it is aimed at this job and place. */
+  strikeAt<Name extends JobFault>(name: Name, job: object, place: Place): Faults[Name] | undefined {
     const fault: Faults[JobFault] = this.#faults[name];
     if (fault === undefined || !isAt(fault, place)) return undefined;
-    if (fault.match !== undefined && !JSON.stringify(prompt).includes(fault.match)) return undefined;
+    if (fault.match !== undefined && !JSON.stringify(job).includes(fault.match)) return undefined;
     return this.strike(name);
   }
 

@@ -1,11 +1,10 @@
 import { writeSync } from 'node:fs';
 import { type FaultPlan, outOfMemory, type Place } from './faults.ts';
 import { PythonError } from './python.ts';
-import type { QueueItem } from './queue.ts';
 import type { Faults } from './script.ts';
 
-/** Lets the fault that is due at this place of a job happen, if there is one. */
-export async function strikeJob(plan: FaultPlan, { prompt }: QueueItem, place: Place): Promise<void> {
+/** Lets the fault that is due at this place of a job happen, if there is one. `prompt`: what `match` is looked for in. */
+export async function strikeJob(plan: FaultPlan, { prompt }: { readonly prompt: object }, place: Place): Promise<void> {
   const death = plan.strikeAt('dieMidJob', prompt, place);
   if (death !== undefined) die(death);
   const hang = plan.strikeAt('hang', prompt, place);
