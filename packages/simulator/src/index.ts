@@ -4,11 +4,15 @@ import { checkoutFiles } from './comfyui/checkout.ts';
 
 export type { SimulationInput } from './comfyui/script.ts';
 export type { GpuSimulationInput } from './nvidia-smi/script.ts';
+export type { OllamaSimulationInput } from './ollama/script.ts';
 
 const program = (file: string) => fileURLToPath(new URL(`../dist/${file}`, import.meta.url));
 
 /** Path of the simulated ComfyUI: start it with Node where `python main.py` would be started. */
 export const comfyuiProgram = (): string => program('comfyui.js');
+
+/** Path of the simulated Ollama: start it with Node where `ollama` would be started, e.g. with `serve`. */
+export const ollamaProgram = (): string => program('ollama.js');
 
 /** Path of the `nvidia-smi` stand-in; executable by itself. */
 export const nvidiaSmiProgram = (): string => program('nvidia-smi.js');
