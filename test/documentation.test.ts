@@ -7,6 +7,7 @@ import '@mgpu/core/git';
 import '@mgpu/core/python';
 import '@mgpu/custom-nodes';
 import '@mgpu/nginx';
+import '@mgpu/ollama';
 import '@mgpu/redis';
 import '@mgpu/watchdog';
 import '@mgpu/worker';

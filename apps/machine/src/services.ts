@@ -2,8 +2,9 @@ import { comfyui } from '@mgpu/comfyui';
 import { type AnyServiceDefinition, defineService } from '@mgpu/core';
 import { customNodes } from '@mgpu/custom-nodes/service';
 import { nginx } from '@mgpu/nginx';
+import { ollama } from '@mgpu/ollama';
 import { redis } from '@mgpu/redis';
-import { comfyuiProgram } from '@mgpu/simulator';
+import { comfyuiProgram, ollamaProgram } from '@mgpu/simulator';
 import { watchdog } from '@mgpu/watchdog';
 import { worker } from '@mgpu/worker';
 
@@ -18,8 +19,12 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
   customNodes({ site: () => undefined }),
   // Whatever comes of the nodes, the engine starts with those it has.
   defineService({ ...comfyui, dependsOn: [{ on: 'custom-nodes', when: 'settled' }] }),
+  ollama,
   worker,
 ])();
 
 /** The program that takes an engine's place on simulated GPUs, by kind; it becomes the engine's `command`. */
-export const simulators: Readonly<Record<string, () => string>> = { comfyui: comfyuiProgram };
+export const simulators: Readonly<Record<string, () => string>> = {
+  comfyui: comfyuiProgram,
+  ollama: ollamaProgram,
+};

@@ -29,7 +29,7 @@ describe('a machine is planned before anything starts', () => {
 
   test('with as many instances as the configuration of a service asks for, where that decides', () => {
     const scope = ({ gpus }: { gpus?: unknown }) => (gpus === 'all' ? 'machine' : 'gpu');
-    const ids = (services: object) =>
+    const ids = (services: Record<string, unknown>) =>
       machine([define('engine', { scope })], { services })
         .status()
         .map(({ id }) => id);
