@@ -59,16 +59,19 @@ function serve(simulation: OllamaSimulation): void {
     const reason = code === 'EADDRINUSE' ? 'bind: address already in use' : message;
     fail(1, `Error: listen tcp ${host}:${port}: ${reason}`);
   });
-  server.listen({ host, port }, async () => {
-    log('INFO', `server config env=${JSON.stringify(environment.shown)}`);
-    engine.store.prepare();
-    if (environment.prune) log('INFO', `total unused blobs removed: ${engine.store.prune()}`);
-    log('INFO', `Listening on ${host}:${port} (version ${simulation.version})`);
-    log('INFO', 'discovering available GPUs...');
-    await setTimeout(simulation.startMs);
-    log('INFO', `inference compute id=${process.env.CUDA_VISIBLE_DEVICES || 'cpu'}`);
-    ready.resolve();
-  });
+  server.listen({ host, port }, () => void begin(engine).then(ready.resolve, ready.reject));
+}
+
+/** What the server does between the bound port and the first answer. */
+async function begin({ environment, simulation, store }: Engine): Promise<void> {
+  const { host, port, shown, prune } = environment;
+  log('INFO', `server config env=${JSON.stringify(shown)}`);
+  store.prepare();
+  if (prune) log('INFO', `total unused blobs removed: ${store.prune()}`);
+  log('INFO', `Listening on ${host}:${port} (version ${simulation.version})`);
+  log('INFO', 'discovering available GPUs...');
+  await setTimeout(simulation.startMs);
+  log('INFO', `inference compute id=${process.env.CUDA_VISIBLE_DEVICES || 'cpu'}`);
 }
 
 const [command] = process.argv.slice(2);
