@@ -10,6 +10,7 @@ import '@mgpu/core/python';
 import '@mgpu/custom-nodes';
 import '@mgpu/models';
 import '@mgpu/nginx';
+import '@mgpu/ollama';
 import '@mgpu/redis';
 import '@mgpu/watchdog';
 import '@mgpu/worker';

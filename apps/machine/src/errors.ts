@@ -78,3 +78,9 @@ export const SnapshotDiffersError = defineError<{ path: string; differences: rea
   message: ({ path, differences }) => `not all of ${path} is so here: ${differences.join('; ')}`,
   hint: 'what a Git checkout can be brought to is done; the rest is for you',
 });
+
+export const NoOllamaError = defineError<{ states: readonly string[] }>({
+  code: 'MACHINE_NO_OLLAMA',
+  message: ({ states }) => `no Ollama runs on this machine${states.length === 0 ? '' : `: ${states.join(', ')}`}`,
+  hint: 'enable it (services.ollama.enabled: true), and see `mgpu status`',
+});

@@ -31,6 +31,7 @@ import {
 import { JobClient } from '@mgpu/worker';
 import { RootUnusableError, RootVanishedError, StoppingError } from './errors.ts';
 import { withNodeSite } from './node-site.ts';
+import { ollamaVariables } from './ollama-variables.ts';
 import type { Settings } from './settings.ts';
 import { version } from './version.ts';
 
@@ -240,7 +241,10 @@ export class Machine implements MachineControl, AsyncDisposable {
     const { config, definitions, layout } = this.#settings;
     // What became configuration, passwords among it, is no business of engines and their custom nodes.
     const consumed = new Set(environmentBindings(definitions).map(({ name }) => name));
-    const env = Object.fromEntries(Object.entries(this.#settings.env).filter(([name]) => !consumed.has(name)));
+    const env = {
+      ...Object.fromEntries(Object.entries(this.#settings.env).filter(([name]) => !consumed.has(name))),
+      ...ollamaVariables(config, this.#settings.env),
+    };
     const log = this.#log;
     this.#machineId = config.machine.id === 'auto' ? await machineIdOf(layout.state) : config.machine.id;
     const { gpus, problem } = await findGpus(config.machine.gpu, { log, signal: this.#halt.signal });

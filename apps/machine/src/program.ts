@@ -287,6 +287,32 @@ models
   .description('the space that models take, and which are used least')
   .action(async () => finish((await import('./commands/models.ts')).modelsDu));
 
+const ollama = program.command('ollama').description("the models of this machine's Ollama");
+ollama
+  .command('ls', { isDefault: true })
+  .description('models on the disk')
+  .action(async () => finish((await import('./commands/ollama.ts')).ollamaLs));
+ollama
+  .command('ps')
+  .description('models in memory')
+  .action(async () => finish((await import('./commands/ollama.ts')).ollamaPs));
+ollama
+  .command('pull')
+  .description('bring a model from the registry; an interrupted pull is gone on with')
+  .argument('<model>')
+  .action(async (model: string) => {
+    const { ollamaPull } = await import('./commands/ollama.ts');
+    await finish((context) => ollamaPull(context, model));
+  });
+ollama
+  .command('rm')
+  .description('remove models from the disk')
+  .argument('<model...>')
+  .action(async (models: string[]) => {
+    const { ollamaRm } = await import('./commands/ollama.ts');
+    await finish((context) => ollamaRm(context, models));
+  });
+
 program
   .command('doctor')
   .description('look for what would keep the machine from working')

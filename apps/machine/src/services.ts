@@ -5,8 +5,9 @@ import { type AnyServiceDefinition, defineService } from '@mgpu/core';
 import { customNodes } from '@mgpu/custom-nodes/service';
 import { models, staticModels } from '@mgpu/models/service';
 import { nginx } from '@mgpu/nginx';
+import { ollama } from '@mgpu/ollama';
 import { redis } from '@mgpu/redis';
-import { a1111Program, comfyuiProgram } from '@mgpu/simulator';
+import { a1111Program, comfyuiProgram, ollamaProgram } from '@mgpu/simulator';
 import { watchdog } from '@mgpu/watchdog';
 import { worker } from '@mgpu/worker';
 import { workflows } from '@mgpu/workflows/service';
@@ -28,6 +29,7 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
   // Whatever comes of the nodes, the engine starts with those it has.
   defineService({ ...comfyui, dependsOn: [{ on: 'custom-nodes', when: 'settled' }] }),
   a1111,
+  ollama,
   worker,
 ])();
 
@@ -35,4 +37,5 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
 export const simulators: Readonly<Record<string, () => string>> = {
   a1111: a1111Program,
   comfyui: comfyuiProgram,
+  ollama: ollamaProgram,
 };

@@ -5,6 +5,7 @@ import { checkoutFiles } from './comfyui/checkout.ts';
 export type { A1111SimulationInput } from './a1111/script.ts';
 export type { SimulationInput } from './comfyui/script.ts';
 export type { GpuSimulationInput } from './nvidia-smi/script.ts';
+export type { OllamaSimulationInput } from './ollama/script.ts';
 
 const program = (file: string) => fileURLToPath(new URL(`../dist/${file}`, import.meta.url));
 
@@ -13,6 +14,9 @@ export const comfyuiProgram = (): string => program('comfyui.js');
 
 /** Path of the simulated Automatic1111: start it with Node where `python launch.py` would be started. */
 export const a1111Program = (): string => program('a1111.js');
+
+/** Path of the simulated Ollama: start it with Node where `ollama` would be started, e.g. with `serve`. */
+export const ollamaProgram = (): string => program('ollama.js');
 
 /** Path of the `nvidia-smi` stand-in; executable by itself. */
 export const nvidiaSmiProgram = (): string => program('nvidia-smi.js');

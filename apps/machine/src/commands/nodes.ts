@@ -24,6 +24,7 @@ import {
 } from '@mgpu/custom-nodes';
 import { ListMissingError, SnapshotDiffersError } from '../errors.ts';
 import { GenerationSite } from '../generation-site.ts';
+import { ollamaVariables } from '../ollama-variables.ts';
 import { nodesListText, planText, reportText } from '../print/nodes-view.ts';
 import { SetupView } from '../print/setup-view.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
@@ -170,7 +171,8 @@ async function openNodes(context: CommandContext) {
   const view = new SetupView(output);
   const { allow, scripts, concurrency, attempts } = config;
   // Without a log: what becomes of each node is in the report.
-  const options = { env: machine.common.env, allow, scripts, concurrency, attempts, signal: interrupted };
+  const env = { ...machine.common.env, ...ollamaVariables(settings.config, settings.env) };
+  const options = { env, allow, scripts, concurrency, attempts, signal: interrupted };
   const site = (request: string, commit?: string) =>
     new GenerationSite({
       ...machine.common,

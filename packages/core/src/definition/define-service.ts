@@ -51,6 +51,9 @@ export interface InstallContext extends Pick<ServiceContext, 'layout' | 'log' | 
   readonly signal: AbortSignal;
 }
 
+/** What there is one instance of: the machine, or each GPU. */
+export type ServiceScope = 'machine' | 'gpu';
+
 /** Describes a service: a frozen value whose import has no side effects. */
 export interface ServiceDefinition<S extends ServiceSchema = ServiceSchema> {
   /** Version of this contract. */
@@ -58,8 +61,8 @@ export interface ServiceDefinition<S extends ServiceSchema = ServiceSchema> {
   /** The word under `services:` and in commands; kebab-case. */
   readonly kind: string;
   readonly summary: string;
-  /** `machine`: one instance. `gpu`: one per GPU. */
-  readonly scope: 'machine' | 'gpu';
+  /** `machine`: one instance. `gpu`: one per GPU. A function says it by the configuration. */
+  readonly scope: ServiceScope | ((config: z.output<S>) => ServiceScope);
   readonly schema: S;
   /** Environment variables it understands. */
   readonly env?: Readonly<Record<string, EnvironmentVariable>>;

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { MachineConfig } from '../config/machine-config.ts';
 import type { Layout } from '../files/layout.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 import { type LogLimits, mebibyte } from '../instance-log/log-limits.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import type { Logger } from '../logs/logger.ts';
@@ -19,6 +20,7 @@ export interface CreateOptions {
   readonly config: MachineConfig;
   readonly layout: Layout;
   readonly machineId: string;
+  readonly gpus: readonly Gpu[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly clock: Clock;
@@ -32,10 +34,11 @@ export function createInstances(
   plan: MachinePlan,
   options: CreateOptions,
 ): { view: MachineView; instances: ReadonlyMap<string, Instance> } {
-  const { config, machineId, log, layout, clock, env, survive = true } = options;
+  const { config, machineId, gpus, log, layout, clock, env, survive = true } = options;
   const instances = new Map<string, Instance>();
   const view: MachineView = {
     machineId,
+    gpus,
     supervisor: options.supervisor,
     instances: options.statuses,
     endpoints: (filter = {}) =>

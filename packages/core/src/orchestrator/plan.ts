@@ -1,5 +1,10 @@
 import type { MachineConfig } from '../config/machine-config.ts';
-import { type AnyServiceDefinition, anyConnector, type DependencyState } from '../definition/define-service.ts';
+import {
+  type AnyServiceDefinition,
+  anyConnector,
+  type DependencyState,
+  type ServiceScope,
+} from '../definition/define-service.ts';
 import { DefinitionInvalidError, GpuOutOfRangeError, PortDuplicateError } from '../errors/core-errors.ts';
 import type { Gpu, GpuInventory } from '../gpu/gpu.ts';
 import { instanceId } from '../service/context.ts';
@@ -51,7 +56,7 @@ export function planMachine(
   }
   const definitions = all.filter(({ kind }) => config.services[kind]?.enabled);
   const placed = definitions.flatMap((definition) => {
-    if (definition.scope === 'machine') return [{ id: definition.kind, definition }];
+    if (scopeOf(definition, config) === 'machine') return [{ id: definition.kind, definition }];
     return selectGpus(config.services[definition.kind]?.gpus, inventory).map((gpu) => ({
       id: instanceId(definition.kind, gpu.index),
       definition,
@@ -67,6 +72,9 @@ export function planMachine(
   expectDistinct(ports);
   return { definitions, instances, graph, ports };
 }
+
+const scopeOf = ({ kind, scope }: AnyServiceDefinition, config: MachineConfig): ServiceScope =>
+  typeof scope === 'function' ? scope(config.services[kind]) : scope;
 
 interface Placed {
   readonly id: string;
@@ -103,9 +111,10 @@ function portsOf(
   inventory: GpuInventory,
 ): readonly PlannedPort[] {
   const all = placed.map(({ definition: { kind }, gpu }) => ({ kind, ...(gpu && { gpu: gpu.index }) }));
-  return definitions.flatMap(({ kind, scope, ports }) => {
+  return definitions.flatMap((definition) => {
+    const { kind, ports } = definition;
     const settings = config.services[kind];
-    const gpus = scope === 'gpu' ? selectGpus(settings?.gpus, inventory) : inventory.gpus;
+    const gpus = scopeOf(definition, config) === 'gpu' ? selectGpus(settings?.gpus, inventory) : inventory.gpus;
     return (
       ports?.(
         settings,

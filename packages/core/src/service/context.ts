@@ -13,6 +13,8 @@ import type { Endpoint, ServiceStatus } from './types.ts';
 /** What an instance may know of the rest of the machine. */
 export interface MachineView {
   readonly machineId: string;
+  /** The GPUs it uses, in the order of their indexes; none for a service that is used alone. */
+  readonly gpus: readonly Gpu[];
   /** Every instance that can be reached, running or not, in a stable order. */
   endpoints(filter?: { kind?: string; gpu?: number }): readonly Endpoint[];
   /** The connectors of the engines on this GPU, with the endpoint each talks to. */
@@ -52,6 +54,7 @@ export const noSupervisor: Supervisor = { instances: () => [], appoint: () => ()
 
 const nobody: MachineView = {
   machineId: 'standalone',
+  gpus: [],
   endpoints: () => [],
   connectors: () => [],
   instances: () => [],

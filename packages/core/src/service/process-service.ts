@@ -112,7 +112,7 @@ export abstract class ProcessService<C extends object, E extends ServiceEvents =
     else await this.#startNew(run, record);
   }
 
-  protected override onRunning(): void {
+  protected override onRunning(_run: Run): void {
     const record = this.#record;
     if (!record || record.content.wasReady) return;
     try {

@@ -31,7 +31,7 @@ export interface Endpoint {
   readonly gpu?: number;
   /** `http://127.0.0.1:8188`, `redis://…`, or `unix:///path/to.sock`. */
   readonly url: URL;
-  /** What is on the same machine and may be used instead of the network, e.g. `outputDir`. */
+  /** What whoever uses it on the same machine may know besides the address, e.g. `outputDir`. */
   readonly local?: Readonly<Record<string, string>>;
 }
 

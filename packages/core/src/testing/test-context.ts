@@ -14,6 +14,8 @@ export interface TestContextOptions {
   readonly clock?: Clock;
   readonly log?: Logger;
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** GPUs of the machine. Default: that of the instance, or none. */
+  readonly gpus?: readonly Gpu[];
   /** What the rest of the machine offers. */
   readonly endpoints?: readonly Endpoint[];
   readonly connectors?: readonly ConnectorBinding[];
@@ -47,6 +49,7 @@ export function testContext(options: TestContextOptions): ServiceContext & Dispo
     temporaryRoot: false,
     machine: {
       machineId: 'test',
+      gpus: options.gpus ?? (gpu === undefined ? [] : [gpu]),
       supervisor,
       instances: () => [],
       connectors: () => connectors,

@@ -27,6 +27,16 @@ describe('a machine is planned before anything starts', () => {
     expect(statuses).toMatchObject([{ id: 'worker_gpu1', gpu: 1 }]);
   });
 
+  test('with as many instances as the configuration of a service asks for, where that decides', () => {
+    const scope = ({ gpus }: { gpus?: unknown }) => (gpus === 'all' ? 'machine' : 'gpu');
+    const ids = (services: Record<string, unknown>) =>
+      machine([define('engine', { scope })], { services })
+        .status()
+        .map(({ id }) => id);
+    expect(ids({})).toEqual(['engine']);
+    expect(ids({ engine: { gpus: [1] } })).toEqual(['engine_gpu1']);
+  });
+
   test('without what is not enabled, which nobody waits for then', () => {
     const definitions = [define('redis'), define('worker', { dependsOn: [{ on: 'redis', when: 'ready' }] })];
     const planned = machine(definitions, { services: { redis: { enabled: false } } });
@@ -127,6 +137,7 @@ describe('what instances see of the machine', () => {
   test('is every endpoint, whether it runs or not', () => {
     const view = seen();
     expect(view.machineId).toBe('bench');
+    expect(view.gpus.map(({ index }) => index)).toEqual([0, 1]);
     expect(view.endpoints().map(({ instance, url }) => `${instance} ${url.port}`)).toEqual([
       'engine_gpu0 8188',
       'engine_gpu1 8189',

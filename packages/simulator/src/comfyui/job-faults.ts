@@ -1,29 +1,16 @@
-import { writeSync } from 'node:fs';
+import { die, stopForEver } from '../process-end.ts';
 import { type FaultPlan, outOfMemory, type Place } from './faults.ts';
 import { PythonError } from './python.ts';
-import type { Faults } from './script.ts';
 
 /** Lets the fault that is due at this place of a job happen, if there is one. `prompt`: what `match` is looked for in. */
 export async function strikeJob(plan: FaultPlan, { prompt }: { readonly prompt: object }, place: Place): Promise<void> {
   const death = plan.strikeAt('dieMidJob', prompt, place);
   if (death !== undefined) die(death);
   const hang = plan.strikeAt('hang', prompt, place);
+  // As a C extension that holds the GIL does.
   if (hang?.what === 'process') stopForEver();
   if (hang !== undefined) await new Promise<never>(() => undefined);
   if (plan.strikeAt('outOfMemory', prompt, place) !== undefined) throw outOfMemory();
   const raised = plan.strikeAt('raise', prompt, place);
   if (raised !== undefined) throw new PythonError(raised.type ?? 'RuntimeError', raised.message ?? 'raised as asked');
-}
-
-function die({ message, signal, exitCode = 1 }: NonNullable<Faults['dieMidJob']>): never {
-  if (message !== undefined) writeSync(2, `${message}\n`);
-  if (signal === undefined) process.exit(exitCode);
-  process.kill(process.pid, signal);
-  // A signal may arrive a moment later.
-  return stopForEver();
-}
-
-/** Blocks the only thread, as a C extension that holds the GIL does. */
-function stopForEver(): never {
-  for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }

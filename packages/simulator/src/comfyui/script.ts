@@ -1,47 +1,22 @@
 import * as z from 'zod/mini';
-
-const positive = () => z.int().check(z.minimum(1));
-const ms = () => z.number().check(z.minimum(0));
-const count = () => z.int().check(z.minimum(0));
-const exitCode = () => z.int().check(z.minimum(0), z.maximum(255));
+import { count, counted, death, deathSignal, ms, positive } from '../fault-shapes.ts';
 
 /** Which jobs a fault hits, and how often. `match`: only prompts whose JSON text contains this. `times`: then it is over. */
 const aim = { match: z.optional(z.string()), times: z.optional(count()) };
 /** Where in a job: before executed node number `atNode` (from 1), or at step `atStep` of a node (of that one, with both). */
 const place = { atNode: z.optional(positive()), atStep: z.optional(positive()) };
-/** The strikes of a fault that ends the process are counted in a file, or there is no end to them. */
-const counted = <Fault extends z.ZodMiniType<{ times?: number | undefined; countFile?: string | undefined }>>(
-  fault: Fault,
-) =>
-  fault.check(
-    z.refine(
-      ({ times, countFile }) => (times === undefined) === (countFile === undefined),
-      'times and countFile need each other: the count must outlive the process',
-    ),
-  );
 
 /** Faults of the simulated ComfyUI; all but `dieAtStart` may be changed at run time through `PUT /sim/faults`. */
 export const faultsSchema = z.strictObject({
   /** Message on stderr and exit before listening; with `times`, the starts after that many succeed. */
-  dieAtStart: z.optional(
-    counted(
-      z.strictObject({
-        exitCode: z.optional(exitCode()),
-        message: z.optional(z.string()),
-        times: z.optional(count()),
-        countFile: z.optional(z.string()),
-      }),
-    ),
-  ),
+  dieAtStart: z.optional(counted(z.strictObject(death))),
   dieMidJob: z.optional(
     counted(
       z.strictObject({
         ...aim,
         ...place,
-        exitCode: z.optional(exitCode()),
-        signal: z.optional(z.enum(['SIGKILL', 'SIGSEGV', 'SIGABRT'])),
-        message: z.optional(z.string()),
-        countFile: z.optional(z.string()),
+        ...death,
+        signal: z.optional(deathSignal),
       }),
     ),
   ),

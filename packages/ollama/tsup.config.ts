@@ -1,0 +1,3 @@
+import { library } from '@mgpu/build';
+
+export default library({ index: 'src/index.ts', connector: 'src/connector.ts' });
