@@ -25,7 +25,7 @@ const isRunning = (path: string) =>
     }
   });
 
-describe('the health of GPUs', () => {
+describe.concurrent('the health of GPUs', () => {
   const sick: GpuSimulationInput = {
     count: 2,
     gpus: [
@@ -116,7 +116,7 @@ describe('the health of GPUs', () => {
   });
 });
 
-describe('nvidia-smi that hangs', () => {
+describe.concurrent('nvidia-smi that hangs', () => {
   test('is killed though it ignores SIGTERM, and asked again after half a minute', async () => {
     using folder = temporaryFolder();
     const calls = join(folder.path, 'calls');

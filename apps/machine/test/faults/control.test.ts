@@ -128,7 +128,6 @@ tryFaults('what is asked of the daemon', [
   },
   {
     name: `F20 ${crowd} subscribers that never read, and one that does`,
-    short: true,
     machine: { gpu: { mode: 'mock', count: 16 } },
     services: (port) => ({ ...two(port), engine: { enabled: true, command: ['/nowhere/program'] } }),
     async inject(patient) {

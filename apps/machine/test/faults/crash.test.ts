@@ -287,7 +287,6 @@ tryFaults('a service falls ill', [
   },
   {
     name: `F5 instant crash loop of ${2 * crowd.gpus} instances`,
-    short: true,
     machine: { gpu: { mode: 'mock', count: crowd.gpus } },
     services: (port) => ({
       watchdog: { defaults: { backoff: { baseMs: crowd.baseMs, jitter: 0 } }, restartsPerMinute: 1_000 },

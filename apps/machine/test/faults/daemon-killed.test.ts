@@ -184,7 +184,6 @@ tryFaults('the daemon is killed', [
   ...[0, 5, 10, 20, 50, 100, 200].map((ms) => killedInRestart(`${ms} ms after the crash`, {}, () => setTimeout(ms))),
   {
     name: 'F10 the daemon killed during a stop',
-    short: true,
     services: (port) => ({
       alpha: { enabled: true, port, behaviour: { ignoreTerm: true }, graceMs: 20_000 },
       beta: { enabled: true, port: port + 1 },

@@ -249,7 +249,6 @@ tryFaults('GPUs', [
         },
         'others go on': othersGoOn,
       },
-      { short: when === 'after' },
     ),
   ),
   afterReboot(
@@ -302,7 +301,7 @@ tryFaults('GPUs', [
   unbelievable('hang, and SIGTERM ignored', { hang: true, ignoreTerm: true }, /nvidia-smi has not answered for/, {
     timeoutMs: 90_000,
   }),
-  unbelievable('garbage', { garbage: true }, undefined, { short: true }),
+  unbelievable('garbage', { garbage: true }),
   unbelievable('half a line', { halfLine: true }),
   unbelievable(
     'NVML unknown error, exit 255',
@@ -379,7 +378,7 @@ tryFaults('GPUs', [
         await untouched(patient, 'engine_gpu1', 'alpha');
       },
     },
-    { short: true, skip: !seesHostPids && 'the pids of the driver are others than ours here' },
+    { skip: !seesHostPids && 'the pids of the driver are others than ours here' },
   ),
   onGpus('each engine sees its GPU alone', async () => {}, {
     'a GPU has one holder': async (patient) => {
