@@ -197,8 +197,8 @@ test("a plugin is found beside the configuration file, by its package's import e
   writeFileSync(config, 'plugins: [gadget]\nservices: { gadget: { enabled: false } }\n');
   expect(await box.mgpu(['config', 'validate', '--config', config])).toMatchObject({ code: 0, stderr: '' });
   const understood = await box.mgpu(['config', 'environment', '--config', config]);
-  expect(understood.stdout).toMatch(/^GADGET_SIZE +services\.gadget\.size +How large it is$/m);
-  expect(understood.stdout).toMatch(/^ROOT +machine\.root /m);
+  expect(understood.stdout).toMatch(/^GADGET_SIZE +services\.gadget\.size\n +How large it is$/m);
+  expect(understood.stdout).toMatch(/^ROOT +machine\.root$/m);
   writeFileSync(config, 'plugins: [nowhere]\n');
   const missing = await box.mgpu(['config', 'validate', '--config', config]);
   expect(missing.code).toBe(2);

@@ -6,13 +6,12 @@ import {
   planMachine,
   redact,
 } from '@mgpu/core';
+import pc from 'picocolors';
 import { stringify } from 'yaml';
 import { paragraph } from '../print/text.ts';
 import { definitions } from '../services.ts';
 import { loadSettings, type SettingsOptions } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
-
-const [nameWidth, keyWidth] = [24, 26];
 
 /** Prints the configuration in force, secrets left out. */
 export async function configShow({ output, settings }: CommandContext): Promise<ExitCode> {
@@ -53,7 +52,7 @@ export async function configEnvironment({ output, settings }: CommandContext): P
   const bindings = environmentBindings(await knownTo(settings));
   const rows = bindings.map(({ name, path, summary }) => ({ name, key: path.join('.'), summary }));
   output.data('Environment', rows);
-  for (const { name, key, summary } of rows)
-    output.line(paragraph(`${name.padEnd(nameWidth)} ${key.padEnd(keyWidth)} `, summary));
+  // One below the other: names and keys are too long for three columns.
+  for (const { name, key, summary } of rows) output.line(`${name}  ${pc.dim(key)}\n${paragraph('  ', summary)}`);
   return exitCodes.done;
 }

@@ -23,8 +23,6 @@ interface Named extends Finding {
   readonly subject: string;
 }
 
-const subjectWidth = 10;
-
 /** Looks for what would keep the machine from working, changing nothing. */
 export async function doctor({ output, settings }: CommandContext): Promise<ExitCode> {
   const loaded = await loadSettings(settings);
@@ -38,6 +36,7 @@ export async function doctor({ output, settings }: CommandContext): Promise<Exit
     ...(await serviceFindings(loaded)),
   ];
   output.data('Doctor', findings);
+  const subjectWidth = Math.max(...findings.map(({ subject }) => subject.length));
   for (const { level, subject, message, hint } of findings) {
     output.line(paragraph(`${marks[level]} ${subject.padEnd(subjectWidth)} `, message));
     if (hint && level !== 'ok') output.line(paragraph(`${' '.repeat(subjectWidth + 3)}${pc.dim('→')} `, hint));
