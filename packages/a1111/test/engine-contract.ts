@@ -2,9 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MgpuError } from '@mgpu/core';
+import { testIo } from '@mgpu/core/testing';
 import { decode, encode } from 'fast-png';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { connect, job, quick, slow, type TestEngine, testIo } from './support.ts';
+import { connect, job, quick, slow, type TestEngine } from './support.ts';
 
 const cancelled = () => new MgpuError('cancelled by the test', { code: 'TEST_CANCELLED', retryable: true });
 
@@ -20,6 +21,7 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     await using connector = connect(engine.url);
     const io = testIo();
     const { output } = await connector.run(job({ txt2img: quick({ seed: 42, width: 128 }) }), io);
+    expect(io.fromDisk).toEqual(io.stored.map(() => false)); // it answers with pictures, not with files
     expect(io.stored.map(({ name }) => name)).toEqual(['txt2img/000-42.png']);
     const [picture] = io.stored;
     expect(picture).toMatchObject({ mediaType: 'image/png', origin: { role: 'sample', seed: '42' } });
@@ -106,7 +108,7 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     await using connector = connect(engine.url);
     const [mine, other] = [testIo(), testIo()];
     const running = connector.run(job({ txt2img: slow() }), mine);
-    await mine.begun;
+    await mine.until(() => true);
     const next = connector.run(job({ txt2img: quick({ seed: 3 }) }), other);
     mine.abort(cancelled());
     await expect(running).rejects.toMatchObject({ code: 'TEST_CANCELLED' });
@@ -119,7 +121,7 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     await using connector = connect(engine.url);
     const [first, second] = [testIo(), testIo()];
     const running = connector.run(job({ txt2img: quick({ steps: 100 }) }), first);
-    await first.begun;
+    await first.until(() => true);
     const waiting = connector.run(job({ txt2img: quick() }), second);
     second.abort(cancelled());
     await expect(waiting).rejects.toMatchObject({ code: 'TEST_CANCELLED' });
@@ -133,7 +135,7 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     const io = testIo();
     const running = connector.run(job({ txt2img: slow() }), io);
     const told = expect(running).rejects.toMatchObject({ code: 'A1111_INTERRUPTED', retryable: false });
-    await io.begun;
+    await io.until(() => true);
     await engine.client.interrupt();
     await told;
     expect(io.stored).toEqual([]);

@@ -1,7 +1,5 @@
-import { createHash } from 'node:crypto';
-import { buffer } from 'node:stream/consumers';
 import { cpuGpu, type Logger, type ServiceContext, silentLogger } from '@mgpu/core';
-import type { Artifact, ConnectorIo, ConnectorJob, JobPreview, JobProgress, ProducedFile } from '@mgpu/core/jobs';
+import type { ConnectorJob } from '@mgpu/core/jobs';
 import { leasePorts, testContext } from '@mgpu/core/testing';
 import { type A1111SimulationInput, a1111Program } from '@mgpu/simulator';
 import { A1111Service } from '../src/a1111-service.ts';
@@ -68,63 +66,6 @@ export function connect(url: URL, settings: Partial<ConnectorSettings> = {}) {
   const endpoint = { instance: 'a1111_gpu0', kind: 'a1111', gpu: 0, url };
   const connector = new A1111Connector({ endpoint, log: silentLogger }, { pollMs: 20, ...settings });
   return Object.assign(connector, { [Symbol.asyncDispose]: () => connector.close() });
-}
-
-/** A file that was stored, with its content. */
-export interface StoredFile extends Artifact {
-  readonly content: Buffer;
-}
-
-/** What a worker would be to a connector, for one job. */
-export interface TestIo extends ConnectorIo {
-  readonly stored: StoredFile[];
-  readonly reports: JobProgress[];
-  readonly previews: JobPreview[];
-  readonly checkpoints: Readonly<Record<string, unknown>>[];
-  abort(reason: unknown): void;
-  /** Resolves at the first report of the job's progress. */
-  readonly begun: Promise<void>;
-}
-
-export function testIo(): TestIo {
-  const controller = new AbortController();
-  const begun = Promise.withResolvers<void>();
-  const io: TestIo = {
-    stored: [],
-    reports: [],
-    previews: [],
-    checkpoints: [],
-    begun: begun.promise,
-    signal: controller.signal,
-    log: silentLogger,
-    abort: (reason) => controller.abort(reason),
-    progress(progress) {
-      io.reports.push(progress);
-      begun.resolve();
-    },
-    preview: (preview) => void io.previews.push(preview),
-    checkpoint: async (state) => void io.checkpoints.push(structuredClone(state)),
-    async store(file) {
-      const content = await contentOf(file);
-      const artifact: StoredFile = {
-        name: file.name,
-        path: `/artifacts/${file.name}`,
-        mediaType: file.mediaType ?? 'application/octet-stream',
-        bytes: content.length,
-        sha256: createHash('sha256').update(content).digest('hex'),
-        ...(file.origin ? { origin: { ...file.origin } } : {}),
-        content,
-      };
-      io.stored.push(artifact);
-      return artifact;
-    },
-  };
-  return io;
-}
-
-function contentOf({ source }: ProducedFile): Promise<Buffer> {
-  if ('path' in source) throw new TypeError('this engine answers with pictures, not with files');
-  return buffer(source.stream);
 }
 
 let count = 0;

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { JobHandoverError, MgpuError } from '@mgpu/core';
-import { leasePorts, temporaryFolder } from '@mgpu/core/testing';
+import { leasePorts, temporaryFolder, testIo } from '@mgpu/core/testing';
 import { expect, test } from 'vitest';
 import { A1111Client } from '../src/client/a1111-client.ts';
 import { between } from './between.ts';
-import { connect, job, quick, type SimulatedEngine, simulator, slow, startEngine, testIo } from './support.ts';
+import { connect, job, quick, type SimulatedEngine, simulator, slow, startEngine } from './support.ts';
 
 const cancelled = () => new MgpuError('cancelled by the test', { code: 'TEST_CANCELLED' });
 const submission = 'POST /sdapi/v1/txt2img';
@@ -22,7 +22,7 @@ test('killed in the middle of a job and started again, it does the job', async (
   await using connector = connect(engine.url);
   const io = testIo();
   const running = connector.run(job({ txt2img: quick({ seed: 9, steps: 150 }) }), io);
-  await io.begun;
+  await io.until(() => true);
   await killed(engine);
   await engine.service.start();
   await running;
@@ -69,7 +69,7 @@ test('an engine that does not come back is given up', async () => {
   const io = testIo();
   const running = connector.run(job({ txt2img: slow() }), io);
   const told = expect(running).rejects.toMatchObject({ code: 'A1111_ENGINE_LOST', details: { fault: 'engine-fault' } });
-  await io.begun;
+  await io.until(() => true);
   await killed(engine);
   await told;
 });
@@ -114,7 +114,7 @@ test('a line that is cut costs the job a second time, and the first is ended', a
   let cuts = 0;
   proxy.judge = async (asked) => {
     if (asked !== submission || cuts++ > 0) return 'pass';
-    await io.begun;
+    await io.until(() => true);
     return 'cut';
   };
   await using connector = connect(proxy.url);
@@ -141,7 +141,7 @@ test('a worker that stops ends its job in the engine: nobody else could have its
   await using connector = connect(engine.url);
   const io = testIo();
   const running = connector.run(job({ txt2img: slow() }), io);
-  await io.begun;
+  await io.until(() => true);
   const stopping = new JobHandoverError({ job: 'a', worker: 'worker_gpu0' });
   io.abort(stopping);
   await expect(running).rejects.toBe(stopping);

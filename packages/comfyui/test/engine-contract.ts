@@ -3,6 +3,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { JobHandoverError, MgpuError } from '@mgpu/core';
+import { testIo } from '@mgpu/core/testing';
 import { decode, encode } from 'fast-png';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EngineEvent } from '../src/client/types.ts';
@@ -16,7 +17,6 @@ import {
   nextColour,
   slowGraph,
   type TestEngine,
-  testIo,
 } from './support.ts';
 
 // Retryable like the loss of a job: that says nothing about whether it goes on in the engine.

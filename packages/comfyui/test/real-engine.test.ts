@@ -1,19 +1,9 @@
 import { cpuGpu } from '@mgpu/core';
-import { testContext } from '@mgpu/core/testing';
+import { testContext, testIo } from '@mgpu/core/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ComfyUIService } from '../src/comfyui-service.ts';
 import { engineContract } from './engine-contract.ts';
-import {
-  connect,
-  invertGraph,
-  job,
-  namesIn,
-  nextColour,
-  slowGraph,
-  startEngine,
-  type TestEngine,
-  testIo,
-} from './support.ts';
+import { connect, invertGraph, job, namesIn, nextColour, slowGraph, startEngine, type TestEngine } from './support.ts';
 
 const { MGPU_REAL_COMFYUI: dir = '', MGPU_REAL_COMFYUI_PYTHON: python } = process.env;
 const options = { dir, ...(python ? { python } : {}), args: ['--disable-api-nodes'] };

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { JobHandoverError, MgpuError } from '@mgpu/core';
+import { type TestIo, testIo } from '@mgpu/core/testing';
 import { expect, test } from 'vitest';
 import { between } from './between.ts';
 import {
@@ -12,8 +13,6 @@ import {
   slowGraph,
   startEngine,
   type TestEngine,
-  type TestIo,
-  testIo,
 } from './support.ts';
 
 const promptIdOf = ({ checkpoints }: TestIo) => (checkpoints.at(-1) as { promptId: string }).promptId;

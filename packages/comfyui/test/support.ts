@@ -1,18 +1,8 @@
-import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { cpuGpu, type ServiceContext } from '@mgpu/core';
-import {
-  type Artifact,
-  type ConnectorIo,
-  type ConnectorJob,
-  type JobPreview,
-  type JobProgress,
-  type ProducedFile,
-  silentLogger,
-} from '@mgpu/core/jobs';
+import { type ConnectorJob, silentLogger } from '@mgpu/core/jobs';
 import { leasePorts, testContext } from '@mgpu/core/testing';
 import { comfyuiProgram, type SimulationInput } from '@mgpu/simulator';
 import { decode } from 'fast-png';
@@ -101,67 +91,6 @@ export function connect(
   const connector = new ComfyUIConnector({ endpoint, log: silentLogger }, settings);
   return Object.assign(connector, { [Symbol.asyncDispose]: () => connector.close() });
 }
-
-/** A file that was stored, with its content. */
-export interface StoredFile extends Artifact {
-  readonly content: Buffer;
-}
-
-/** What a worker would be to a connector, for one job. */
-export interface TestIo extends ConnectorIo {
-  readonly stored: StoredFile[];
-  readonly reports: JobProgress[];
-  readonly previews: JobPreview[];
-  readonly checkpoints: Readonly<Record<string, unknown>>[];
-  readonly fromDisk: boolean[];
-  abort(reason: unknown): void;
-  /** Resolves at the first report that matches. */
-  until(matches: (progress: JobProgress) => boolean): Promise<void>;
-}
-
-export function testIo(): TestIo {
-  const controller = new AbortController();
-  const waiting: { matches: (progress: JobProgress) => boolean; resolve: () => void }[] = [];
-  const io: TestIo = {
-    stored: [],
-    reports: [],
-    previews: [],
-    checkpoints: [],
-    fromDisk: [],
-    signal: controller.signal,
-    log: silentLogger,
-    abort: (reason) => controller.abort(reason),
-    until(matches) {
-      if (io.reports.some(matches)) return Promise.resolve();
-      return new Promise((resolve) => waiting.push({ matches, resolve }));
-    },
-    progress(progress) {
-      io.reports.push(progress);
-      for (const each of waiting) if (each.matches(progress)) each.resolve();
-    },
-    preview: (preview) => void io.previews.push(preview),
-    checkpoint: async (state) => void io.checkpoints.push(structuredClone(state)),
-    async store(file) {
-      const content = await contentOf(file);
-      io.fromDisk.push('path' in file.source);
-      const artifact: StoredFile = {
-        name: file.name,
-        path: `/artifacts/${file.name}`,
-        mediaType: file.mediaType ?? 'application/octet-stream',
-        bytes: content.length,
-        sha256: createHash('sha256').update(content).digest('hex'),
-        ...(file.origin ? { origin: { ...file.origin } } : {}),
-        content,
-      };
-      io.stored.push(artifact);
-      return artifact;
-    },
-  };
-  return io;
-}
-
-const contentOf = ({ source }: ProducedFile): Promise<Buffer> =>
-  'path' in source ? readFile(source.path) : buffer(source.stream);
 
 let count = 0;
 export const job = (input: unknown, more: Partial<ConnectorJob> = {}): ConnectorJob => ({

@@ -1,7 +1,8 @@
 import { MgpuError } from '@mgpu/core';
+import { testIo } from '@mgpu/core/testing';
 import { expect, test } from 'vitest';
 import { type Asked, between, type Verdict } from './between.ts';
-import { connect, invertGraph, job, slowGraph, startEngine, testIo } from './support.ts';
+import { connect, invertGraph, job, slowGraph, startEngine } from './support.ts';
 
 const cancelled = () => new MgpuError('cancelled by the test', { code: 'TEST_CANCELLED' });
 const isSubmission = ({ method, path }: Asked) => method === 'POST' && path === '/prompt';

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { JobHandoverError, MgpuError } from '@mgpu/core';
-import { temporaryFolder } from '@mgpu/core/testing';
+import { temporaryFolder, testIo } from '@mgpu/core/testing';
 import { expect, test } from 'vitest';
-import { connect, job, type OwnServer, type OwnServerOptions, pulled, startServer, testIo } from './support.ts';
+import { connect, job, type OwnServer, type OwnServerOptions, pulled, startServer } from './support.ts';
 
 const cancelled = () => new MgpuError('cancelled by the test', { code: 'TEST_CANCELLED' });
 const question = (more: object = {}) => job({ generate: { model: 'llama3', prompt: 'why is the sky blue', ...more } });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import { testIo } from '@mgpu/core/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { all, connect, job, type TestServer, testIo } from './support.ts';
+import { all, connect, job, type TestServer } from './support.ts';
 import { tinyModel } from './tiny-model.ts';
 
 const model = 'mgpu-test-tiny';

@@ -1,16 +1,5 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { buffer } from 'node:stream/consumers';
 import type { Gpu, ServiceContext } from '@mgpu/core';
-import {
-  type Artifact,
-  type ConnectorIo,
-  type ConnectorJob,
-  type JobPreview,
-  type JobProgress,
-  type Logger,
-  silentLogger,
-} from '@mgpu/core/jobs';
+import { type ConnectorJob, type Logger, silentLogger } from '@mgpu/core/jobs';
 import { leasePorts, testContext } from '@mgpu/core/testing';
 import { type OllamaSimulationInput, ollamaProgram } from '@mgpu/simulator';
 import { OllamaClient } from '../src/client/ollama-client.ts';
@@ -119,55 +108,6 @@ export function connect(
     settings,
   );
   return Object.assign(connector, { [Symbol.asyncDispose]: () => connector.close() });
-}
-
-/** A file that was stored, with its content. */
-export interface StoredFile extends Artifact {
-  readonly content: Buffer;
-}
-
-/** What a worker would be to a connector, for one job. */
-export interface TestIo extends ConnectorIo {
-  readonly stored: StoredFile[];
-  readonly reports: JobProgress[];
-  readonly previews: JobPreview[];
-  readonly checkpoints: Readonly<Record<string, unknown>>[];
-  abort(reason: unknown): void;
-  /** Resolves at the first report that matches. */
-  until(matches: (progress: JobProgress) => boolean): Promise<void>;
-}
-
-export function testIo(): TestIo {
-  const controller = new AbortController();
-  const waiting: { matches: (progress: JobProgress) => boolean; resolve: () => void }[] = [];
-  const io: TestIo = {
-    stored: [],
-    reports: [],
-    previews: [],
-    checkpoints: [],
-    signal: controller.signal,
-    log: silentLogger,
-    abort: (reason) => controller.abort(reason),
-    until(matches) {
-      if (io.reports.some(matches)) return Promise.resolve();
-      return new Promise((resolve) => waiting.push({ matches, resolve }));
-    },
-    progress(progress) {
-      io.reports.push(progress);
-      for (const each of waiting) if (each.matches(progress)) each.resolve();
-    },
-    preview: (preview) => void io.previews.push(preview),
-    checkpoint: async (state) => void io.checkpoints.push(structuredClone(state)),
-    async store({ name, mediaType = 'application/octet-stream', origin, source }) {
-      const content = 'path' in source ? await readFile(source.path) : await buffer(source.stream);
-      const sha256 = createHash('sha256').update(content).digest('hex');
-      const path = `/artifacts/${name}`;
-      const file = { name, path, mediaType, bytes: content.length, sha256, ...(origin ? { origin } : {}), content };
-      io.stored.push(file);
-      return file;
-    },
-  };
-  return io;
 }
 
 let count = 0;

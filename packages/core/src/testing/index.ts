@@ -5,3 +5,4 @@ export { commitFiles, type TestPackage, torchWheels, writeWheels } from './pytho
 export { type Recorder, record } from './recorder.ts';
 export { temporaryFolder } from './temporary-folder.ts';
 export { type TestContextOptions, testContext } from './test-context.ts';
+export { type StoredFile, type TestIo, testIo } from './test-io.ts';
