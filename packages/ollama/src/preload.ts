@@ -115,4 +115,5 @@ async function lockWhenFree({ modelsDir, clock, signal }: PreloadOptions): Promi
 }
 
 /** As Ollama lists it. */
-const withTag = (model: string) => (model.lastIndexOf(':') > model.lastIndexOf('/') ? model : `${model}:latest`);
+/** The name as the server tells it. */
+export const withTag = (model: string) => (model.lastIndexOf(':') > model.lastIndexOf('/') ? model : `${model}:latest`);
