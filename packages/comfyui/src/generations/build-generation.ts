@@ -1,11 +1,10 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type Logger, linkTree, versionedFile, writeFileAtomically } from '@mgpu/core';
+import { ignoreMissing, type Logger, linkTree, versionedFile, writeFileAtomically } from '@mgpu/core';
 import { Git } from '@mgpu/core/git';
 import { anySource, PythonEnvironment, type PythonOptions, packageName } from '@mgpu/core/python';
 import { z } from 'zod';
 import { GenerationBrokenError } from '../errors.ts';
-import { ignoreMissing } from '../ignore.ts';
 import { extras } from './extras.ts';
 import { type Generation, generationFolders, readGeneration, writeGeneration } from './generation.ts';
 import type { GenerationStore } from './generation-store.ts';
