@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os';
-import { empty, json, plain, type Reply, type Request, type Route } from '../comfyui/http.ts';
+import { empty, json, plain, type Reply, type Request, type Route } from '../http.ts';
 import { img2imgFields, readFields, txt2imgFields } from './fields.ts';
 import { samplers, schedulers } from './infotext.ts';
 import { commandFlags } from './options.ts';
