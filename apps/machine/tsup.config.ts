@@ -6,6 +6,7 @@ const esbuildOptions = (options: { alias?: Record<string, string> }) => {
   options.alias = {
     '@mgpu/core': source('core/src'),
     '@mgpu/core/git': source('core/src/git'),
+    '@mgpu/core/http-client': source('core/src/http-client'),
     '@mgpu/core/jobs': source('core/src/jobs'),
     '@mgpu/core/python': source('core/src/python'),
     '@mgpu/control': source('control/src'),

@@ -17,6 +17,7 @@ import {
   environmentBindings,
   findGpus,
   type Gpu,
+  ignore,
   type JobQueue,
   keepBoot,
   type Logger,
@@ -198,10 +199,7 @@ export class Machine implements MachineControl, AsyncDisposable {
     const { ino } = await stat(run);
     for (;;) {
       await systemClock.sleep(rootCheckMs, { signal: this.#halt.signal });
-      const now = await stat(run).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return undefined;
-        throw error;
-      });
+      const now = await stat(run).catch(ignore('ENOENT'));
       if (now?.ino === ino) continue;
       const error = new RootVanishedError({ root });
       this.#log.error(error.message, { error });

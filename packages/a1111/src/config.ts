@@ -1,5 +1,5 @@
 import { gpuSelectionSchema } from '@mgpu/core';
-import { packageSourcesSchema } from '@mgpu/core/python';
+import { installerFields, requirementSchema, torchFields } from '@mgpu/core/python';
 import { z } from 'zod';
 
 /** Flags with which one instance is kept apart from the others and where it is reached; they are mgpu's to give. */
@@ -30,9 +30,6 @@ function isOwnFlag(word: string): boolean {
   return name.length > 3 && name !== '--api' && name.startsWith('--') && ownFlags.some((flag) => flag.startsWith(name));
 }
 
-const requirement = z
-  .string()
-  .regex(/^\w[\w.-]*(\[[\w,.-]+\])?\s*([<>=!~]=?[^\s;]+)?$/, 'a package, with a version if you like');
 const fileName = z.string().regex(/^(?!\.{1,2}$)[\w. -]+$/, 'must be a name without folders');
 
 const repositorySchema = z.strictObject({
@@ -59,22 +56,10 @@ const setupSchema = z.strictObject({
       'Repositories below `repositories`, by folder. Default: what webui 1.10.1 or Forge wants, as the checkout is',
     ),
   python: z.string().min(1).default('python3.10').describe('Interpreter the environment is made with: 3.10 or 3.11'),
-  installer: z
-    .enum(['auto', 'uv', 'pip'])
-    .default('auto')
-    .describe('What installs packages; `auto`: uv where it is in PATH, else pip'),
-  packages: packageSourcesSchema.prefault({}).describe('Where packages come from'),
+  ...installerFields,
   torch: z
     .strictObject({
-      requirements: z
-        .array(requirement)
-        .min(1)
-        .default(['torch==2.1.2', 'torchvision==0.16.2'])
-        .describe('The torch family, installed from one index'),
-      index: z
-        .union([z.literal(['auto', 'packages']), z.url({ protocol: /^(https?|file)$/ })])
-        .default('auto')
-        .describe('URL of its index; `auto`: what fits the driver, or the CPU; `packages`: as every other package'),
+      ...torchFields(['torch==2.1.2', 'torchvision==0.16.2']),
       cudaVersions: z
         .array(z.number().positive())
         .min(1)
@@ -90,7 +75,7 @@ const setupSchema = z.strictObject({
       'https://github.com/mlfoundations/open_clip/archive/bb6e834e9c70d9c27d0dc3ecedeebeaeb1ffad6b.zip',
     ])
     .describe('What its launcher would fetch besides its requirements, installed one after another'),
-  xformersPackage: requirement
+  xformersPackage: requirementSchema
     .default('xformers==0.0.23.post1')
     .describe('Installed with `xformers: true`; the release that fits the torch above'),
   models: repositorySchema

@@ -1,8 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { findProgram, type Layout } from '@mgpu/core';
+import { findProgram, ignoreMissing, type Layout } from '@mgpu/core';
 import { A1111DirMissingError, A1111PythonMissingError } from './errors.ts';
-import { ignoreMissing } from './ignore.ts';
 import { installationFolders } from './setup/installation.ts';
 import { InstallationStore } from './setup/installation-store.ts';
 

@@ -1,7 +1,6 @@
 import { lstat, mkdir, stat, symlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import type { Layout, Logger } from '@mgpu/core';
-import { ignoreMissing } from './ignore.ts';
+import { ignoreMissing, type Layout, type Logger } from '@mgpu/core';
 
 /** Where one instance keeps what is its own: `<root>/<instance>` is its data folder. */
 export function instanceFolders(layout: Layout, id: string) {

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ignoreMissing } from '@mgpu/core';
 import { TcmallocMissingError } from './errors.ts';
-import { ignoreMissing } from './ignore.ts';
 
 const folders = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib', '/usr/local/lib'];
 const names = ['libtcmalloc_minimal.so.4', 'libtcmalloc.so.4'];

@@ -1,10 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { findProgram, type Layout } from '@mgpu/core';
+import { findProgram, ignoreMissing, type Layout } from '@mgpu/core';
 import { ComfyUIDirMissingError, ComfyUIPythonMissingError } from './errors.ts';
 import { generationFolders } from './generations/generation.ts';
 import { GenerationStore } from './generations/generation-store.ts';
-import { ignoreMissing } from './ignore.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

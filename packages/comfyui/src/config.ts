@@ -1,5 +1,5 @@
 import { gpuSelectionSchema } from '@mgpu/core';
-import { packageSourcesSchema } from '@mgpu/core/python';
+import { installerFields, torchFields } from '@mgpu/core/python';
 import { z } from 'zod';
 import { extraNames } from './generations/extras.ts';
 
@@ -37,24 +37,10 @@ const setupSchema = z.strictObject({
     .describe('Where ComfyUI is cloned from: an https, ssh or file URL, or a path'),
   ref: z.string().min(1).default('v0.33.0').describe('Branch, tag or commit'),
   python: z.string().min(1).default('python3').describe('Interpreter the environment is made with, 3.10 or newer'),
-  installer: z
-    .enum(['auto', 'uv', 'pip'])
-    .default('auto')
-    .describe('What installs packages; `auto`: uv where it is in PATH, else pip'),
-  packages: packageSourcesSchema.prefault({}).describe('Where packages come from'),
+  ...installerFields,
   torch: z
     .strictObject({
-      requirements: z
-        .array(
-          z.string().regex(/^[\w.-]+(\[[\w,.-]+\])?\s*([<>=!~]=?[^\s;]+)?$/, 'a package, with a version if you like'),
-        )
-        .min(1)
-        .default(['torch', 'torchvision', 'torchaudio'])
-        .describe('The torch family, installed from one index'),
-      index: z
-        .union([z.literal(['auto', 'packages']), z.url({ protocol: /^(https?|file)$/ })])
-        .default('auto')
-        .describe('URL of its index; `auto`: what fits the driver, or the CPU; `packages`: as every other package'),
+      ...torchFields(['torch', 'torchvision', 'torchaudio']),
     })
     .prefault({}),
   extras: z.array(z.enum(extraNames)).default([]).describe('Accelerators that are installed as well'),

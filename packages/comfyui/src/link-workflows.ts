@@ -1,7 +1,6 @@
 import { mkdir, realpath, rm, rmdir, symlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Logger } from '@mgpu/core';
-import { ignore, ignoreMissing } from './ignore.ts';
+import { ignore, ignoreMissing, type Logger } from '@mgpu/core';
 
 /**
  * Makes `link` a symbolic link to the shared workflows, so that every instance shows and saves the same ones. A folder with

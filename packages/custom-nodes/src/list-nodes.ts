@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { forEachBounded } from '@mgpu/core';
+import { forEachBounded, ignore } from '@mgpu/core';
 import type { Git } from '@mgpu/core/git';
 import type { NodesLock } from './nodes-lock.ts';
 import { plainUrl } from './packs/allowed-url.ts';
@@ -26,10 +26,7 @@ export async function listNodes(places: PackPlaces, git: Git, lock: NodesLock | 
   const nodes: InstalledNode[] = [];
   const found = [true, false].map(async (isEnabled) => {
     const folder = places.of('', isEnabled);
-    const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return [];
-      throw error;
-    });
+    const names = (await readdir(folder).catch(ignore('ENOENT'))) ?? [];
     return names.filter((name) => !passedOver.test(name)).map((name) => ({ name, isEnabled }));
   });
   await forEachBounded((await Promise.all(found)).flat(), 4, async ({ name, isEnabled }) => {

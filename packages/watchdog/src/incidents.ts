@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { type Clock, type Logger, versionedFile } from '@mgpu/core';
+import { type Clock, ignore, type Logger, versionedFile } from '@mgpu/core';
 import { z } from 'zod';
 
 const incidentSchema = z.object({
@@ -77,10 +77,7 @@ function readIncident(stateDir: string, id: string): Incident | undefined {
 }
 
 async function idsIn(stateDir: string): Promise<string[]> {
-  const names = await readdir(folderIn(stateDir)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
+  const names = (await readdir(folderIn(stateDir)).catch(ignore('ENOENT'))) ?? [];
   return names.flatMap((name) => /^(.+)\.json$/.exec(name)?.[1] ?? []).toSorted();
 }
 

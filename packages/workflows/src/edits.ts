@@ -1,5 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
+import { ignore } from '@mgpu/core';
 import type { Git } from '@mgpu/core/git';
 import picomatch from 'picomatch';
 import type { LeftFile } from './report.ts';
@@ -47,10 +48,7 @@ async function isEmptied(git: Git, { dir, folder }: EditRules, gone: readonly st
 }
 
 async function whyLeft(path: string, maxFileBytes: number): Promise<string | undefined> {
-  const facts = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+  const facts = await lstat(path).catch(ignore('ENOENT'));
   if (!facts) return 'gone'; // since Git looked
   if (facts.isDirectory()) return 'it is a repository of its own';
   if (facts.isSymbolicLink()) return 'it is a link';

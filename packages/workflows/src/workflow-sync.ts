@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, lockFolder, MgpuError, redact, systemClock } from '@mgpu/core';
+import { type Clock, ignore, lockFolder, MgpuError, redact, systemClock } from '@mgpu/core';
 import { Git, GitBehindError, type GitConflict, type GitIdentity, GitInTheWayError } from '@mgpu/core/git';
 import { workflowsSchema } from './config.ts';
 import { copyName } from './copy-name.ts';
@@ -179,9 +179,7 @@ export class WorkflowSync {
     const kept = new Set(await git.files(dir));
     for (const path of files.filter((each) => !kept.has(each))) {
       const copy = copyName(path, { machine, at: this.#clock.now() });
-      await rename(join(dir, path), join(dir, copy)).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT') throw error;
-      });
+      await rename(join(dir, path), join(dir, copy)).catch(ignore('ENOENT'));
     }
   }
 

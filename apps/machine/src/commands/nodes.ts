@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { writeFileAtomically } from '@mgpu/core';
+import { ignore, writeFileAtomically } from '@mgpu/core';
 import {
   type ApplyOptions,
   addNode,
@@ -182,11 +182,7 @@ async function openNodes(context: CommandContext) {
       onProgress: (progress) => view.step(progress),
       onInstance: (progress) => view.instance(progress),
     });
-  const readText = () =>
-    readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
+  const readText = () => readFile(path, 'utf8').catch(ignore('ENOENT'));
   return {
     path,
     options,

@@ -1,7 +1,8 @@
+import type { HttpRequest, HttpTarget, HttpTransport } from '@mgpu/core/http-client';
 import { A1111BadAnswerError, CheckpointUnknownError } from '../errors.ts';
 import * as answers from './answers.ts';
 import { failureOf } from './failure.ts';
-import { HttpTransport, type RequestOptions } from './http-transport.ts';
+import { transportTo } from './transport.ts';
 import type { Checkpoint, Generated, GenerationRequest, Img2imgRequest, Progress } from './types.ts';
 
 // The protocol is the program's `modules/api/api.py` and `models.py`, as of 1.10.1; Forge's differences are looked over.
@@ -21,13 +22,9 @@ export class A1111Client implements AsyncDisposable {
   readonly #transport: HttpTransport;
 
   /** `http://user:password@host:port` for an engine with `--api-auth`. */
-  constructor(target: string | URL | { readonly url: string | URL }) {
-    const { href } = new URL(typeof target === 'string' || target instanceof URL ? target : target.url);
-    const base = new URL(href.endsWith('/') ? href : `${href}/`);
-    this.#transport = new HttpTransport(base);
-    this.url = new URL(base);
-    this.url.username = '';
-    this.url.password = '';
+  constructor(target: HttpTarget) {
+    this.#transport = transportTo(target);
+    this.url = this.#transport.base;
   }
 
   /**
@@ -177,7 +174,7 @@ export class A1111Client implements AsyncDisposable {
     return answers.readAnswer(schema, answer.body, this.#href(path));
   }
 
-  async #post(path: string, json: unknown, options: RequestOptions): Promise<string> {
+  async #post(path: string, json: unknown, options: HttpRequest): Promise<string> {
     const answer = await this.#transport.request('POST', `sdapi/v1/${path}`, { ...options, json });
     if (answer.status !== 200) throw failureOf(`POST /sdapi/v1/${path}`, this.#href(path), answer);
     // An answer that nobody reads may be nonsense all the same.
@@ -186,7 +183,7 @@ export class A1111Client implements AsyncDisposable {
   }
 
   #href(path: string): string {
-    return new URL(`sdapi/v1/${path}`, this.url).href;
+    return this.#transport.url(`sdapi/v1/${path}`).href;
   }
 }
 

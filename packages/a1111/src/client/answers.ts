@@ -1,3 +1,4 @@
+import { readJson } from '@mgpu/core/http-client';
 import { z } from 'zod';
 import { A1111BadAnswerError } from '../errors.ts';
 
@@ -54,20 +55,5 @@ export const failureSchema = z.object({
 });
 
 /** The answer as what it should be; `A1111_BAD_ANSWER` otherwise. */
-export function readAnswer<T>(schema: z.ZodType<T>, body: string, url: string): T {
-  const value = parseJson(body);
-  if (value === undefined) throw new A1111BadAnswerError({ url, problem: `it is not JSON: ${body.slice(0, 80)}` });
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new A1111BadAnswerError({ url, problem: `${issue?.path.join('.') || 'the answer'}: ${issue?.message}` });
-}
-
-/** Undefined for what is no JSON. */
-export function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-}
+export const readAnswer = <T>(schema: z.ZodType<T>, body: string, url: string): T =>
+  readJson(schema, body, (problem) => new A1111BadAnswerError({ url, problem }));

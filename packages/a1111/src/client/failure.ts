@@ -1,3 +1,4 @@
+import { type HttpAnswer, parseJson } from '@mgpu/core/http-client';
 import { cudaFault, type MgpuError } from '@mgpu/core/jobs';
 import {
   A1111BadAnswerError,
@@ -8,14 +9,13 @@ import {
   A1111RefusedError,
   A1111RequestInvalidError,
 } from '../errors.ts';
-import { failureSchema, parseJson, problemsSchema } from './answers.ts';
-import type { Answer } from './http-transport.ts';
+import { failureSchema, problemsSchema } from './answers.ts';
 
 const maxMessageChars = 2_000;
 const maxProblems = 5;
 
 /** An answer that is no success, as an error that says whether the request, the moment or the engine is to blame. */
-export function failureOf(request: string, url: string, { status, body }: Answer): MgpuError {
+export function failureOf(request: string, url: string, { status, body }: HttpAnswer): MgpuError {
   const value = parseJson(body);
   const invalid = status === 422 ? problemsSchema.safeParse(value).data : undefined;
   if (invalid) {

@@ -4,9 +4,3 @@ import { A1111BadAnswerError, A1111UnreachableError } from '../errors.ts';
 /** The engine is away or talks nonsense: it may be asked again. */
 export const isEngineTrouble = (error: unknown): error is MgpuError =>
   error instanceof A1111UnreachableError || error instanceof A1111BadAnswerError;
-
-/** Nobody was there, so nothing of the request was heard. */
-export const wasNotHeard = ({ cause }: MgpuError): boolean => {
-  const { code } = (cause ?? {}) as NodeJS.ErrnoException;
-  return code === 'ECONNREFUSED' || code === 'UND_ERR_CONNECT_TIMEOUT';
-};

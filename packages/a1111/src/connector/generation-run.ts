@@ -1,3 +1,4 @@
+import { wasNotHeard } from '@mgpu/core/http-client';
 import { abortable, type Clock, type ConnectorIo, deadline, reportError } from '@mgpu/core/jobs';
 import type { A1111Client } from '../client/a1111-client.ts';
 import type { Generated, Progress } from '../client/types.ts';
@@ -9,7 +10,7 @@ import {
   A1111UnreachableError,
 } from '../errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { isEngineTrouble, wasNotHeard } from './engine-trouble.ts';
+import { isEngineTrouble } from './engine-trouble.ts';
 import type { EngineRequest } from './read-request.ts';
 import type { ConnectorSettings } from './settings.ts';
 
@@ -55,7 +56,7 @@ export class GenerationRun {
       } catch (error) {
         if (io.signal.aborted || !isEngineTrouble(error)) throw error;
         // Gone after it had begun, or while it was given to it: that is what a job that kills its engine looks like.
-        const wasHeard = this.#began !== undefined || !wasNotHeard(error);
+        const wasHeard = this.#began !== undefined || !wasNotHeard(error.cause);
         if (wasHeard && (await this.#awaitEngine()).wasAway) this.#countDeath();
         else if (++refusals >= settings.maxSubmissions) throw error;
         io.log.info(`${error.message}; the job is submitted again`);

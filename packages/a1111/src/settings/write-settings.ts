@@ -1,10 +1,9 @@
 import { readFile, rename } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { type Layout, type Logger, versionedFile, writeFileAtomically } from '@mgpu/core';
+import { ignoreMissing, type Layout, type Logger, versionedFile, writeFileAtomically } from '@mgpu/core';
 import { z } from 'zod';
 import { SettingsInvalidError } from '../errors.ts';
 import { instanceFolders, sharedFolders } from '../folders.ts';
-import { ignoreMissing } from '../ignore.ts';
 import { mergeSettings, type Settings } from './merge-settings.ts';
 
 const record = z.record(z.string(), z.unknown());

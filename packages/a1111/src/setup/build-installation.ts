@@ -1,8 +1,8 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { versionedFile, writeFileAtomically } from '@mgpu/core';
+import { versionedFile } from '@mgpu/core';
 import { Git, type GitSource } from '@mgpu/core/git';
-import { anySource, PythonEnvironment, type PythonOptions, packageName } from '@mgpu/core/python';
+import { PythonEnvironment, type PythonOptions, pinTorch, torchSources } from '@mgpu/core/python';
 import { z } from 'zod';
 import { InstallationBrokenError } from '../errors.ts';
 import { helpersFor, helperVariables } from './helpers.ts';
@@ -35,9 +35,6 @@ export interface BuildOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: SetupProgress) => void) | undefined;
 }
-
-/** Packages that come from one build and must stay together. */
-const torchFamily = ['torch', 'torchvision', 'torchaudio'];
 
 const draftSchema = z.object({ done: z.array(z.string()), helpers: z.record(z.string(), z.string()) });
 
@@ -148,21 +145,13 @@ class Build {
 
   async #installTorch(): Promise<void> {
     const { recipe, torchIndex, python } = this.#options;
-    const { sources = anySource } = python;
-    const isGeneral = torchIndex === 'packages' || sources.offline;
-    const ofTorch = isGeneral ? sources : { ...sources, index: torchIndex, extraIndexes: [] };
-    await this.#python(ofTorch).install({ packages: recipe.torch });
+    await this.#python(torchSources(torchIndex, python.sources)).install({ packages: recipe.torch });
   }
 
   async #installRequirements(): Promise<void> {
     const { recipe } = this.#options;
     const { checkout, pins } = this.#folders;
-    const installed = await this.#python().installed();
-    const lines = torchFamily.flatMap((name) => {
-      const version = installed.get(packageName(name));
-      return version === undefined ? [] : [`${name}==${version}`];
-    });
-    await writeFileAtomically(pins, `${lines.join('\n')}\n`, 0o644);
+    await pinTorch(this.#python(), pins);
     const constraints = [pins];
     await this.#python().install({ files: [await requirementsFile(checkout)], constraints });
     // Archives of source that are built with what the requirements have pinned: newer build tools refuse them.

@@ -1,8 +1,7 @@
 import { readdir, rmdir } from 'node:fs/promises';
-import { type Layout, type Logger, reportError } from '@mgpu/core';
+import { ignoreMissing, type Layout, type Logger, reportError } from '@mgpu/core';
 import { Git } from '@mgpu/core/git';
 import { sharedFolders } from '../folders.ts';
-import { ignoreMissing } from '../ignore.ts';
 import type { Helper } from './helpers.ts';
 
 /** Brings the tree of models from a repository, where nothing is yet. Models can come otherwise: a failure is a warning. */

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Logger, versionedFile } from '@mgpu/core';
+import { ignoreMissing, type Logger, versionedFile } from '@mgpu/core';
 import { PythonEnvironment, type PythonOptions } from '@mgpu/core/python';
 import { z } from 'zod';
-import { ignoreMissing } from '../ignore.ts';
 import { type Installation, installationFolders } from './installation.ts';
 
 const stateSchema = z.object({

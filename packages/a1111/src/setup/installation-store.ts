@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type Layout, lockFolder } from '@mgpu/core';
-import { ignoreMissing } from '../ignore.ts';
+import { ignoreMissing, type Layout, lockFolder } from '@mgpu/core';
 import { type Installation, readManifest } from './installation.ts';
 
 /** The installations below `<root>/engines/a1111`; `current`, a link that changes in one step, is what instances start with. */

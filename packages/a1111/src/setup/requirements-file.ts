@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ignoreMissing } from '@mgpu/core';
 import { InstallationBrokenError } from '../errors.ts';
-import { ignoreMissing } from '../ignore.ts';
 
 /** The file with exact versions, else the one without. */
 export async function requirementsFile(checkout: string): Promise<string> {

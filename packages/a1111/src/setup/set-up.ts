@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import type { Layout } from '@mgpu/core';
-import { expectGitRef, expectGitUrl, Git } from '@mgpu/core/git';
+import { Git } from '@mgpu/core/git';
 import { torchIndexFor } from '@mgpu/core/python';
 import type { A1111Config } from '../config.ts';
 import { RefUnclearError } from '../errors.ts';
@@ -75,8 +75,6 @@ async function commitOf(
   { repository: url, ref }: Recipe,
   options: { env: SetupOptions['env']; signal: AbortSignal | undefined },
 ): Promise<string> {
-  expectGitUrl(url);
-  expectGitRef(url, ref);
   const commit = await new Git(options).remoteCommit({ url, ref });
   if (commit === undefined) throw new RefUnclearError({ url, ref });
   return commit;

@@ -1,7 +1,7 @@
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { writeFileAtomically } from '@mgpu/core';
+import { ignore, writeFileAtomically } from '@mgpu/core';
 
 const [first, last] = ['# mgpu: begin', '# mgpu: end'];
 
@@ -13,10 +13,7 @@ export const accountKeysFile = ({ HOME }: Readonly<Record<string, string | undef
  * stays as it is. Returns whether anything changed.
  */
 export async function keepAccountKeys(path: string, keys: readonly string[]): Promise<boolean> {
-  const before = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return '';
-    throw error;
-  });
+  const before = (await readFile(path, 'utf8').catch(ignore('ENOENT'))) ?? '';
   const after = withBlock(before, keys);
   if (after === before) return false;
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });

@@ -1,3 +1,4 @@
+import { readJson } from '@mgpu/core/http-client';
 import { z } from 'zod';
 import { ComfyUIBadAnswerError } from '../errors.ts';
 
@@ -53,15 +54,5 @@ export const statsSchema = z.object({
 export const recordSchema = record;
 
 /** The answer as what it should be; `COMFYUI_BAD_ANSWER` otherwise. */
-export function readAnswer<T>(schema: z.ZodType<T>, body: string, url: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    throw new ComfyUIBadAnswerError({ url, problem: `it is not JSON: ${body.slice(0, 80)}` });
-  }
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new ComfyUIBadAnswerError({ url, problem: `${issue?.path.join('.') || 'the answer'}: ${issue?.message}` });
-}
+export const readAnswer = <T>(schema: z.ZodType<T>, body: string, url: string): T =>
+  readJson(schema, body, (problem) => new ComfyUIBadAnswerError({ url, problem }));

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { HttpAnswer, HttpRequest, HttpTarget, HttpTransport } from '@mgpu/core/http-client';
 import type { MgpuError } from '@mgpu/core/jobs';
 import {
   ComfyUIBadAnswerError,
@@ -10,8 +11,8 @@ import {
 import * as answers from './answers.ts';
 import { openEvents } from './event-socket.ts';
 import { EventStream } from './event-stream.ts';
-import { type Answer, HttpTransport, type RequestOptions } from './http-transport.ts';
 import { promptRefusal } from './prompt-refusal.ts';
+import { transportTo } from './transport.ts';
 import type { EngineFile, HistoryEntry, PromptGraph, Queue, Submission, SystemStats } from './types.ts';
 
 // The protocol is ComfyUI's `server.py` (routes), `execution.py` (queue, history, events) and `protocol.py` (binary frames).
@@ -38,7 +39,7 @@ export interface UploadOptions extends Abortable {
 }
 
 /** Validation of a workflow may wait behind a node that holds Python's lock. */
-const submitTimeoutMs = 300_000;
+const submitSilenceMs = 300_000;
 /** What a form adds to the file it carries, at most. */
 const formBytes = 4_096;
 
@@ -52,10 +53,9 @@ export class ComfyUIClient implements AsyncDisposable {
   readonly #transport: HttpTransport;
   readonly #streams = new Set<EventStream>();
 
-  constructor(target: string | URL | { readonly url: string | URL }) {
-    const { href } = new URL(typeof target === 'string' || target instanceof URL ? target : target.url);
-    this.url = new URL(href.endsWith('/') ? href : `${href}/`);
-    this.#transport = new HttpTransport(this.url);
+  constructor(target: HttpTarget) {
+    this.#transport = transportTo(target);
+    this.url = this.#transport.base;
   }
 
   /**
@@ -71,7 +71,7 @@ export class ComfyUIClient implements AsyncDisposable {
       ...(front === undefined ? {} : { front }),
       ...(extraData === undefined ? {} : { extra_data: extraData }),
     };
-    const answer = await this.#transport.request('POST', 'prompt', { json, signal, timeoutMs: submitTimeoutMs });
+    const answer = await this.#transport.request('POST', 'prompt', { json, signal, silenceMs: submitSilenceMs });
     if (answer.status === 400) {
       const refusal = promptRefusal(answer.body, prompt);
       if (refusal) throw refusal;
@@ -153,7 +153,7 @@ export class ComfyUIClient implements AsyncDisposable {
   ): Promise<{ readonly mediaType: string | undefined; readonly body: AsyncIterable<Uint8Array> }> {
     const query = new URLSearchParams({ filename: file.filename, subfolder: file.subfolder, type: file.type });
     const path = `view?${query}`;
-    const { status, mediaType, body } = await this.#transport.stream(path, { signal });
+    const { status, mediaType, body } = await this.#transport.stream('GET', path, { signal });
     if (status === 200) return { mediaType, body };
     const answer = { status, body: await firstWords(body) };
     const name = [file.type, file.subfolder, file.filename].filter(Boolean).join('/');
@@ -219,14 +219,14 @@ export class ComfyUIClient implements AsyncDisposable {
     return this.#read(schema, await this.#transport.request('GET', path, { signal }), path);
   }
 
-  async #post(path: string, json: RequestOptions['json'], signal: AbortSignal | undefined): Promise<void> {
+  async #post(path: string, json: HttpRequest['json'], signal: AbortSignal | undefined): Promise<void> {
     const answer = await this.#transport.request('POST', path, { json, signal });
     if (answer.status !== 200) throw this.#failure(answer, path, `POST /${path}`);
   }
 
   #read<T>(
     schema: Parameters<typeof answers.readAnswer<T>>[0],
-    answer: Answer,
+    answer: HttpAnswer,
     path: string,
     request = `GET /${path}`,
   ): T {
@@ -234,7 +234,7 @@ export class ComfyUIClient implements AsyncDisposable {
     return answers.readAnswer(schema, answer.body, this.#transport.url(path).href);
   }
 
-  #failure({ status, body }: Answer, path: string, request: string): MgpuError {
+  #failure({ status, body }: HttpAnswer, path: string, request: string): MgpuError {
     if (status < 500) return new ComfyUIRefusedError({ request, status, answer: body.slice(0, 200) });
     const problem = `status ${status} ${body.split('\n')[0]?.slice(0, 200) ?? ''}`;
     return new ComfyUIBadAnswerError({ url: this.#transport.url(path).href, problem });

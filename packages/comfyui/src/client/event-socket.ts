@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
+import { type Dispatcher, undici } from '@mgpu/core/http-client';
 import { reportError } from '@mgpu/core/jobs';
-import type { Dispatcher } from 'undici';
 import { ComfyUIUnreachableError } from '../errors.ts';
 import { readEvent } from './read-event.ts';
+import { maxBytes } from './transport.ts';
 import type { EngineEvent } from './types.ts';
-import { maxBytes, undici } from './undici.ts';
 
 export interface EventHandlers {
   onEvent(event: EngineEvent): void;

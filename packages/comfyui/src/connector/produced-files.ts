@@ -1,10 +1,9 @@
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
-import type { Endpoint, ProducedFile } from '@mgpu/core/jobs';
+import { type Endpoint, ignoreMissing, type ProducedFile } from '@mgpu/core/jobs';
 import type { ComfyUIClient } from '../client/comfyui-client.ts';
 import type { EngineFile, NodeOutput } from '../client/types.ts';
 import { ComfyUIFileMissingError } from '../errors.ts';
-import { ignoreMissing } from '../ignore.ts';
 
 const maxFolders = 1_000;
 

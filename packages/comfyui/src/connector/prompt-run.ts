@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { wasNotHeard } from '@mgpu/core/http-client';
 import {
   abortable,
   type Clock,
@@ -19,7 +20,7 @@ import {
 } from '../errors.ts';
 import { cancelPrompt, dropPrompt } from './cancel-prompt.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { isEngineTrouble, wasNotHeard } from './engine-trouble.ts';
+import { isEngineTrouble } from './engine-trouble.ts';
 import type { EventLink } from './event-link.ts';
 import type { ReadJobInput } from './job-input.ts';
 import { locatePrompt, type Outcome, type Place } from './outcome.ts';
@@ -182,7 +183,7 @@ export class PromptRun {
     // The connection has been whole all the time, so the engine is the same: somebody took it out of the queue.
     if (isWhole) throw new ComfyUIPromptRemovedError({ engine, promptId: this.promptId });
     // An engine can die of a prompt before it takes it: while it reads it.
-    const diedReading = trouble !== undefined && this.#wasAway && !wasNotHeard(trouble);
+    const diedReading = trouble !== undefined && this.#wasAway && !wasNotHeard(trouble.cause);
     if (hasBegun || diedReading) this.#deaths++;
     if (this.#deaths >= settings.maxDeaths) {
       throw new ComfyUIJobKillsEngineError({ engine, deaths: this.#deaths });

@@ -1,11 +1,10 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type Logger, linkTree, versionedFile, writeFileAtomically } from '@mgpu/core';
+import { ignoreMissing, type Logger, linkTree, versionedFile } from '@mgpu/core';
 import { Git } from '@mgpu/core/git';
-import { anySource, PythonEnvironment, type PythonOptions, packageName } from '@mgpu/core/python';
+import { PythonEnvironment, type PythonOptions, pinTorch, torchSources } from '@mgpu/core/python';
 import { z } from 'zod';
 import { GenerationBrokenError } from '../errors.ts';
-import { ignoreMissing } from '../ignore.ts';
 import { extras } from './extras.ts';
 import { type Generation, generationFolders, readGeneration, writeGeneration } from './generation.ts';
 import type { GenerationStore } from './generation-store.ts';
@@ -71,9 +70,6 @@ export interface BuildOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: BuildProgress) => void) | undefined;
 }
-
-/** Packages that come from one build and must stay together. */
-const torchFamily = ['torch', 'torchvision', 'torchaudio'];
 
 const draftSchema = z.object({
   recipe: recipeSchema,
@@ -258,10 +254,7 @@ class Build {
 
   async #installTorch(): Promise<void> {
     const { recipe, python } = this.#options;
-    const { sources = anySource } = python;
-    const isGeneral = recipe.torchIndex === 'packages' || sources.offline;
-    const ofTorch = isGeneral ? sources : { ...sources, index: recipe.torchIndex, extraIndexes: [] };
-    await this.#python(ofTorch).install({ packages: recipe.torch });
+    await this.#python(torchSources(recipe.torchIndex, python.sources)).install({ packages: recipe.torch });
   }
 
   async #installRequirements(): Promise<void> {
@@ -278,13 +271,8 @@ class Build {
 
   /** Whatever comes after torch has to take it as it is. */
   async #pinTorch(): Promise<string> {
-    const installed = await this.#python().installed();
-    const pins = torchFamily.flatMap((name) => {
-      const version = installed.get(packageName(name));
-      return version === undefined ? [] : [`${name}==${version}`];
-    });
     const file = join(this.#folders.dir, 'torch.txt');
-    await writeFileAtomically(file, `${pins.join('\n')}\n`, 0o644);
+    await pinTorch(this.#python(), file);
     return file;
   }
 

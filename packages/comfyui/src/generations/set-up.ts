@@ -1,5 +1,5 @@
 import { type Layout, type Logger, silentLogger } from '@mgpu/core';
-import { expectGitRef, expectGitUrl, Git } from '@mgpu/core/git';
+import { Git } from '@mgpu/core/git';
 import { PythonEnvironment, torchIndexFor } from '@mgpu/core/python';
 import type { ComfyUISetup } from '../config.ts';
 import { RefUnclearError } from '../errors.ts';
@@ -148,8 +148,6 @@ async function commitOf(
   ref: string,
   options: { env: SetupOptions['env']; signal: AbortSignal | undefined },
 ): Promise<string> {
-  expectGitUrl(url);
-  expectGitRef(url, ref);
   const commit = await new Git(options).remoteCommit({ url, ref });
   if (commit === undefined) throw new RefUnclearError({ url, ref });
   return commit;

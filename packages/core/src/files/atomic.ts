@@ -3,6 +3,7 @@ import { linkSync, mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } fr
 import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
+import { ignore } from './ignore.ts';
 
 /** Writes the whole file or nothing: temporary file beside it, fsync, rename. Mode default 0600. */
 export async function writeFileAtomically(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
@@ -50,10 +51,7 @@ const draftOfDocument = /\.json\.(?:\d+|[0-9a-f-]{36})$/;
 
 /** Removes what writers of JSON documents left in a folder when they were killed. Only for when none of them lives. */
 export async function removeDrafts(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
+  const names = (await readdir(folder).catch(ignore('ENOENT'))) ?? [];
   const drafts = names.filter((name) => draftOfDocument.test(name));
   await Promise.all(drafts.map((name) => rm(join(folder, name), { force: true })));
 }

@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { isAbsolute, join, normalize, relative } from 'node:path';
+import { ignore } from './ignore.ts';
 import type { Layout } from './layout.ts';
 
 /**
@@ -83,7 +84,7 @@ export async function readModelFolders(layout: Layout): Promise<ModelFolders> {
     if (isInside) wanted.add(inside);
     if (!otherFolders.has(type)) add(formerTypes[type] ?? type, isInside ? inside : path);
   }
-  const present = await readdir(models, { withFileTypes: true }).catch(ignoreMissing);
+  const present = await readdir(models, { withFileTypes: true }).catch(ignore('ENOENT'));
   const known = new Set([...types.values()].flatMap((each) => [...each]));
   const further = present?.filter((each) => !each.isFile() && !each.name.startsWith('.')).map(({ name }) => name) ?? [];
   for (const name of further.toSorted()) if (!known.has(`models/${name}`)) add(name, `models/${name}`);
@@ -120,7 +121,7 @@ async function readFolderFile(
   file: string,
   shared: string,
 ): Promise<{ folders: readonly NamedFolder[]; problems: readonly string[] }> {
-  const text = await readFile(file, 'utf8').catch(ignoreMissing);
+  const text = await readFile(file, 'utf8').catch(ignore('ENOENT'));
   if (text === undefined) return { folders: [], problems: [] };
   const { parse } = await import('yaml');
   let document: unknown;
@@ -161,7 +162,3 @@ function basePath(given: unknown, shared: string): string {
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
-}

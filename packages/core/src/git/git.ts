@@ -1,28 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { SimpleGit } from 'simple-git';
-import { GitRefError } from './errors.ts';
 import { type GitChange, readChanges } from './git-changes.ts';
+import { commitFiles, committing, type GitIdentity } from './git-commits.ts';
 import { releaseLocks, unfinishedWork } from './git-locks.ts';
 import { completeTornFiles, moving } from './git-moves.ts';
-import { expectGitRef, expectGitUrl, isFullCommit, isLocalUrl, withoutSecret } from './git-url.ts';
+import { checkOutCommit, commitAtServer, fetchCommit, findCommit, type GitSource } from './git-source.ts';
+import { expectGitRef, expectGitUrl, isFullCommit } from './git-url.ts';
 import { type GitRebase, type RebaseOptions, rebaseApart, removeWorkTrees } from './rebase-apart.ts';
-import { type GitOptions, runGit } from './run-git.ts';
-
-/** Author of a commit. */
-export interface GitIdentity {
-  readonly name: string;
-  readonly email: string;
-}
-
-/** Which state of which repository: a branch, a tag or a commit; without `ref` the head of the default branch. */
-export interface GitSource {
-  readonly url: string;
-  readonly ref?: string | undefined;
-  /** With submodules. Default false. */
-  readonly recursive?: boolean | undefined;
-}
+import { type GitOptions, type RunGit, runGit } from './run-git.ts';
 
 /** A branch of a repository. */
 export interface GitBranch {
@@ -41,15 +27,12 @@ export interface GitCheckout {
   readonly isPublished: boolean;
 }
 
-/** More would not fit on a command line everywhere. */
-const pathsAtOnce = 200;
-
 /** Git for programs: never asks anybody, runs no transport helpers, and takes no option for a name. */
 export class Git {
-  readonly #options: GitOptions;
+  readonly #git: RunGit;
 
   constructor(options: GitOptions) {
-    this.#options = options;
+    this.#git = (call, work) => runGit(options, call, work);
   }
 
   /**
@@ -60,20 +43,7 @@ export class Git {
     expectGitUrl(url);
     if (ref !== undefined) expectGitRef(url, ref);
     if (ref !== undefined && isFullCommit(ref)) return ref;
-    const names = ref === undefined ? ['HEAD'] : [`refs/heads/${ref}`, `refs/tags/${ref}`, `refs/tags/${ref}^{}`];
-    const answer = await this.#run(url, 'asked', (git) => git.raw('ls-remote', '--', url, ...names));
-    const found = new Map(answer.split('\n').map((line) => line.split('\t').reverse() as [string, string]));
-    // As in a checkout: a branch before a tag of the same name.
-    for (const name of ['HEAD', `refs/heads/${ref}`, `refs/tags/${ref}^{}`, `refs/tags/${ref}`]) {
-      const commit = found.get(name);
-      if (commit !== undefined) return commit;
-    }
-    if (ref !== undefined && /^[0-9a-f]{7,39}$/.test(ref)) return undefined;
-    throw new GitRefError({
-      url: withoutSecret(url),
-      ref: ref ?? 'HEAD',
-      problem: ref === undefined ? 'it has no commit yet' : 'it has no such branch or tag',
-    });
+    return commitAtServer(this.#git, { url, ref });
   }
 
   /**
@@ -86,9 +56,11 @@ export class Git {
     if (ref !== undefined) expectGitRef(url, ref);
     const draft = join(dirname(dir), `.${basename(dir)}.${randomUUID()}`);
     try {
-      await this.#run(url, 'cloned', (git) => git.raw('clone', '--progress', '--no-checkout', '--', url, draft));
-      const commit = (await this.#find(draft, source)) ?? (await this.#fetch(draft, source));
-      await this.#moveTo(draft, commit, source, '--force');
+      await this.#git({ url, action: 'cloned' }, (git) =>
+        git.raw('clone', '--progress', '--no-checkout', '--', url, draft),
+      );
+      const commit = (await findCommit(this.#git, draft, source)) ?? (await fetchCommit(this.#git, draft, source));
+      await checkOutCommit(this.#git, draft, { ...source, commit, how: '--force' });
       await rename(draft, dir);
       return commit;
     } finally {
@@ -99,7 +71,7 @@ export class Git {
   /** What lies in `dir`; undefined when that is no checkout of its own. */
   async inspect(dir: string): Promise<GitCheckout | undefined> {
     if (!(await stat(join(dir, '.git')).catch(() => undefined))) return undefined;
-    const ask = (...words: string[]) => this.#run(dir, 'read', (git) => git.raw(...words), dir);
+    const ask = (...words: string[]) => this.#git({ url: dir, action: 'read', dir }, (git) => git.raw(...words));
     // Without locks: a look must not write the index anew.
     const [commit, origin, status, holders] = await Promise.all([
       ask('rev-parse', '--verify', '--quiet', 'HEAD').catch(() => ''),
@@ -125,36 +97,42 @@ export class Git {
     const { url, ref } = source;
     expectGitUrl(url);
     if (ref !== undefined) expectGitRef(url, ref);
-    await this.#run(url, 'checked out', (git) => git.raw('remote', 'set-url', 'origin', '--', url), dir);
-    const known = ref !== undefined && isFullCommit(ref) ? await this.#find(dir, source) : undefined;
-    const commit = known ?? (await this.#fetch(dir, source));
+    await this.#git({ url, action: 'checked out', dir }, (git) => git.raw('remote', 'set-url', 'origin', '--', url));
+    const known = ref !== undefined && isFullCommit(ref) ? await findCommit(this.#git, dir, source) : undefined;
+    const commit = known ?? (await fetchCommit(this.#git, dir, source));
     // By default Git takes what is ignored for worthless.
-    await this.#moveTo(dir, commit, source, force ? '--force' : '--no-overwrite-ignore');
+    await checkOutCommit(this.#git, dir, { ...source, commit, how: force ? '--force' : '--no-overwrite-ignore' });
     return commit;
   }
 
   /** Gives tracked files back the content they have in the commit. `paths` are relative to the checkout. */
   async restore(dir: string, paths: readonly string[]): Promise<void> {
     const words = ['--literal-pathspecs', 'checkout', '--quiet', 'HEAD', '--'];
-    await this.#run(dir, 'restored', (git) => git.raw(...words, ...paths), dir);
+    await this.#git({ url: dir, action: 'restored', dir }, (git) => git.raw(...words, ...paths));
   }
 
   /** Keeps the commit that is checked out under the name of a branch, which is moved when it is there. */
   async keep(dir: string, branch: string): Promise<void> {
     expectGitRef(dir, branch);
-    await this.#run(dir, 'kept', (git) => git.raw('branch', '--no-track', '--force', branch, 'HEAD'), dir);
+    await this.#git({ url: dir, action: 'kept', dir }, (git) =>
+      git.raw('branch', '--no-track', '--force', branch, 'HEAD'),
+    );
   }
 
   /** Puts edits of tracked files on Git's stash, where `git stash list` shows them under `message`. */
   async stash(dir: string, message: string): Promise<void> {
     const identity = ['-c', 'user.name=mgpu', '-c', 'user.email=mgpu@localhost'];
-    await this.#run(dir, 'stashed', (git) => git.raw(...identity, 'stash', 'push', '--message', message), dir);
+    await this.#git({ url: dir, action: 'stashed', dir }, (git) =>
+      git.raw(...identity, 'stash', 'push', '--message', message),
+    );
   }
 
   /** The branch that a server calls its default; undefined where there is no commit yet. Throws as `remoteCommit`. */
   async defaultBranch(url: string): Promise<string | undefined> {
     expectGitUrl(url);
-    const answer = await this.#run(url, 'asked', (git) => git.raw('ls-remote', '--symref', '--', url, 'HEAD'));
+    const answer = await this.#git({ url, action: 'asked' }, (git) =>
+      git.raw('ls-remote', '--symref', '--', url, 'HEAD'),
+    );
     return /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(answer)?.[1];
   }
 
@@ -197,13 +175,7 @@ export class Git {
     { message, author }: { message: string; author: GitIdentity },
   ): Promise<string | undefined> {
     const before = await this.head(dir);
-    for (let at = 0; at < paths.length; at += pathsAtOnce) {
-      const some = paths.slice(at, at + pathsAtOnce);
-      // Names, never patterns: a file may be called `*.json`.
-      await this.#in(dir, 'staged', ['--literal-pathspecs', 'add', '--all', '--force', '--', ...some]);
-    }
-    const words = ['commit', '--quiet', '--no-verify', '--message', message];
-    await this.#in(dir, 'committed', words, await this.#committing(dir, author));
+    await commitFiles((action, words, config) => this.#in(dir, action, words, config), paths, { message, author });
     const { commit } = await this.head(dir);
     return commit === before.commit ? undefined : commit;
   }
@@ -213,8 +185,8 @@ export class Git {
     expectGitUrl(url);
     expectGitRef(url, branch);
     const words = ['fetch', '--progress', '--prune', '--no-tags', '--', url, '+refs/heads/*:refs/remotes/origin/*'];
-    await this.#run(url, 'fetched', (git) => git.raw(...words), dir);
-    return this.#find(dir, { url, ref: `refs/remotes/origin/${branch}` });
+    await this.#git({ url, action: 'fetched', dir }, (git) => git.raw(...words));
+    return findCommit(this.#git, dir, { url, ref: `refs/remotes/origin/${branch}` });
   }
 
   /** The URL of `origin` of a checkout, and how to set it. */
@@ -238,7 +210,7 @@ export class Git {
    * its own: the checkout stays as it is. In conflicts, `onto` keeps the name, the other goes to the copy. No text is merged.
    */
   async rebase(dir: string, { author, ...options }: RebaseOptions & { author: GitIdentity }): Promise<GitRebase> {
-    const config = await this.#committing(dir, author);
+    const config = await committing((action, words) => this.#in(dir, action, words), author);
     const gitDir = await this.#gitDir(dir);
     return rebaseApart((where, action, words) => this.#in(where, action, words, config), { dir, gitDir }, options);
   }
@@ -258,7 +230,7 @@ export class Git {
     expectGitUrl(url);
     expectGitRef(url, branch);
     const words = ['push', '--progress', '--no-verify', '--', url, `${commit}:refs/heads/${branch}`];
-    await this.#run(url, 'pushed to', (git) => git.raw(...words), dir);
+    await this.#git({ url, action: 'pushed to', dir }, (git) => git.raw(...words));
     await this.#in(dir, 'noted', ['update-ref', `refs/remotes/origin/${branch}`, commit]);
   }
 
@@ -278,75 +250,7 @@ export class Git {
   }
 
   #in(dir: string, action: string, words: readonly string[], config: readonly string[] = []): Promise<string> {
-    return this.#run(dir, action, (git) => git.raw(...words), dir, config);
-  }
-
-  /** Of the operator's own settings those that would ask, sign or fail are put aside; who commits is for them to say first. */
-  async #committing(dir: string, { name, email }: GitIdentity): Promise<readonly string[]> {
-    const known = await Promise.all(
-      ['user.name', 'user.email'].map((key) => this.#in(dir, 'read', ['config', '--get', key]).catch(() => '')),
-    );
-    const identity = known.every(Boolean) ? [] : [`user.name=${name}`, `user.email=${email}`];
-    return [...identity, 'commit.gpgsign=false', 'core.safecrlf=false'];
-  }
-
-  /** Undefined when the object is not there yet. */
-  async #find(dir: string, { url, ref }: GitSource): Promise<string | undefined> {
-    const names =
-      ref === undefined ? ['refs/remotes/origin/HEAD'] : [`refs/remotes/origin/${ref}`, `refs/tags/${ref}`, ref];
-    for (const name of names) {
-      const look = (git: SimpleGit) => git.raw('rev-parse', '--verify', '--quiet', `${name}^{commit}`);
-      const commit = await this.#run(url, 'read', look, dir).catch(() => '');
-      if (commit !== '') return commit;
-    }
-    return undefined;
-  }
-
-  async #fetch(dir: string, source: GitSource): Promise<string> {
-    const { url, ref } = source;
-    const fetch = (...what: string[]) =>
-      this.#run(url, 'fetched', (git) => git.raw('fetch', '--progress', '--force', ...what), dir);
-    await fetch('--prune', '--tags', 'origin', '+refs/heads/*:refs/remotes/origin/*');
-    if (ref === undefined)
-      await this.#run(url, 'asked', (git) => git.raw('remote', 'set-head', 'origin', '--auto'), dir);
-    const found = await this.#find(dir, source);
-    if (found !== undefined) return found;
-    const refuse = (problem: string) => new GitRefError({ url: withoutSecret(url), ref: ref ?? 'HEAD', problem });
-    if (ref === undefined) throw refuse('it has no default branch');
-    // A commit that no branch has any more: some servers still give it.
-    if (isFullCommit(ref)) {
-      await fetch('origin', ref).catch(() => {}); // not given: told below
-      const rare = await this.#find(dir, source);
-      if (rare !== undefined) return rare;
-    }
-    throw refuse('it has no such branch, tag or commit');
-  }
-
-  /** Not quietly: a large one takes longer than a silence may. */
-  async #moveTo(dir: string, commit: string, { url, recursive }: GitSource, how: string): Promise<void> {
-    await this.#run(url, 'checked out', (git) => git.raw('checkout', '--progress', '--detach', how, commit), dir);
-    if (!recursive) return;
-    await this.#run(
-      url,
-      'completed with its submodules',
-      async (git) => {
-        await git.raw('submodule', 'sync', '--recursive');
-        return git.raw('submodule', 'update', '--init', '--recursive', '--force', '--progress');
-      },
-      dir,
-      // Git refuses paths of this machine to submodules, lest a stranger's repository reads ours. This one is ours.
-      isLocalUrl(url) ? ['protocol.file.allow=always'] : [],
-    );
-  }
-
-  #run(
-    url: string,
-    action: string,
-    work: (git: SimpleGit) => Promise<string>,
-    dir?: string,
-    config: readonly string[] = [],
-  ): Promise<string> {
-    return runGit(this.#options, { url, action, dir, config }, work);
+    return this.#git({ url: dir, action, dir, config }, (git) => git.raw(...words));
   }
 }
 

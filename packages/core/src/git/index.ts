@@ -8,8 +8,10 @@ export {
   GitRepositoryError,
   GitUrlError,
 } from './errors.ts';
-export { Git, type GitBranch, type GitCheckout, type GitIdentity, type GitSource } from './git.ts';
+export { Git, type GitBranch, type GitCheckout } from './git.ts';
 export type { GitChange } from './git-changes.ts';
+export type { GitIdentity } from './git-commits.ts';
+export type { GitSource } from './git-source.ts';
 export { expectGitRef, expectGitUrl, isFullCommit, isLocalUrl } from './git-url.ts';
 export type { GitConflict, GitRebase } from './rebase-apart.ts';
 export type { GitOptions, GitProgress } from './run-git.ts';

@@ -27,6 +27,9 @@ export interface GitCall {
   readonly config?: readonly string[];
 }
 
+/** `runGit` with its options given. */
+export type RunGit = (call: GitCall, work: (git: SimpleGit) => Promise<string>) => Promise<string>;
+
 /** What Git may learn from the environment beyond what is no concern of its own; everything else `GIT_*` is kept from it. */
 const allowEnvironment = [
   'GIT_TERMINAL_PROMPT',

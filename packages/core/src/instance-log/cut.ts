@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LogCutError } from '../errors/core-errors.ts';
+import { ignore } from '../files/ignore.ts';
 import { archiveBytes, isFull } from './archive.ts';
 import { awaitCollapses, collapseRange } from './collapse-range.ts';
 import { type Cut, type Journal, journalOf, liveFrom, markOf } from './journal.ts';
@@ -104,10 +105,7 @@ export async function finishCut(file: string, journal: Journal, now: number): Pr
 
 /** Undefined when there is none. */
 async function openLog(file: string): Promise<FileHandle | undefined> {
-  return open(file, 'r+').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+  return open(file, 'r+').catch(ignore('ENOENT'));
 }
 
 async function advance(file: string, { cut: _, ...journal }: Journal, cut: Cut, now: number): Promise<Journal> {

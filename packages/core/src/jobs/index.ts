@@ -10,6 +10,7 @@ export {
   toMgpuError,
 } from '../errors/mgpu-error.ts';
 export { problemsOf } from '../errors/problems-of.ts';
+export { ignore, ignoreMissing } from '../files/ignore.ts';
 export { type CudaFault, cudaFault } from '../gpu/cuda-fault.ts';
 export { type LogFields, type Logger, type LogLevel, loggerTo, silentLogger } from '../logs/logger.ts';
 export { redact } from '../logs/redact.ts';

@@ -2,6 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { UnkillableError } from '../errors/core-errors.ts';
+import { ignore } from '../files/ignore.ts';
 import type { Layout } from '../files/layout.ts';
 import type { Logger } from '../logs/logger.ts';
 import { processRecordFile } from '../process/process-record.ts';
@@ -35,10 +36,7 @@ export async function settleRoot({
   signal,
   graceful = false,
 }: SettleOptions): Promise<readonly string[]> {
-  const names = await readdir(layout.run).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
+  const names = (await readdir(layout.run).catch(ignore('ENOENT'))) ?? [];
   const remembered = new Set(names.flatMap((name) => /^([^.]+)(?:\.state)?\.json$/.exec(name)?.[1] ?? []));
   const runs = new Set<string>();
   const ended = new Set<string>();

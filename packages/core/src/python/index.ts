@@ -1,7 +1,7 @@
 // Python environments for services that bring Python programs to the machine.
 export { PackagesFailedError, PythonMissingError, RequirementsConflictError, TorchIndexError } from './errors.ts';
 export { packageName } from './package-name.ts';
-export { anySource, type PackageSources, packageSourcesSchema } from './package-sources.ts';
+export type { PackageSources } from './package-sources.ts';
 export {
   type InstallOptions,
   type PackageChange,
@@ -10,4 +10,6 @@ export {
   type PythonRunOptions,
   type Requirements,
 } from './python-environment.ts';
+export { installerFields, requirementSchema, torchFields } from './setup-fields.ts';
 export { type TorchIndexOptions, torchIndexFor } from './torch-index.ts';
+export { pinTorch, torchSources } from './torch-packages.ts';

@@ -1,5 +1,6 @@
 import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ignoreMissing } from '@mgpu/core';
 
 /** Where the packs of one engine lie. */
 export class PackPlaces {
@@ -56,10 +57,7 @@ export class PackPlaces {
 
 /** What is at a path, without following a link. */
 export async function kindAt(path: string): Promise<'nothing' | 'folder' | 'link' | 'something else'> {
-  const facts = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-    if (['ENOENT', 'ENOTDIR'].includes(error.code ?? '')) return undefined;
-    throw error;
-  });
+  const facts = await lstat(path).catch(ignoreMissing);
   if (!facts) return 'nothing';
   if (facts.isSymbolicLink()) return 'link';
   return facts.isDirectory() ? 'folder' : 'something else';

@@ -1,6 +1,6 @@
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { type Layout, sharedFolders } from '@mgpu/core';
+import { ignore, type Layout, sharedFolders } from '@mgpu/core';
 import { partFactsSuffix, partSuffix } from '../download/part-file.ts';
 
 /** Something that lies among the models. */
@@ -79,6 +79,5 @@ export async function namesBeside(path: string): Promise<string[]> {
   return names.filter((name) => name !== basename(path) && !name.startsWith('.')).toSorted();
 }
 
-export function ignoreGone(error: NodeJS.ErrnoException): undefined {
-  if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(error.code ?? '')) throw error;
-}
+/** For `catch`: nothing can be found there. */
+export const ignoreGone = ignore('ENOENT', 'ENOTDIR', 'ELOOP');

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
-import { describeIssues, type Layout, MgpuError } from '@mgpu/core';
+import { describeIssues, ignore, type Layout, MgpuError } from '@mgpu/core';
 import { z } from 'zod';
 import { EntryInvalidError, ListInvalidError } from '../errors.ts';
 import { folderFor, isFolder, modelPath } from '../place.ts';
@@ -30,10 +30,7 @@ export function modelListPath(
 
 /** Reads a list file; undefined when there is none. Throws `MODELS_LIST_INVALID`. */
 export async function readListFile(path: string): Promise<ModelList | undefined> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+  const text = await readFile(path, 'utf8').catch(ignore('ENOENT'));
   return text === undefined ? undefined : await readModelList(text, path);
 }
 

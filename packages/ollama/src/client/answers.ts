@@ -1,3 +1,4 @@
+import { readJson, readValue } from '@mgpu/core/http-client';
 import { z } from 'zod';
 import { OllamaBadAnswerError } from '../errors.ts';
 
@@ -87,22 +88,15 @@ export const progressSchema = z.object({
 
 const errorSchema = z.object({ error: z.string() });
 
-/** JSON of any shape; `OLLAMA_BAD_ANSWER` otherwise. */
-export function readJson(text: string, url: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new OllamaBadAnswerError({ url, problem: `it is not JSON: ${text.slice(0, 80)}` });
-  }
-}
+export const anythingSchema = z.unknown();
 
-/** The answer as what it should be; `OLLAMA_BAD_ANSWER` otherwise. */
-export function readAnswer<T>(schema: z.ZodType<T>, value: unknown, url: string): T {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new OllamaBadAnswerError({ url, problem: `${issue?.path.join('.') || 'the answer'}: ${issue?.message}` });
-}
+const bad = (url: string) => (problem: string) => new OllamaBadAnswerError({ url, problem });
+
+/** The answer, or a line of it, as what it should be; `OLLAMA_BAD_ANSWER` otherwise. */
+export const readAnswer = <T>(schema: z.ZodType<T>, text: string, url: string): T => readJson(schema, text, bad(url));
+
+/** The same of a line that was parsed already. */
+export const readPart = <T>(schema: z.ZodType<T>, value: unknown, url: string): T => readValue(schema, value, bad(url));
 
 /** What went wrong, where that is what was answered. */
 export function errorIn(value: unknown): string | undefined {

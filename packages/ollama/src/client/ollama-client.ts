@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
+import { type HttpRequest, type HttpTarget, type HttpTransport, parseJson } from '@mgpu/core/http-client';
 import type { z } from 'zod';
 import { OllamaUnreachableError } from '../errors.ts';
 import * as answers from './answers.ts';
 import { type Asked, pullFailure, spokenFailure, statusFailure } from './failure.ts';
-import { HttpTransport, type RequestOptions } from './http-transport.ts';
+import { linesOf } from './lines.ts';
+import { transportTo } from './transport.ts';
 import type {
   ChatPart,
   ChatRequest,
@@ -37,10 +39,9 @@ export class OllamaClient implements AsyncDisposable {
   readonly url: URL;
   readonly #transport: HttpTransport;
 
-  constructor(target: string | URL | { readonly url: string | URL }) {
-    const { href } = new URL(typeof target === 'string' || target instanceof URL ? target : target.url);
-    this.url = new URL(href.endsWith('/') ? href : `${href}/`);
-    this.#transport = new HttpTransport(this.url);
+  constructor(target: HttpTarget) {
+    this.#transport = transportTo(target);
+    this.url = this.#transport.base;
   }
 
   /** The server's version: the cheapest question there is. */
@@ -130,13 +131,12 @@ export class OllamaClient implements AsyncDisposable {
     return this.close();
   }
 
-  async #ask<T>(method: Method, path: string, schema: z.ZodType<T>, options: RequestOptions): Promise<T> {
+  async #ask<T>(method: Method, path: string, schema: z.ZodType<T>, options: HttpRequest): Promise<T> {
     const body = await this.#do(method, path, options);
-    const { href } = this.#transport.url(path);
-    return answers.readAnswer(schema, answers.readJson(body, href), href);
+    return answers.readAnswer(schema, body, this.#transport.url(path).href);
   }
 
-  async #do(method: Method, path: string, options: RequestOptions, model = modelOf(options.json)): Promise<string> {
+  async #do(method: Method, path: string, options: HttpRequest, model = modelOf(options.json)): Promise<string> {
     const { status, body } = await this.#transport.request(method, path, options);
     if (status >= 200 && status < 300) return body;
     throw statusFailure(this.#asked(method, path, model), status, saidIn(body));
@@ -149,7 +149,7 @@ export class OllamaClient implements AsyncDisposable {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<T, void> {
     for await (const value of this.#lines(path, request, signal)) {
-      const part = answers.readAnswer(schema, value, this.#transport.url(path).href);
+      const part = answers.readPart(schema, value, this.#transport.url(path).href);
       yield part;
       if (part.done) return;
     }
@@ -163,7 +163,7 @@ export class OllamaClient implements AsyncDisposable {
     failure?: (text: string) => Error,
   ): AsyncGenerator<Progress, void> {
     for await (const value of this.#lines(path, request, signal, failure)) {
-      const progress = answers.readAnswer(answers.progressSchema, value, this.#transport.url(path).href);
+      const progress = answers.readPart(answers.progressSchema, value, this.#transport.url(path).href);
       yield progress;
       if (progress.status === 'success') return;
     }
@@ -179,13 +179,14 @@ export class OllamaClient implements AsyncDisposable {
   ): AsyncGenerator<unknown, void> {
     const asked = this.#asked('POST', path, request.model);
     const json = { ...request, stream: true };
-    const { status, lines } = await this.#transport.stream(path, { json, signal, silenceMs: workSilenceMs });
+    const { status, body } = await this.#transport.stream('POST', path, { json, signal, silenceMs: workSilenceMs });
+    const lines = linesOf(body, asked.url);
     if (status !== 200) {
       const text = saidIn(await firstOf(lines));
       throw failure && status >= 500 && text !== undefined ? failure(text) : statusFailure(asked, status, text);
     }
     for await (const line of lines) {
-      const value = answers.readJson(line, asked.url);
+      const value = answers.readAnswer(answers.anythingSchema, line, asked.url);
       const error = answers.errorIn(value);
       if (error !== undefined) throw failure?.(error) ?? spokenFailure(asked, error);
       yield value;
@@ -209,13 +210,7 @@ const modelOf = (json: unknown) => {
 };
 
 /** What a refusal says; undefined when it is not Ollama's. */
-function saidIn(body: string): string | undefined {
-  try {
-    return answers.errorIn(JSON.parse(body));
-  } catch {
-    return undefined;
-  }
-}
+const saidIn = (body: string): string | undefined => answers.errorIn(parseJson(body));
 
 async function firstOf(lines: AsyncIterable<string>): Promise<string> {
   for await (const line of lines) return line;

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import type { Dispatcher } from 'undici';
-import { undici } from '../client/undici.ts';
+import { type Dispatcher, undici } from '@mgpu/core/http-client';
 import { OllamaDownloadError } from '../errors.ts';
 
 export interface DownloadOptions {

@@ -1,11 +1,12 @@
 #!/usr/bin/env node
-import { UsageError, usageOf } from '../comfyui/arguments.ts';
-import { FaultPlan } from '../comfyui/faults.ts';
-import { StartError } from '../comfyui/start-error.ts';
 import { parseJsonVariable } from '../environment.ts';
+import { FaultPlan } from '../faults/fault-plan.ts';
+import { jobFaultsSchema } from '../faults/job-faults-schema.ts';
+import { UsageError, usageOf } from '../python/argparse.ts';
+import { StartError } from '../python/start-error.ts';
 import { flagsOf } from './flags.ts';
 import { readOptions } from './options.ts';
-import { type A1111Simulation, a1111SimulationSchema, faultsSchema } from './script.ts';
+import { type A1111Simulation, a1111SimulationSchema } from './script.ts';
 import { serve } from './serve.ts';
 import { Webui } from './webui.ts';
 
@@ -30,7 +31,7 @@ if (args.includes('-h') || args.includes('--help')) {
   process.stdout.write(`${usage()}\n`);
   process.exit(0);
 }
-const faults = new FaultPlan(simulation.faults, faultsSchema);
+const faults = new FaultPlan(simulation.faults, jobFaultsSchema);
 const death = faults.strike('dieAtStart');
 if (death !== undefined) fail(death.exitCode ?? 1, death.message ?? 'RuntimeError: died at start as asked');
 

@@ -1,5 +1,5 @@
-import { encodePng } from '../comfyui/png.ts';
-import { PythonError } from '../comfyui/python.ts';
+import { encodePng } from '../pictures/png.ts';
+import { PythonError } from '../python/values.ts';
 import { readInitImage } from './init-image.ts';
 
 /** Upscalers that are no models; those are not there. */

@@ -1,5 +1,5 @@
-import { json, type Reply } from '../comfyui/http.ts';
-import { PythonError } from '../comfyui/python.ts';
+import { json, type Reply } from '../http.ts';
+import { PythonError } from '../python/values.ts';
 
 /** What FastAPI's `HTTPException` is in the program. */
 export class HttpException extends Error {

@@ -1,4 +1,4 @@
-import type { Flag } from '../comfyui/flags.ts';
+import type { Flag } from '../python/argparse.ts';
 
 const switches = (text: string): Flag[] => text.split(/\s+/).map((name) => ({ name: `--${name}`, arity: 'none' }));
 const values = (text: string, rest: Partial<Flag> = {}): Flag[] =>

@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
-import type { FaultPlan } from '../comfyui/faults.ts';
-import { strikeJob } from '../comfyui/job-faults.ts';
-import { paintPicture } from '../comfyui/picture.ts';
-import { encodePng, type Pixels } from '../comfyui/png.ts';
-import { PythonError } from '../comfyui/python.ts';
-import { toBytes } from '../comfyui/tensors.ts';
+import type { FaultPlan } from '../faults/fault-plan.ts';
+import { strikeJob } from '../faults/job-faults.ts';
+import { toBytes } from '../pictures/image.ts';
+import { paintPicture } from '../pictures/picture.ts';
+import { encodePng, type Pixels } from '../pictures/png.ts';
+import { PythonError } from '../python/values.ts';
 import { hashText } from '../random.ts';
 import type { Checkpoint } from './checkpoints.ts';
 import { HttpException } from './failure.ts';

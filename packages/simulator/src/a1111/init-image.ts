@@ -1,4 +1,4 @@
-import { decodeImage, type Pixels } from '../comfyui/png.ts';
+import { decodeImage, type Pixels } from '../pictures/png.ts';
 import { HttpException } from './failure.ts';
 
 /** The first of the pictures that img2img begins with: base64, with or without the head of a data URI. */

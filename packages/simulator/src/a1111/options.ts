@@ -1,5 +1,5 @@
 import { basename, dirname, join, resolve } from 'node:path';
-import { type ParsedFlags, parseFlags } from '../comfyui/arguments.ts';
+import { type ParsedFlags, parseFlags } from '../python/argparse.ts';
 import { flagsOf } from './flags.ts';
 import type { A1111Simulation } from './script.ts';
 

@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os';
-import { empty, json, plain, type Reply, type Request, type Route } from '../comfyui/http.ts';
+import { empty, json, plain, type Reply, type Request, type Route } from '../http.ts';
 import { enlarge, upscalers } from './extras.ts';
 import { extrasFields, img2imgFields, readFields, txt2imgFields } from './fields.ts';
 import { samplers, schedulers } from './infotext.ts';

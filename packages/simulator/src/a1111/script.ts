@@ -1,10 +1,6 @@
 import * as z from 'zod/mini';
-import { faultsSchema as comfyuiFaults } from '../comfyui/script.ts';
-
-const ms = () => z.number().check(z.minimum(0));
-
-/** The faults of the simulated ComfyUI but for those of its websocket, which this program does not have. */
-export const faultsSchema = z.omit(comfyuiFaults, { websocket: true, sameClientTrap: true });
+import { jobFaultsSchema } from '../faults/job-faults-schema.ts';
+import { ms } from '../faults/shapes.ts';
 
 /** What the environment variable MGPU_SIM_A1111 holds, as JSON. */
 export const a1111SimulationSchema = z.strictObject({
@@ -22,7 +18,7 @@ export const a1111SimulationSchema = z.strictObject({
   /** What is offered besides the files in the folders of checkpoints. */
   checkpoints: z._default(z.array(z.string()), ['v1-5-pruned-emaonly.safetensors', 'sd_xl_base_1.0.safetensors']),
   gpu: z.prefault(z.strictObject({ memoryMiB: z._default(z.int(), 24_564) }), {}),
-  faults: z._default(faultsSchema, {}),
+  faults: z._default(jobFaultsSchema, {}),
 });
 export type A1111Simulation = z.output<typeof a1111SimulationSchema>;
 /** As written, before defaults. */

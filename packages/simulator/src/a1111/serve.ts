@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
-import { ProcessFaults } from '../comfyui/process-faults.ts';
-import { StartError } from '../comfyui/start-error.ts';
+import { ProcessFaults } from '../faults/process-faults.ts';
+import { StartError } from '../python/start-error.ts';
 import { createWebuiServer } from './server.ts';
 import type { Webui } from './webui.ts';
 

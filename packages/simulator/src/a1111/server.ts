@@ -1,11 +1,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { json, type Reply, type Route, readBody, send } from '../comfyui/http.ts';
-import type { ProcessFaults } from '../comfyui/process-faults.ts';
+import type { ProcessFaults } from '../faults/process-faults.ts';
+import { json, type Reply, type Route, readBody, send } from '../http.ts';
 import { failureReply } from './failure.ts';
 import { apiRoutes, notJson, pageRoutes } from './routes.ts';
-import { simRoutes } from './sim-routes.ts';
+import { webuiSimRoutes } from './sim-routes.ts';
 import type { Webui } from './webui.ts';
 
 // An `import` of node:http reads all its exports, among them the getter of WebSocket, which loads undici: 40 ms of CPU.
@@ -21,7 +21,7 @@ export function createWebuiServer(webui: Webui, processFaults: ProcessFaults, st
   const all = [
     ...(webui.options.api ? apiRoutes(webui, { kill, stop }) : []),
     ...(webui.options.webPage ? pageRoutes(webui) : []),
-    ...simRoutes(webui, processFaults),
+    ...webuiSimRoutes(webui, processFaults),
   ];
   for (const { method, path, handle } of all) routes.set(`${method} ${path}`, handle);
   const server = createServer((raw, response) => void respond(raw, response).catch(() => response.destroy()));

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
-import type { FaultPlan } from '../comfyui/faults.ts';
-import { PythonError } from '../comfyui/python.ts';
+import type { FaultPlan } from '../faults/fault-plan.ts';
+import { PythonError } from '../python/values.ts';
 import { type Checkpoint, findByAlias, findCheckpoints } from './checkpoints.ts';
 import type { Fields } from './fields.ts';
 import { Generation } from './generation.ts';

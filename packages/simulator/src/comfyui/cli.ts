@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 import { parseJsonVariable } from '../environment.ts';
-import { UsageError, usage } from './arguments.ts';
-import { FaultPlan } from './faults.ts';
+import { FaultPlan } from '../faults/fault-plan.ts';
+import { UsageError } from '../python/argparse.ts';
+import { StartError } from '../python/start-error.ts';
+import { usage } from './flags.ts';
 import { readOptions } from './options.ts';
-import { type Simulation, simulationSchema } from './script.ts';
+import { faultsSchema, type Simulation, simulationSchema } from './script.ts';
 import { prepare, type SimulatedComfy } from './serve.ts';
-import { StartError } from './start-error.ts';
 
 /** Exit codes are CPython's: 2 for argparse, 1 for an exception. */
 function fail(code: number, text: string): never {
@@ -28,7 +29,7 @@ if (args.includes('-h') || args.includes('--help')) {
   process.stdout.write(`${usage(version)}\n`);
   process.exit(0);
 }
-const faults = new FaultPlan(simulation.faults);
+const faults = new FaultPlan(simulation.faults, faultsSchema);
 const death = faults.strike('dieAtStart');
 if (death !== undefined) fail(death.exitCode ?? 1, death.message ?? 'RuntimeError: died at start as asked');
 

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import type { Folders } from './folders.ts';
 import type { Options } from './options.ts';
-import { unreadable } from './start-error.ts';
+import { unreadable } from './uncaught.ts';
 
 /** What the custom nodes folder of every install holds here, whether it is there or not. */
 const BUNDLED = ['slow_node.py', 'websocket_image_save.py'];

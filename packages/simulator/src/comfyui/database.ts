@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { StartError } from '../python/start-error.ts';
 import type { Log } from './log.ts';
 import type { Options } from './options.ts';
-import { StartError } from './start-error.ts';
 import { isSince } from './version.ts';
 
 /**

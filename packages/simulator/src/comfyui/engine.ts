@@ -1,6 +1,6 @@
+import type { FaultPlan } from '../faults/fault-plan.ts';
 import { ResultCache } from './cache.ts';
 import { Executor } from './executor.ts';
-import type { FaultPlan } from './faults.ts';
 import { serverFeatures } from './features.ts';
 import type { Folders } from './folders.ts';
 import { History } from './history.ts';
@@ -9,7 +9,7 @@ import type { Log } from './log.ts';
 import type { NodeClass, NodeWorld } from './nodes/node.ts';
 import type { Options } from './options.ts';
 import { PromptQueue } from './queue.ts';
-import type { Simulation } from './script.ts';
+import type { Faults, Simulation } from './script.ts';
 import { isSince } from './version.ts';
 
 interface EngineOptions {
@@ -17,7 +17,7 @@ interface EngineOptions {
   readonly simulation: Simulation;
   readonly folders: Folders;
   readonly nodes: ReadonlyMap<string, NodeClass>;
-  readonly faults: FaultPlan;
+  readonly faults: FaultPlan<Faults>;
   readonly log: Log;
 }
 
@@ -28,7 +28,7 @@ export class Engine {
   readonly world: NodeWorld;
   readonly nodes: ReadonlyMap<string, NodeClass>;
   readonly log: Log;
-  readonly faults: FaultPlan;
+  readonly faults: FaultPlan<Faults>;
   readonly history = new History();
   readonly queue: PromptQueue;
   readonly hub: Hub;

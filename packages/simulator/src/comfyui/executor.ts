@@ -1,17 +1,18 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
+import type { FaultPlan } from '../faults/fault-plan.ts';
+import { strikeJob } from '../faults/job-faults.ts';
 import type { ResultCache } from './cache.ts';
 import { describeFailure, Interrupted } from './failure.ts';
-import type { FaultPlan } from './faults.ts';
 import { isLink, type Prompt } from './graph.ts';
 import type { FinishedRun, NodeMeta } from './history.ts';
 import type { Hub } from './hub.ts';
-import { strikeJob } from './job-faults.ts';
 import type { Log } from './log.ts';
 import type { NodeClass, NodeContext, NodeResult, NodeWorld } from './nodes/node.ts';
 import type { Options } from './options.ts';
 import { Progress } from './progress.ts';
 import type { QueueItem } from './queue.ts';
 import { Schedule } from './schedule.ts';
+import type { Faults } from './script.ts';
 import { signatures } from './signatures.ts';
 
 interface ExecutorOptions {
@@ -20,7 +21,7 @@ interface ExecutorOptions {
   readonly nodes: ReadonlyMap<string, NodeClass>;
   readonly hub: Hub;
   readonly cache: ResultCache;
-  readonly faults: FaultPlan;
+  readonly faults: FaultPlan<Faults>;
   readonly log: Log;
 }
 

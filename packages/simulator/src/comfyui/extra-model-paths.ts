@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parse, YAMLParseError } from 'yaml';
-import { uncaught, unreadable } from './start-error.ts';
+import { uncaught, unreadable } from './uncaught.ts';
 
 export interface ExtraModelPath {
   readonly type: string;

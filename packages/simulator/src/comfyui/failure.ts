@@ -1,5 +1,6 @@
+import { PythonError, pyRepr } from '../python/values.ts';
 import type { Log } from './log.ts';
-import { PythonError, pyRepr, traceback } from './python.ts';
+import { traceback } from './traceback.ts';
 
 /** A node was stopped by `/interrupt`. */
 export class Interrupted extends Error {}

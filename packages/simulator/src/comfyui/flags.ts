@@ -1,26 +1,15 @@
+import { type Flag, type ParsedFlags, parseFlags, usageOf } from '../python/argparse.ts';
 import { LEVELS } from './log.ts';
 import { isSince } from './version.ts';
 
-/** How many values a flag takes, in argparse's notation. */
-type Arity = 'none' | 'one' | 'optional' | 'many' | 'any';
-
-export interface Flag {
-  readonly name: string;
-  readonly arity: Arity;
-  readonly value?: string;
-  readonly type?: 'int' | 'float' | 'path' | 'directory';
-  readonly choices?: readonly string[];
-  /** Given again, it adds to its values. */
-  readonly append?: boolean;
-  /** Flags of one exclusive group refuse each other. */
-  readonly group?: string;
+interface VersionedFlag extends Flag {
   /** First version that knows the flag; without it, all do that are imitated. */
   readonly since?: string;
 }
 
-const switches = (text: string, rest: Partial<Flag> = {}): Flag[] =>
+const switches = (text: string, rest: Partial<VersionedFlag> = {}): VersionedFlag[] =>
   text.split(' ').map((name) => ({ name: `--${name}`, arity: 'none', ...rest }));
-const one = (name: string, value: string, rest: Partial<Flag> = {}): Flag => ({
+const one = (name: string, value: string, rest: Partial<VersionedFlag> = {}): VersionedFlag => ({
   name: `--${name}`,
   arity: 'one',
   value,
@@ -28,7 +17,7 @@ const one = (name: string, value: string, rest: Partial<Flag> = {}): Flag => ({
 });
 
 /** In the order of the usage text. */
-const FLAGS: readonly Flag[] = [
+const FLAGS: readonly VersionedFlag[] = [
   { name: '--listen', arity: 'optional', value: 'IP' },
   one('port', 'PORT', { type: 'int' }),
   one('tls-keyfile', 'TLS_KEYFILE'),
@@ -103,5 +92,11 @@ const FLAGS: readonly Flag[] = [
 ];
 
 /** The flags that a version of ComfyUI knows; which of them came when is followed as far as it is known. */
-export const flagsOf = (version: string): readonly Flag[] =>
-  FLAGS.filter(({ since }) => isSince(version, since ?? '0.0.0'));
+const flagsOf = (version: string): readonly Flag[] => FLAGS.filter(({ since }) => isSince(version, since ?? '0.0.0'));
+
+/** Reads ComfyUI's command line with the flags of a version. */
+export const parseArguments = (tokens: readonly string[], version: string): ParsedFlags =>
+  parseFlags(tokens, flagsOf(version));
+
+/** ComfyUI's usage text. */
+export const usage = (version: string): string => usageOf('main.py', flagsOf(version));

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { WebSocket } from 'ws';
-import type { FaultPlan } from './faults.ts';
+import type { FaultPlan } from '../faults/fault-plan.ts';
+import { pyJson } from '../python/values.ts';
 import { type LogEntry, TERMINAL_SIZE } from './log.ts';
 import type { Preview } from './nodes/node.ts';
-import { pyJson } from './python.ts';
+import type { Faults } from './script.ts';
 
 interface Client {
   readonly socket: WebSocket;
@@ -13,7 +14,7 @@ interface Client {
 }
 
 interface HubOptions {
-  readonly faults: FaultPlan;
+  readonly faults: FaultPlan<Faults>;
   readonly features: Record<string, unknown>;
   readonly queueInfo: () => unknown;
 }

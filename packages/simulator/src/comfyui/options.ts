@@ -1,5 +1,6 @@
 import { basename, dirname, resolve } from 'node:path';
-import { type ParsedFlags, parseArguments } from './arguments.ts';
+import type { ParsedFlags } from '../python/argparse.ts';
+import { parseArguments } from './flags.ts';
 import type { LogLevel } from './log.ts';
 import { isSince } from './version.ts';
 

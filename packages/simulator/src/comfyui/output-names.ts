@@ -1,7 +1,7 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { basename, dirname, join, normalize, resolve } from 'node:path';
+import { PythonError } from '../python/values.ts';
 import { isInside } from './folders.ts';
-import { PythonError } from './python.ts';
 
 export interface OutputName {
   readonly subfolder: string;

@@ -1,4 +1,4 @@
-import { type Image, newImage } from './tensors.ts';
+import { type Image, newImage } from '../pictures/image.ts';
 
 export const UPSCALE_METHODS = ['nearest-exact', 'bilinear', 'area', 'bicubic', 'lanczos'] as const;
 export type UpscaleMethod = (typeof UPSCALE_METHODS)[number];

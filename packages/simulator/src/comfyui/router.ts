@@ -1,4 +1,4 @@
-import { empty, type Handler, plain, type Reply, type Route } from './http.ts';
+import { empty, type Handler, plain, type Reply, type Route } from '../http.ts';
 
 interface Found {
   readonly handle: Handler;

@@ -1,18 +1,19 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
+import type { FaultPlan } from '../faults/fault-plan.ts';
+import { ProcessFaults } from '../faults/process-faults.ts';
+import { StartError } from '../python/start-error.ts';
 import { openDatabase } from './database.ts';
 import { Engine } from './engine.ts';
-import type { FaultPlan } from './faults.ts';
 import { Folders } from './folders.ts';
 import { Log } from './log.ts';
 import { nodeClasses } from './nodes/registry.ts';
 import type { Options } from './options.ts';
-import { ProcessFaults } from './process-faults.ts';
-import type { Simulation } from './script.ts';
+import type { Faults, Simulation } from './script.ts';
 import { createComfyServer } from './server.ts';
-import { StartError, uncaught } from './start-error.ts';
 import { announceStart } from './startup.ts';
+import { uncaught } from './uncaught.ts';
 
 export interface SimulatedComfy {
   /** Binds the sockets and says so; resolves when it listens on every address. Throws StartError. */
@@ -25,7 +26,7 @@ export interface SimulatedComfy {
 export async function prepare(
   options: Options,
   simulation: Simulation,
-  faults: FaultPlan,
+  faults: FaultPlan<Faults>,
   visibleDevices: string | undefined,
 ): Promise<SimulatedComfy | undefined> {
   const log = new Log(simulation.version, options);

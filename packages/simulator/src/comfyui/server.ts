@@ -1,16 +1,16 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
+import type { ProcessFaults } from '../faults/process-faults.ts';
+import { empty, plain, type Reply, readBody, send, TooLarge } from '../http.ts';
 import type { Engine } from './engine.ts';
-import { brokenRequest, empty, plain, type Reply, readBody, send, TooLarge } from './http.ts';
 import { isForeign } from './origin.ts';
-import type { ProcessFaults } from './process-faults.ts';
 import { Router } from './router.ts';
 import { historyRoutes } from './routes/history.ts';
 import { infoRoutes } from './routes/info.ts';
 import { internalRoutes } from './routes/internal.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { promptRoutes } from './routes/prompt.ts';
-import { simRoutes } from './routes/sim.ts';
+import { comfySimRoutes } from './routes/sim.ts';
 import { uploadRoutes } from './routes/upload.ts';
 import { viewRoutes } from './routes/view.ts';
 import { webPage } from './routes/web.ts';
@@ -33,10 +33,11 @@ export function createComfyServer(engine: Engine, processFaults: ProcessFaults):
     ...uploadRoutes(engine),
     ...infoRoutes(engine),
     ...internalRoutes(engine),
-    ...simRoutes(engine, processFaults),
+    ...comfySimRoutes(engine, processFaults),
     { method: 'GET', path: '/ws', twin: true, handle: () => plain(400, NO_UPGRADE) },
   ]);
   const common: Record<string, string> = {
+    Server: 'Python/3.12 aiohttp/3.14.0',
     ...(!engine.options.apiNodes && { 'Content-Security-Policy': CONTENT_SECURITY }),
     ...(engine.options.cors !== undefined && {
       'Access-Control-Allow-Origin': engine.options.cors,
@@ -99,3 +100,7 @@ function spoil({ faults }: Engine, path: string, reply: Reply): Reply {
   if (faults.strike('garbageJson') === undefined) return reply;
   return { ...reply, status: 200, body: `${reply.body.slice(0, reply.body.length >> 1)}\u0000<html>` };
 }
+
+/** aiohttp's answer to an exception in a handler. */
+const brokenRequest = (): Reply =>
+  plain(500, '500 Internal Server Error\n\nServer got itself in trouble', { Connection: 'close' });

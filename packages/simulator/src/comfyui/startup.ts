@@ -5,8 +5,8 @@ import type { Log } from './log.ts';
 import type { Options } from './options.ts';
 import { type Pack, readPack } from './pack.ts';
 import type { Simulation } from './script.ts';
-import { uncaught } from './start-error.ts';
 import { deviceName, torchVersion } from './torch.ts';
+import { uncaught } from './uncaught.ts';
 
 /** Checks what the real start trips over, in its order, and logs its lines up to the custom nodes; returns those it could import. */
 export function announceStart(

@@ -1,7 +1,8 @@
+import { PythonError, pyFloat, pyInt, pyRepr, pyStr } from '../python/values.ts';
 import { isLink, type Prompt, unwrap } from './graph.ts';
 import type { InputSpec, NodeClass, NodeWorld } from './nodes/node.ts';
 import { type PromptError, promptError } from './prompt-error.ts';
-import { PythonError, pyFloat, pyInt, pyRepr, pyStr, traceback } from './python.ts';
+import { traceback } from './traceback.ts';
 import { isSince } from './version.ts';
 
 export interface InputValidatorOptions {

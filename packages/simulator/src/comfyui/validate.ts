@@ -1,8 +1,9 @@
+import { PythonError } from '../python/values.ts';
 import type { Prompt } from './graph.ts';
 import type { Log } from './log.ts';
 import type { NodeClass } from './nodes/node.ts';
 import { type NodeErrors, type PromptError, promptError } from './prompt-error.ts';
-import { PythonError, traceback } from './python.ts';
+import { traceback } from './traceback.ts';
 import { InputValidator, type InputValidatorOptions } from './validate-inputs.ts';
 import { isSince } from './version.ts';
 

@@ -1,6 +1,6 @@
 import { parseScript } from '../environment.ts';
-import { die, stopForEver } from '../process-end.ts';
-import { Strikes } from '../strikes.ts';
+import { die, stopForEver } from '../faults/process-end.ts';
+import { Strikes } from '../faults/strikes.ts';
 import { ApiError } from './api-error.ts';
 import { type Faults, faultsSchema } from './script.ts';
 

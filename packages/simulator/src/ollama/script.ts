@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { count, counted, death, deathSignal, ms, positive } from '../fault-shapes.ts';
+import { count, counted, death, deathSignal, ms, positive } from '../faults/shapes.ts';
 
 /** Which requests a fault hits, and how often. `match`: only those whose body, as JSON, contains this. `times`: then it is over. */
 const aim = { match: z.optional(z.string()), times: z.optional(count()) };

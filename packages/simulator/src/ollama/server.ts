@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
-import { readBody } from '../comfyui/http.ts';
+import { readBody } from '../http.ts';
 import { ApiError } from './api-error.ts';
 import type { Engine } from './engine.ts';
 import { ConnectionCut } from './pull.ts';

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { encodeWebp } from '../../pictures/picture.ts';
 import { nextOutputFile } from '../output-names.ts';
-import { encodeWebp } from '../picture.ts';
 import type { NodeClass } from './node.ts';
 import { hidden, imagesOf } from './save.ts';
 

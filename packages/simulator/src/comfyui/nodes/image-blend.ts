@@ -1,5 +1,5 @@
-import { PythonError } from '../python.ts';
-import { type Image, newImage } from '../tensors.ts';
+import { type Image, newImage } from '../../pictures/image.ts';
+import { PythonError } from '../../python/values.ts';
 import { upscale } from './image.ts';
 import { attribute, linked } from './linked.ts';
 import type { NodeClass } from './node.ts';

@@ -1,6 +1,6 @@
-import { noDifference, PythonError } from '../python.ts';
+import { type Image, newImage } from '../../pictures/image.ts';
+import { noDifference, PythonError } from '../../python/values.ts';
 import { resample, UPSCALE_METHODS, type UpscaleMethod } from '../resample.ts';
-import { type Image, newImage } from '../tensors.ts';
 import { attribute, linked } from './linked.ts';
 import type { NodeClass } from './node.ts';
 

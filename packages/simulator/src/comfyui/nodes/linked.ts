@@ -1,5 +1,6 @@
-import { noAttribute, pyItem } from '../python.ts';
-import type { Image, Latent, Mask, ModelHandle } from '../tensors.ts';
+import type { Image } from '../../pictures/image.ts';
+import { noAttribute, pyItem } from '../../python/values.ts';
+import type { Latent, Mask, ModelHandle } from '../tensors.ts';
 
 type Linked = Image | Mask | Latent | ModelHandle;
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { access, readFile } from 'node:fs/promises';
-import { decodeImage, toRgba } from '../png.ts';
-import { type Mask, newImage, newMask } from '../tensors.ts';
+import { newImage } from '../../pictures/image.ts';
+import { decodeImage, toRgba } from '../../pictures/png.ts';
+import { type Mask, newMask } from '../tensors.ts';
 import type { NodeClass, NodeWorld } from './node.ts';
 
 const pathOf = (inputs: Record<string, unknown>, { folders }: NodeWorld) => folders.annotatedFile(String(inputs.image));

@@ -1,4 +1,5 @@
-import { newImage, newMask } from '../tensors.ts';
+import { newImage } from '../../pictures/image.ts';
+import { newMask } from '../tensors.ts';
 import { side } from './image.ts';
 import { attribute, linked } from './linked.ts';
 import type { NodeClass } from './node.ts';

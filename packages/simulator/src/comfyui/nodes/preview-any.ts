@@ -1,4 +1,4 @@
-import { pyStr } from '../python.ts';
+import { pyStr } from '../../python/values.ts';
 import type { NodeClass } from './node.ts';
 
 export const previewAny: NodeClass = {

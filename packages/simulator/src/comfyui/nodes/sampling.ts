@@ -1,6 +1,6 @@
+import { encodeJpeg, paintPicture } from '../../pictures/picture.ts';
+import { PythonError } from '../../python/values.ts';
 import { hashText } from '../../random.ts';
-import { encodeJpeg, paintPicture } from '../picture.ts';
-import { PythonError } from '../python.ts';
 import type { Latent, ModelHandle } from '../tensors.ts';
 import { attribute, item, linked } from './linked.ts';
 import type { NodeClass, NodeContext, Preview } from './node.ts';

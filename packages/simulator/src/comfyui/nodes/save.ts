@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Image, toBytes } from '../../pictures/image.ts';
+import { encodePng } from '../../pictures/png.ts';
 import { seededRandom } from '../../random.ts';
 import { nextOutputFile } from '../output-names.ts';
-import { encodePng, textChunks } from '../png.ts';
-import { type Image, toBytes } from '../tensors.ts';
+import { textChunks } from '../text-chunks.ts';
 import { attribute, item, linked } from './linked.ts';
 import type { NodeClass, NodeContext, NodeResult } from './node.ts';
 

@@ -1,5 +1,5 @@
-import { outOfMemory } from '../faults.ts';
-import { PythonError } from '../python.ts';
+import { outOfMemory } from '../../faults/fault-plan.ts';
+import { PythonError } from '../../python/values.ts';
 import type { NodeClass } from './node.ts';
 
 /** The project's own test node (`test/fixtures/slow_node.py` for the real ComfyUI): sleeps in steps, fails on request. */

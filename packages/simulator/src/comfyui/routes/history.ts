@@ -1,7 +1,7 @@
+import { empty, json, type Route } from '../../http.ts';
+import { pyInt } from '../../python/values.ts';
 import type { Engine } from '../engine.ts';
 import { historyEntry } from '../history.ts';
-import { empty, json, type Route } from '../http.ts';
-import { pyInt } from '../python.ts';
 
 /** `/history`. */
 export function historyRoutes({ history }: Engine): Route[] {

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { empty, json, type Reply, type Route } from '../../http.ts';
 import type { Engine } from '../engine.ts';
-import { empty, json, type Reply, type Route } from '../http.ts';
 import { objectInfo } from '../nodes/registry.ts';
 import { systemStats } from '../stats.ts';
 

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { empty, json, type Route } from '../../http.ts';
 import type { Engine } from '../engine.ts';
 import { listFiles } from '../folders.ts';
-import { empty, json, type Route } from '../http.ts';
 import { TERMINAL_SIZE } from '../log.ts';
 
 /** `/internal/...`: logs, folders, files. These have no twin below `/api`. */

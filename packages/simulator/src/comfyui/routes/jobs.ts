@@ -1,7 +1,7 @@
+import { json, type Reply, type Request, type Route } from '../../http.ts';
+import { PythonError, pyInt } from '../../python/values.ts';
 import type { Engine } from '../engine.ts';
-import { json, type Reply, type Request, type Route } from '../http.ts';
 import { type Job, jobDetails, jobs, STATUSES } from '../jobs.ts';
-import { PythonError, pyInt } from '../python.ts';
 import { isPromptId } from '../queue.ts';
 
 /** `/api/jobs...`, from 0.6; cancelling from 0.26. */

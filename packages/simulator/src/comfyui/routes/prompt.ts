@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { empty, json, type Reply, type Request, type Route } from '../../http.ts';
+import { PythonError, pyFloat } from '../../python/values.ts';
 import type { Engine } from '../engine.ts';
-import { empty, json, type Reply, type Request, type Route } from '../http.ts';
 import { promptError } from '../prompt-error.ts';
-import { PythonError, pyFloat } from '../python.ts';
 import { isPromptId, queueTuple } from '../queue.ts';
 import { validatePrompt } from '../validate.ts';
 

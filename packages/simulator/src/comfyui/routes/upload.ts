@@ -1,10 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { extname, join, normalize, resolve } from 'node:path';
+import { empty, json, type Reply, type Request, type Route } from '../../http.ts';
+import { decodeImage, encodePng, toRgba } from '../../pictures/png.ts';
+import { PythonError } from '../../python/values.ts';
 import type { Engine } from '../engine.ts';
 import { isInside } from '../folders.ts';
-import { empty, json, type Reply, type Request, type Route } from '../http.ts';
-import { decodeImage, encodePng, toRgba } from '../png.ts';
-import { PythonError } from '../python.ts';
 
 /** What is to be written, given the uploaded bytes; undefined when the original of a mask is not there. */
 type Convert = (bytes: Buffer, form: FormData) => Promise<Uint8Array | undefined>;

@@ -1,9 +1,10 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
+import { empty, type Reply, type Request, type Route } from '../../http.ts';
+import { decodeImage, encodePng, toRgba } from '../../pictures/png.ts';
+import { contentType } from '../content-type.ts';
 import type { Engine } from '../engine.ts';
 import { isInside } from '../folders.ts';
-import { contentType, empty, type Reply, type Request, type Route } from '../http.ts';
-import { decodeImage, encodePng, toRgba } from '../png.ts';
 
 /** `/view`. */
 export function viewRoutes(engine: Engine): Route[] {

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { empty, type Reply } from '../../http.ts';
+import { contentType } from '../content-type.ts';
 import type { Engine } from '../engine.ts';
 import { isInside } from '../folders.ts';
-import { contentType, empty, type Reply } from '../http.ts';
 
 const PAGE =
   '<!doctype html><title>ComfyUI</title><p>Simulated ComfyUI: there is no frontend here, see <code>--front-end-root</code>.\n';

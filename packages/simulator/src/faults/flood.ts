@@ -1,13 +1,16 @@
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import type { Faults } from './script.ts';
+import type { JobFaults } from './job-faults-schema.ts';
 
 const PADDING = 'x'.repeat(180);
 const AT_ONCE = 500;
 
 /** Writes numbered lines to stdout until all are out or the signal says stop, as fast as they are taken or at the given rate. */
 export async function floodStdout(
-  { lines = Number.POSITIVE_INFINITY, linesPerSecond = Number.POSITIVE_INFINITY }: NonNullable<Faults['floodStdout']>,
+  {
+    lines = Number.POSITIVE_INFINITY,
+    linesPerSecond = Number.POSITIVE_INFINITY,
+  }: NonNullable<JobFaults['floodStdout']>,
   signal: AbortSignal,
 ): Promise<void> {
   const started = performance.now();

@@ -6,6 +6,3 @@ export const undici = () => {
   loading ??= import('undici');
   return loading;
 };
-
-/** Bytes an answer or an event may have; only a workflow with everything it carries can be this large. */
-export const maxBytes = 64 * 1024 * 1024;

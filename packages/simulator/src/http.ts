@@ -1,8 +1,7 @@
-// Written out rather than taken from a framework: start-up time is what this program is judged by, and aiohttp's habits
-// are part of the protocol.
+// Written out rather than taken from a framework: start-up time is what these programs are judged by, and the habits of
+// their frameworks are part of the protocols.
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { extname } from 'node:path';
 
 export interface Reply {
   readonly status: number;
@@ -42,32 +41,6 @@ export const plain = (status: number, body: string, headers: Record<string, stri
   body,
 });
 
-/** aiohttp's answer to an exception in a handler. */
-export const brokenRequest = (): Reply =>
-  plain(500, '500 Internal Server Error\n\nServer got itself in trouble', { Connection: 'close' });
-
-const CONTENT_TYPES: Record<string, string> = {
-  '.css': 'text/css',
-  '.flac': 'audio/flac',
-  '.gif': 'image/gif',
-  '.html': 'text/html',
-  '.jpeg': 'image/jpeg',
-  '.jpg': 'image/jpeg',
-  '.js': 'text/javascript',
-  '.json': 'application/json',
-  '.mp4': 'video/mp4',
-  '.png': 'image/png',
-  '.svg': 'image/svg+xml',
-  '.txt': 'text/plain',
-  '.wav': 'audio/x-wav',
-  '.webm': 'video/webm',
-  '.webp': 'image/webp',
-};
-
-/** Content type of a file by its name. */
-export const contentType = (name: string): string =>
-  CONTENT_TYPES[extname(name).toLowerCase()] ?? 'application/octet-stream';
-
 export class TooLarge extends Error {}
 
 /** The whole request body; throws TooLarge beyond the limit. */
@@ -83,7 +56,7 @@ export async function readBody(raw: IncomingMessage, limit: number): Promise<Buf
 }
 
 export function send(response: ServerResponse, reply: Reply, headOnly: boolean): void {
-  const headers: Record<string, string | number> = { Server: 'Python/3.12 aiohttp/3.14.0', ...reply.headers };
+  const headers = reply.headers ?? {};
   if (reply.file !== undefined) {
     const { path, start, end } = reply.file;
     response.writeHead(reply.status, { ...headers, 'Content-Length': end - start + 1 });

@@ -1,6 +1,6 @@
-import { die, stopForEver } from '../process-end.ts';
-import { type FaultPlan, outOfMemory, type Place } from './faults.ts';
-import { PythonError } from './python.ts';
+import { PythonError } from '../python/values.ts';
+import { type FaultPlan, outOfMemory, type Place } from './fault-plan.ts';
+import { die, stopForEver } from './process-end.ts';
 
 /** Lets the fault that is due at this place of a job happen, if there is one. `prompt`: what `match` is looked for in. */
 export async function strikeJob(plan: FaultPlan, { prompt }: { readonly prompt: object }, place: Place): Promise<void> {

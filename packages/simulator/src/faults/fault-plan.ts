@@ -1,8 +1,8 @@
 import type { z } from 'zod/mini';
 import { parseScript } from '../environment.ts';
-import { Strikes } from '../strikes.ts';
-import { PythonError } from './python.ts';
-import { type Faults, faultsSchema } from './script.ts';
+import { PythonError } from '../python/values.ts';
+import type { JobFaults } from './job-faults-schema.ts';
+import { Strikes } from './strikes.ts';
 
 type JobFault = 'dieMidJob' | 'hang' | 'outOfMemory' | 'raise';
 
@@ -15,12 +15,12 @@ export interface Place {
 /** torch's exception when a GPU is full. */
 export const outOfMemory = () => new PythonError('torch.OutOfMemoryError', 'Allocation on device ');
 
-/** The faults of a program that does jobs as ComfyUI does. */
-export class FaultPlan extends Strikes<Faults> {
+/** The faults in force of a program that does jobs. */
+export class FaultPlan<Faults extends JobFaults = JobFaults> extends Strikes<Faults> {
   readonly #schema: z.ZodMiniType<Faults>;
 
   /** `schema`: the faults that this program knows. */
-  constructor(faults: Faults, schema: z.ZodMiniType<Faults> = faultsSchema) {
+  constructor(faults: Faults, schema: z.ZodMiniType<Faults>) {
     super(faults);
     this.#schema = schema;
     applyTermination(faults);
@@ -37,7 +37,7 @@ export class FaultPlan extends Strikes<Faults> {
 
   /** As `strike`, for a fault of jobs, if it is aimed at this job and place. */
   strikeAt<Name extends JobFault>(name: Name, job: object, place: Place): Faults[Name] | undefined {
-    const fault: Faults[JobFault] = this.current[name];
+    const fault: JobFaults[JobFault] = this.current[name];
     if (fault === undefined || !isAt(fault, place)) return undefined;
     if (fault.match !== undefined && !JSON.stringify(job).includes(fault.match)) return undefined;
     return this.strike(name);
@@ -47,7 +47,7 @@ export class FaultPlan extends Strikes<Faults> {
 const ignore = () => undefined;
 
 /** Without a listener SIGTERM kills at once and cleans nothing up, as it does with Python. */
-function applyTermination({ ignoreTerm }: Faults): void {
+function applyTermination({ ignoreTerm }: JobFaults): void {
   process.off('SIGTERM', ignore);
   if (ignoreTerm) process.on('SIGTERM', ignore);
 }

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import type { Server } from 'node:net';
-import type { Faults } from './script.ts';
+import type { JobFaults } from './job-faults-schema.ts';
 
 /**
  * Leaves a grandchild behind: forked twice, in a session of its own, with init for a parent. On request it ignores TERM,
  * keeps the listening socket open (the port stays taken, connections to it hang), or has an empty environment, so that
  * nobody finds it by its variables. It ends by itself after `lifeS`, lest a broken test leak it for ever.
  */
-export async function leaveChild(fault: NonNullable<Faults['leaveChild']>, server: Server): Promise<number> {
+export async function leaveChild(fault: NonNullable<JobFaults['leaveChild']>, server: Server): Promise<number> {
   const { holdPort, ignoreTerm, clearEnv, lifeS = 600 } = fault;
   // Undocumented but the only way to the descriptor; the simulator runs on the workspace's own Node.
   const { fd } = (server as unknown as { _handle: { fd: number } })._handle;

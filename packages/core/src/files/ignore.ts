@@ -5,5 +5,5 @@ export const ignore =
     if (!codes.includes(error.code ?? '')) throw error;
   };
 
-/** For a file or folder that need not be there. */
+/** For `catch`: a file or folder that need not be there, nor the folders above it. */
 export const ignoreMissing = ignore('ENOENT', 'ENOTDIR');

@@ -44,11 +44,6 @@ export class PythonError extends Error {
   }
 }
 
-/** A stand-in for Python's traceback: same shape, one frame. */
-export const traceback = (file: string, line: number, where: string): string[] => [
-  `  File "/opt/ComfyUI/${file}", line ${line}, in ${where}\n`,
-];
-
 function typeName(value: unknown): string {
   if (value === null || value === undefined) return 'NoneType';
   if (Array.isArray(value)) return 'list';

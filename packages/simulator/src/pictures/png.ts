@@ -1,5 +1,4 @@
 import { decode, encode } from 'fast-png';
-import { pyJson } from './python.ts';
 
 /** Eight-bit pixels with 1 (grey), 3 or 4 channels. */
 export interface Pixels {
@@ -8,15 +7,6 @@ export interface Pixels {
   readonly channels: number;
   readonly data: Uint8Array;
   readonly text: Record<string, string>;
-}
-
-/** The text chunks that ComfyUI writes: the prompt, and each key of `extra_pnginfo`. */
-export function textChunks(prompt: unknown, extraPngInfo: unknown): Record<string, string> {
-  const chunks: Record<string, string> = { prompt: pyJson(prompt) };
-  if (extraPngInfo !== null && typeof extraPngInfo === 'object') {
-    for (const [key, value] of Object.entries(extraPngInfo)) chunks[key] = pyJson(value);
-  }
-  return chunks;
 }
 
 export function encodePng(pixels: Omit<Pixels, 'text'>, text: Record<string, string> = {}): Uint8Array {

@@ -1,18 +1,28 @@
 import { statSync } from 'node:fs';
-import { type Flag, flagsOf } from './flags.ts';
-import { PythonError, pyFloat, pyInt, pyRepr } from './python.ts';
+import { PythonError, pyFloat, pyInt, pyRepr } from './values.ts';
 
 /** A command line that argparse would refuse: usage on stderr, exit 2. */
 export class UsageError extends Error {}
+
+/** How many values a flag takes, in argparse's notation. */
+type Arity = 'none' | 'one' | 'optional' | 'many' | 'any';
+
+export interface Flag {
+  readonly name: string;
+  readonly arity: Arity;
+  readonly value?: string;
+  readonly type?: 'int' | 'float' | 'path' | 'directory';
+  readonly choices?: readonly string[];
+  /** Given again, it adds to its values. */
+  readonly append?: boolean;
+  /** Flags of one exclusive group refuse each other. */
+  readonly group?: string;
+}
 
 /** Values per flag name; flags with `append` accumulate, others keep the last occurrence. */
 export type ParsedFlags = ReadonlyMap<string, readonly string[]>;
 
 const isOption = (token: string) => token.startsWith('-') && token !== '-' && !/^-\d+(\.\d*)?$/.test(token);
-
-/** Reads ComfyUI's command line with the flags of a version. */
-export const parseArguments = (tokens: readonly string[], version: string): ParsedFlags =>
-  parseFlags(tokens, flagsOf(version));
 
 /** Reads a command line as Python's argparse does with these flags: unique prefixes, `--flag=value`, exclusive groups. */
 export function parseFlags(tokens: readonly string[], flags: readonly Flag[]): ParsedFlags {
@@ -95,9 +105,6 @@ function checkValue(flag: Flag, value: string): void {
     throw error;
   }
 }
-
-/** ComfyUI's usage text. */
-export const usage = (version: string): string => usageOf('main.py', flagsOf(version));
 
 /** The usage text of a script, wrapped as argparse wraps it. */
 export function usageOf(script: string, flags: readonly Flag[]): string {

@@ -1,5 +1,5 @@
 import { seededRandom } from '../random.ts';
-import { type Image, newImage, toBytes } from './tensors.ts';
+import { type Image, newImage, toBytes } from './image.ts';
 
 /**
  * The picture that a seed "samples" to: a few soft coloured waves. `noise` from 1 to 0 imitates how far sampling is.

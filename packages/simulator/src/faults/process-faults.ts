@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import { floodStdout } from './flood.ts';
+import type { JobFaults } from './job-faults-schema.ts';
 import { leaveChild } from './leftover.ts';
-import type { Faults } from './script.ts';
 
 /** The faults that happen to the process by themselves: once it listens, and again whenever they are set. */
 export class ProcessFaults {
@@ -15,7 +15,7 @@ export class ProcessFaults {
   }
 
   /** Begins what is asked for and ends an earlier flood. `server` is the one whose port a child may hold. */
-  async begin({ leaveChild: child, floodStdout: flood }: Faults, server = this.#server): Promise<void> {
+  async begin({ leaveChild: child, floodStdout: flood }: JobFaults, server = this.#server): Promise<void> {
     this.#server = server;
     this.#flood.abort();
     this.#flood = new AbortController();

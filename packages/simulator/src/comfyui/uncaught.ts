@@ -1,7 +1,6 @@
-import { pyRepr, traceback } from './python.ts';
-
-/** A start that fails as a Python program does: the message, if there is one, on stderr, exit 1. */
-export class StartError extends Error {}
+import { StartError } from '../python/start-error.ts';
+import { pyRepr } from '../python/values.ts';
+import { traceback } from './traceback.ts';
 
 /** A start that ends with an exception at a line of `main.py`. */
 export const uncaught = (line: number, error: string): StartError =>
