@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { ControlClient, type MachineStatus, socketPathOf } from '@mgpu/control';
 import { layoutOf } from '@mgpu/core';
+import { lockPulls } from '@mgpu/ollama';
 import { expect, test } from 'vitest';
 import { followJob } from '../src/follow-job.ts';
 import { ollamaVariables } from '../src/ollama-variables.ts';
@@ -45,6 +47,25 @@ test('an Ollama comes up with its models, does a job, and its models are seen to
   expect(await models('ls')).toEqual(['llama3:latest']);
   const missing = await box.mgpu(['ollama', 'rm', 'qwen3']);
   expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('OLLAMA_MODEL_MISSING') });
+});
+
+test('servers that share their models: a pull by hand takes its turn with theirs', async () => {
+  await using box = await openBox((port) => ({
+    comfyui: { enabled: false },
+    ollama: { enabled: true, perGpu: true, listen: { port: port + 25 }, models: ['llama3'] },
+  }));
+  const modelsDir = join(layoutOf(box.root).shared, 'ollama');
+  const present = async () =>
+    (await box.mgpu(['ollama', 'ls', '--json'])).json<readonly Model[]>().data.map(({ name }) => name);
+  const somebodyElse = await lockPulls(modelsDir);
+  const up = await box.mgpu(['up', '--mock', '2', '--detach']);
+  expect(up).toMatchObject({ code: 0, stderr: '' });
+  const byHand = ['llama3', 'qwen3'].map((model) => box.start(['ollama', 'pull', model]));
+  await Promise.all(byHand.map((each) => each.printed(/another pull into .*shared\/ollama is under way/)));
+  expect(await present()).toEqual([]);
+  somebodyElse[Symbol.dispose]();
+  for (const each of byHand) expect(await each.ended).toMatchObject({ code: 0, stderr: '' });
+  expect((await present()).toSorted()).toEqual(['llama3:latest', 'qwen3:latest']);
 });
 
 test('without one the command says so', async () => {

@@ -1,9 +1,9 @@
 import { ControlClient } from '@mgpu/control';
-import { OllamaClient } from '@mgpu/ollama';
+import { lockPulls, modelsDirOf, OllamaClient, type OllamaConfig } from '@mgpu/ollama';
 import { NoOllamaError } from '../errors.ts';
 import { table } from '../print/table.ts';
 import { fileSize } from '../print/text.ts';
-import { locateMachine } from '../settings.ts';
+import { loadSettings, locateMachine } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 
 /** The models on this machine's disk. */
@@ -42,10 +42,17 @@ export async function ollamaPs(context: CommandContext): Promise<ExitCode> {
   return exitCodes.done;
 }
 
-/** Brings a model from the registry; an interrupted pull is gone on with by the next one. */
+/**
+ * Brings a model from the registry, or its newest state; an interrupted pull is gone on with by the next one. Takes its turn with
+ * the servers' own pulls.
+ */
 export async function ollamaPull(context: CommandContext, model: string): Promise<ExitCode> {
   const { output, interrupted: signal } = context;
   await using client = await firstServer(context);
+  const { config, layout } = await loadSettings(context.settings);
+  const modelsDir = modelsDirOf(config.services.ollama as unknown as OllamaConfig, { layout });
+  const onWait = () => output.line(`another pull into ${modelsDir} is under way: waiting for its end`);
+  using _ = await lockPulls(modelsDir, { signal, onWait });
   for await (const { status, total, completed } of client.pull(model, { signal })) {
     const share = total === undefined || completed === undefined ? '' : ` ${Math.floor((100 * completed) / total)} %`;
     output.transient(`${status}${share}`);
