@@ -1,6 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ControlClient, type MachineStatus, socketPathOf } from '@mgpu/control';
 import { type JobEvent, layoutOf } from '@mgpu/core';
+import { commitFiles } from '@mgpu/core/testing';
 import { decode } from 'fast-png';
 import { expect, test } from 'vitest';
 import { openBox } from './support.ts';
@@ -41,4 +43,36 @@ test('on simulated GPUs Automatic1111 is simulated, takes jobs and is reached th
   expect(events.map(({ event }) => event)).toEqual(expect.arrayContaining(['progress', 'preview']));
   const down = await box.mgpu(['down']);
   expect(down.code).toBe(0);
+});
+
+test('static links find the tree of models that its installation makes, also when that fails later on', async () => {
+  await using box = await openBox(
+    (port, dir) => ({
+      ...ports(port),
+      a1111: {
+        ...ports(port).a1111,
+        setup: {
+          repository: join(dir, 'nowhere'),
+          models: { repository: join(dir, 'models'), ref: 'main' },
+        },
+      },
+      comfyui: { enabled: false },
+      worker: { enabled: false },
+    }),
+    { gpu: { mode: 'cpu', count: 1 } },
+  );
+  await commitFiles(join(box.dir, 'models'), { 'Stable-diffusion/tiny.safetensors': 'weights' });
+  const { shared } = layoutOf(box.root);
+  await mkdir(join(shared, 'models', 'loras'), { recursive: true });
+  await writeFile(join(shared, 'models', 'loras', 'style.safetensors'), 'style');
+  const symlinks = [
+    { source: 'Stable-diffusion/tiny.safetensors', target: 'checkpoints/tiny.safetensors' },
+    { source: 'models/loras/style.safetensors', target: 'sd_models/Lora/other-name.safetensors' },
+  ];
+  await writeFile(join(shared, 'static-models.json'), JSON.stringify({ symlinks }));
+  const up = await box.mgpu(['up', '--detach']);
+  expect(up.stdout).toMatch(/✖ A1111 setup(?:.|\n)*✔ static model links .* after a1111:install/);
+  expect(await readFile(join(shared, 'models', 'checkpoints', 'tiny.safetensors'), 'utf8')).toBe('weights');
+  expect(await readlink(join(shared, 'sd_models', 'Lora'))).toBe('../models/loras');
+  expect(await readFile(join(shared, 'models', 'loras', 'other-name.safetensors'), 'utf8')).toBe('style');
 });
