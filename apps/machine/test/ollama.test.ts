@@ -73,7 +73,7 @@ test('without one the command says so', async () => {
   await box.mgpu(['up', '--mock', '1', '--detach']);
   const { code, stderr } = await box.mgpu(['ollama']);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/no Ollama runs on this machine.*MACHINE_NO_OLLAMA/);
+  expect(stderr).toMatch(/no Ollama runs on this machine.*MACHINE_NO_ENGINE/);
 });
 
 test('custom nodes are told where it is, and what was set for one elsewhere is theirs', async () => {

@@ -1,9 +1,8 @@
-import { ControlClient } from '@mgpu/control';
 import { lockPulls, modelsDirOf, OllamaClient, type OllamaConfig } from '@mgpu/ollama';
-import { NoOllamaError } from '../errors.ts';
 import { table } from '../print/table.ts';
 import { fileSize } from '../print/text.ts';
-import { loadSettings, locateMachine } from '../settings.ts';
+import { type RunningEngine, runningEngines } from '../running-engines.ts';
+import { loadSettings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 
 /** The models on this machine's disk. */
@@ -80,17 +79,6 @@ async function firstServer(context: CommandContext): Promise<OllamaClient> {
   return new OllamaClient(url);
 }
 
-type Server = { readonly id: string; readonly url: string };
-
-/** Those that run. Throws `MACHINE_NO_OLLAMA`. */
-async function serversOf({ settings, interrupted }: CommandContext): Promise<[Server, ...Server[]]> {
-  const { socketPath } = await locateMachine(settings);
-  await using control = new ControlClient({ socketPath });
-  const { instances } = await control.status({ signal: interrupted });
-  const ours = instances.filter(({ kind }) => kind === 'ollama');
-  const [first, ...others] = ours.flatMap(({ id, state, endpoint }) =>
-    state === 'running' && endpoint !== undefined ? [{ id, url: endpoint }] : [],
-  );
-  if (!first) throw new NoOllamaError({ states: ours.map(({ id, state }) => `${id} is ${state}`) });
-  return [first, ...others];
-}
+/** Throws `MACHINE_NO_ENGINE`. */
+const serversOf = (context: CommandContext): Promise<[RunningEngine, ...RunningEngine[]]> =>
+  runningEngines(context, { kind: 'ollama', name: 'Ollama' });
