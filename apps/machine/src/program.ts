@@ -347,7 +347,7 @@ program
 
 program
   .command('demo')
-  .description('boot two simulated GPUs, make a picture on each, shut down')
+  .description('boot everything on two simulated GPUs, send each engine a job, shut down')
   .option('--keep', 'stay up and print the URLs')
   .action(async ({ keep = false }: { keep?: boolean }) => {
     const { demo } = await import('./commands/demo.ts');
