@@ -61,9 +61,10 @@ export async function demo(context: CommandContext, { keep }: { keep: boolean })
 /** An engine that is not critical to a machine is to a demo: its job would wait for ever. */
 function expectEngines({ instances }: MachineStatus, output: Output): void {
   for (const { id, kind, state, health, reason } of instances) {
-    const cause = reason && 'code' in reason ? reviveError(reason) : undefined;
-    if (engines.has(kind) && state !== 'running')
-      throw new NoEngineError({ kind, name: id, where: 'this machine', states: [`it is ${state}`] }, { cause });
+    if (engines.has(kind) && state !== 'running') {
+      if (reason && 'code' in reason) throw reviveError(reason);
+      throw new NoEngineError({ kind, name: id, where: 'this machine', states: [`it is ${state}`] });
+    }
     if (state === 'failed' || health === 'degraded') output.notice(`${id}: ${reason?.message ?? state}`);
   }
 }
