@@ -36,3 +36,18 @@ test('every environment variable is documented with its key, and every documente
   const known = environmentBindings(definitions).map(({ name, path }) => `${name} ${path.join('.')}`);
   expect(documented.toSorted()).toEqual(known.toSorted());
 });
+
+test('every phase of a boot is documented with its policy and what it waits for', () => {
+  const rows = page('phases.md').matchAll(/^\| `([^`]+)` +\| (?:`([^`]+)`)? +\| (yes|no) +\| ([^|]*?) +\|/gm);
+  const documented = [...rows].flatMap(([, phase, kind, critical, waitsFor]) =>
+    kind ? [{ phase, kind, critical: critical === 'yes', waitsFor }] : [],
+  );
+  const known = definitions.map(({ phase, kind, critical, dependsOn = [] }) => ({
+    phase,
+    kind,
+    critical,
+    waitsFor: dependsOn.map(({ on, when }) => `${on} ${when}`).join(', '),
+  }));
+  const byKind = (all: { kind: string }[]) => all.toSorted((a, b) => a.kind.localeCompare(b.kind));
+  expect(byKind(documented)).toEqual(byKind(known));
+});

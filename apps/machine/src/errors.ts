@@ -24,6 +24,18 @@ export const RootUnusableError = defineError<{ root: string; problem: string }>(
   hint: 'set machine.root, ROOT or --root to a folder you may write to',
 });
 
+export const SharedDirectoriesError = defineError<{ shared: string; problem: string }>({
+  code: 'MACHINE_SHARED_DIRECTORIES',
+  message: ({ shared, problem }) => `the shared folders in ${shared} cannot be used: ${problem}`,
+  hint: 'see that they are folders this user may write to, and that the disk is there',
+});
+
+export const NoBootError = defineError<{ root: string }>({
+  code: 'MACHINE_NO_BOOT',
+  message: ({ root }) => `no boot is on record in ${root}`,
+  hint: '`mgpu up` starts one; for another machine name its --root',
+});
+
 export const RootVanishedError = defineError<{ root: string }>({
   code: 'MACHINE_ROOT_VANISHED',
   message: ({ root }) => `the root ${root} was removed or replaced under the running machine: everything is stopped`,

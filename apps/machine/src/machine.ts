@@ -18,6 +18,7 @@ import {
   findGpus,
   type Gpu,
   type JobQueue,
+  keepBoot,
   type Logger,
   machineIdOf,
   Orchestrator,
@@ -33,6 +34,7 @@ import { RootUnusableError, RootVanishedError, StoppingError } from './errors.ts
 import { withNodeSite } from './node-site.ts';
 import { ollamaVariables } from './ollama-variables.ts';
 import type { Settings } from './settings.ts';
+import { makeSharedDirectories } from './shared-directories.ts';
 import { version } from './version.ts';
 
 /** Milliseconds between two looks at whether the root is still there. */
@@ -225,13 +227,17 @@ export class Machine implements MachineControl, AsyncDisposable {
 
   async #bootInstances(): Promise<BootReport> {
     try {
-      this.#orchestrator = await this.#trace.step('environment', 'environment', () => this.#plan());
+      const { layout } = this.#settings;
+      [this.#orchestrator] = await Promise.all([
+        this.#trace.step('environment', 'environment', () => this.#plan()),
+        this.#trace.step('shared directories', 'shared-directories', () => makeSharedDirectories(layout)),
+      ]);
       // Somebody may have lost interest while there was nothing to stop yet.
       if (this.#down) throw new StartAbortedError({ instance: 'machine' });
       // Whoever leaves everything as it is does not wait for the rest of the boot.
       return await abortable(this.#orchestrator.start(), this.#left.signal);
     } finally {
-      await this.#trace.save(this.#settings.layout.state).catch((error: unknown) => {
+      await keepBoot(this.#settings.layout.state, this.#trace.report()).catch((error: unknown) => {
         this.#log.warn('the boot trace could not be kept', { error });
       });
     }

@@ -77,6 +77,11 @@ program
   });
 
 program
+  .command('phases')
+  .description('the boot under way, or the last one: each phase with its time and its outcome')
+  .action(async () => finish((await import('./commands/phases.ts')).phases));
+
+program
   .command('why')
   .description('what went wrong with an instance, a GPU or the machine, and what was done about it')
   .argument('<subject>', 'an instance such as comfyui_gpu0, or gpu:0, or machine')

@@ -2,7 +2,7 @@ import { a1111 } from '@mgpu/a1111';
 import { gitAccess, ssh } from '@mgpu/access';
 import { comfyui } from '@mgpu/comfyui';
 import { type AnyServiceDefinition, defineService } from '@mgpu/core';
-import { customNodes } from '@mgpu/custom-nodes/service';
+import { customNodes, preinstalledNodes } from '@mgpu/custom-nodes/service';
 import { models, staticModels } from '@mgpu/models/service';
 import { nginx } from '@mgpu/nginx';
 import { ollama } from '@mgpu/ollama';
@@ -29,9 +29,16 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
     ...staticModels,
     dependsOn: [...(staticModels.dependsOn ?? []), { on: 'a1111', when: 'installed' }],
   }),
+  preinstalledNodes,
   customNodes({ site: () => undefined }),
   // Whatever comes of the nodes, the engine starts with those it has.
-  defineService({ ...comfyui, dependsOn: [{ on: 'custom-nodes', when: 'settled' }] }),
+  defineService({
+    ...comfyui,
+    dependsOn: [
+      { on: 'preinstalled-nodes', when: 'settled' },
+      { on: 'custom-nodes', when: 'settled' },
+    ],
+  }),
   a1111,
   ollama,
   worker,

@@ -23,6 +23,21 @@ test('a wrong environment variable is named', async () => {
   expect(stderr).toContain('environment variable NUM_GPUS');
 });
 
+test('shared folders that cannot be made stop the boot, and a root without a boot has no phases', async () => {
+  await using box = await openBox();
+  const none = await box.mgpu(['phases']);
+  expect(none.code).toBe(1);
+  expect(none.stderr).toContain(`no boot is on record in ${box.root}`);
+  mkdirSync(box.root);
+  writeFileSync(join(box.root, 'shared'), 'a file');
+  const { code, stderr } = await box.mgpu(['up', '--mock', '1', '--detach']);
+  expect(code).toBe(1);
+  expect(stderr).toContain(`the shared folders in ${join(box.root, 'shared')} cannot be used: `);
+  expect(stderr).toContain('MACHINE_SHARED_DIRECTORIES');
+  const failed = await box.mgpu(['phases']);
+  expect(failed.stdout).toMatch(/· ✖ failed\n(?:.|\n)*✖ shared directories/);
+});
+
 test('a port in use stops the boot and names its holder', async () => {
   await using box = await openBox();
   const holder = createServer().listen(box.port, '127.0.0.1');

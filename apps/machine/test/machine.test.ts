@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MachineStatus } from '@mgpu/control';
-import type { JobStatus } from '@mgpu/core';
+import type { BootReport, JobStatus } from '@mgpu/core';
 import { loadSettings, Machine } from '@mgpu/machine';
 import { decode } from 'fast-png';
 import { expect, test } from 'vitest';
@@ -35,6 +35,7 @@ test('boots detached, tells its status, runs a workflow through the queue, and s
     'git-access',
     'models',
     'nginx',
+    'preinstalled-nodes',
     'redis',
     'ssh',
     'static-models',
@@ -44,7 +45,7 @@ test('boots detached, tells its status, runs a workflow through the queue, and s
     'workflows',
   ]);
   // They have done what there was to do, if there was anything.
-  const idle = ['custom-nodes', 'models', 'ssh', 'static-models', 'workflows'];
+  const idle = ['custom-nodes', 'models', 'preinstalled-nodes', 'ssh', 'static-models', 'workflows'];
   for (const each of data.instances.filter(({ kind }) => idle.includes(kind)))
     expect(each.state, each.id).toBe('completed');
   for (const each of data.instances.filter(({ kind }) => !idle.includes(kind))) {
@@ -56,6 +57,16 @@ test('boots detached, tells its status, runs a workflow through the queue, and s
     gpu: 1,
     port: box.port + 1,
   });
+
+  const tried = await box.mgpu(['phases']);
+  expect(tried.stdout).toMatch(/^boot of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC · [\d.]+ m?s · ✔ ok\n/);
+  expect(tried.stdout).toMatch(/✔ verification .*\n {4}✔ comfyui_gpu0 .*\n {4}✔ comfyui_gpu1 /);
+  for (const line of tried.stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+  const boot = (await box.mgpu(['phases', '--json'])).json<BootReport>();
+  expect(boot).toMatchObject({ kind: 'Boot', data: { v: 1, outcome: 'ok', daemonRun: data.daemon.run } });
+  expect(boot.data.phases.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['control', 'environment', 'shared directories', 'pre-installed nodes', 'verification']),
+  );
 
   const workflow = await box.writeJson('invert.json', invertWorkflow());
   const run = await box.mgpu(['run', workflow, '--out', 'pictures']);
@@ -77,6 +88,8 @@ test('boots detached, tells its status, runs a workflow through the queue, and s
 
   const down = await box.mgpu(['down']);
   expect(down.code).toBe(0);
+  const last = (await box.mgpu(['phases', '--json'])).json<BootReport>();
+  expect(last.data).toEqual(boot.data);
   for (const { pid, id } of data.instances) expect(isAlive(pid), id).toBe(false);
   await expect.poll(() => isAlive(data.daemon.pid), { timeout: 20_000 }).toBe(false);
   expect(await readdir(join(box.root, 'run'))).toEqual([]);

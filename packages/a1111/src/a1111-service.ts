@@ -11,11 +11,13 @@ import {
   type ServiceContext,
   standaloneContext,
 } from '@mgpu/core';
+import { A1111Client } from './client/a1111-client.ts';
 import { commandLine } from './command-line.ts';
 import { type A1111Options, defaults } from './config.ts';
 import { type Engine, findEngine } from './engine.ts';
 import { instanceFolders, makeInstanceFolders, makeSharedFolders } from './folders.ts';
 import { ownProcessProbe, probePath } from './own-process-probe.ts';
+import { proveEngine } from './prove-engine.ts';
 import { writeSettings } from './settings/write-settings.ts';
 import { findTcmalloc } from './tcmalloc.ts';
 
@@ -55,6 +57,12 @@ export class A1111Service extends ProcessService<A1111Options> {
   get #on(): 'cpu' | 'gpu' | undefined {
     if (this.config.cpu || (this.gpu !== undefined && this.gpu.mode !== 'nvidia')) return 'cpu';
     return this.gpu === undefined ? undefined : 'gpu';
+  }
+
+  /** Has it enlarge a picture without a model: through the same queue as generations, but no checkpoint has to be there. */
+  protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<void> {
+    await using client = new A1111Client(this.endpoint);
+    await proveEngine(client, { signal });
   }
 
   protected override async onPrepare(run: Run): Promise<void> {

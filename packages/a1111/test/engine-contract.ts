@@ -141,6 +141,15 @@ export function engineContract(start: () => Promise<TestEngine>): void {
     expect(io.stored).toEqual([]);
   });
 
+  test('a picture is enlarged without a checkpoint', async () => {
+    const data = new Uint8Array(32 * 24 * 3).fill(200);
+    const picture = encode({ width: 32, height: 24, channels: 3, data });
+    const { client } = engine;
+    const larger = decode(Buffer.from(await client.upscale(picture, { upscaler: 'Nearest', factor: 3 })));
+    expect([larger.width, larger.height, ...larger.data.slice(0, 3)]).toEqual([96, 72, 200, 200, 200]);
+    await expect(client.upscale(picture, { upscaler: 'No such' })).rejects.toThrow('could not find upscaler');
+  });
+
   test('the client shows, changes and loads', async () => {
     const { client } = engine;
     const { CLIP_stop_at_last_layers: before } = await client.options();

@@ -66,6 +66,19 @@ test('ready is the API, not the port and not the page', async () => {
   expect((await engine.client.progress()).isBusy).toBe(false);
 });
 
+test('it proves by use that it works, which needs no checkpoint', async () => {
+  await using engine = await startEngine({ sim: { checkpoints: [] } });
+  const { service } = engine;
+  await service.verify();
+  expect(service.status).toMatchObject({ state: 'running', health: 'ready' });
+  await engine.faults({ garbageJson: { paths: ['/sdapi/v1/extra-single-image'] } });
+  await expect(service.verify()).rejects.toMatchObject({
+    code: 'CORE_VERIFICATION_FAILED',
+    message: expect.stringMatching(/^a1111_gpu0 was tried out and did not do its work: /),
+  });
+  expect(service.status).toMatchObject({ state: 'running', health: 'degraded' });
+});
+
 test('tcmalloc is preloaded where it is named, before what is preloaded already', async () => {
   const libc = process.report.getReport() as unknown as { sharedObjects: string[] };
   const library = libc.sharedObjects.find((path) => path.includes('libm')) ?? '';

@@ -22,6 +22,7 @@ import { commandLine, instanceFolders } from './command-line.ts';
 import { type ComfyUIOptions, defaults, isMemoryFlag } from './config.ts';
 import { linkWorkflows } from './link-workflows.ts';
 import { ownProcessProbe } from './own-process-probe.ts';
+import { proveEngine } from './prove-engine.ts';
 
 /**
  * One ComfyUI on one GPU. Runs a checkout without changing it: everything it writes goes below the instance's own folder
@@ -61,6 +62,12 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
     await using client = new ComfyUIClient(this.endpoint);
     await client.free({ signal });
     return true;
+  }
+
+  /** Makes a picture without a model; it goes where previews go. */
+  protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<void> {
+    await using client = new ComfyUIClient(this.endpoint);
+    await proveEngine(client, { signal });
   }
 
   protected override async onPrepare(run: Run): Promise<void> {

@@ -7,7 +7,6 @@ export type {
 } from './generations/build-generation.ts';
 export { type Change, diffGenerations, type Generation, type GenerationDiff } from './generations/generation.ts';
 export { GenerationStore } from './generations/generation-store.ts';
-export { proveEngine } from './generations/prove-engine.ts';
 export type { Recipe } from './generations/recipe.ts';
 export {
   type Fleet,
@@ -25,3 +24,4 @@ export {
   type SetupResult,
   setUp,
 } from './generations/set-up.ts';
+export { proveEngine } from './prove-engine.ts';

@@ -56,6 +56,21 @@ test('every option reaches the process, its own arguments last', async () => {
   });
 });
 
+test('it proves by use that it makes pictures, and leaves none behind', async () => {
+  await using engine = await startEngine({
+    sim: { faults: { raise: { atNode: 2, times: 1, message: 'no kernel image' } } },
+  });
+  const { service, context } = engine;
+  await expect(service.verify()).rejects.toMatchObject({
+    code: 'CORE_VERIFICATION_FAILED',
+    message: expect.stringMatching(/^comfyui_gpu0 was tried out and did not do its work: .*no kernel image/),
+  });
+  expect(service.status).toMatchObject({ state: 'running', health: 'degraded' });
+  await service.verify();
+  expect(service.status).toMatchObject({ state: 'running', health: 'ready' });
+  expect(await namesIn(join(context.layout.instance(service.id), 'output'))).toEqual([]);
+});
+
 test('it frees what memory it can when it is asked to', async () => {
   await using engine = await startEngine();
   const { promptId } = await engine.client.submit(invertGraph());

@@ -50,6 +50,7 @@ export {
   readModelFolders,
   sharedFolders,
 } from './files/model-folders.ts';
+export { pngSize } from './files/png-size.ts';
 export { makePrivateFolder, privateFolderOf } from './files/private-folder.ts';
 export { expectSocketPath, instanceSocketPath, prepareSocket, socketUrl } from './files/socket-path.ts';
 export { type VersionedFile, versionedFile } from './files/versioned.ts';
@@ -71,6 +72,7 @@ export {
   type BootReport,
   BootTrace,
 } from './orchestrator/boot-trace.ts';
+export { keepBoot, latestBoot } from './orchestrator/kept-boots.ts';
 export { type MachineEvents, Orchestrator, type OrchestratorOptions } from './orchestrator/orchestrator.ts';
 export { type MachinePlan, type PlannedInstance, type PlannedPort, planMachine } from './orchestrator/plan.ts';
 export { type SettleOptions, settleRoot } from './orchestrator/settle-root.ts';

@@ -1,9 +1,19 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { BootTrace, linkTree, systemClock, versionedFile, writeFileAtomically } from '@mgpu/core';
+import { BootTrace, keepBoot, latestBoot, linkTree, systemClock, versionedFile, writeFileAtomically } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { failureOf, temporaryFolder } from './support.ts';
+import { broken, failureOf, temporaryFolder } from './support.ts';
 
 describe('an atomic write', () => {
   test('leaves the file, nothing beside it, for the owner alone', async () => {
@@ -89,9 +99,29 @@ test('a boot trace is kept below the state folder, which it makes', async () => 
   const dir = temporaryFolder();
   const trace = new BootTrace({ daemonRun: 'abc', clock: systemClock });
   await trace.step('environment', 'environment', async () => {});
-  const path = await trace.save(join(dir, 'state'));
+  const path = await keepBoot(join(dir, 'state'), trace.report());
   expect(path).toBe(join(dir, 'state', 'boots', 'abc.json'));
   expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ v: 1, daemonRun: 'abc', outcome: 'ok' });
+});
+
+test('the latest boot that was kept can be read, as far as it is one', async () => {
+  const state = join(temporaryFolder(), 'state');
+  expect(await latestBoot(state)).toBeUndefined();
+  for (const [daemonRun, at] of [
+    ['new', 2_000],
+    ['old', 1_000],
+  ] as const) {
+    const trace = new BootTrace({ daemonRun, clock: systemClock });
+    const sick = trace.step('engines', 'engine:start', () => Promise.reject(broken('sick')), { critical: false });
+    await expect(sick).rejects.toThrow('sick');
+    const path = await keepBoot(state, trace.report());
+    utimesSync(path, at, at);
+  }
+  const boot = await latestBoot(state);
+  expect(boot).toMatchObject({ daemonRun: 'new', outcome: 'degraded', phases: [{ name: 'engines' }] });
+  expect(boot?.phases[0]?.nodes[0]).toMatchObject({ outcome: 'failed', error: { message: 'sick' } });
+  writeFileSync(join(state, 'boots', 'torn.json'), '{"v":1,"daemonRun":"torn"}');
+  expect(await failureOf(latestBoot(state))).toMatchObject({ code: 'CORE_FILE_INVALID' });
 });
 
 describe('a linked copy of a tree', () => {

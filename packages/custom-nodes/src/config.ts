@@ -30,3 +30,16 @@ export const customNodesSchema = z.strictObject({
 
 /** Defaults filled in. */
 export type CustomNodesConfig = z.output<typeof customNodesSchema>;
+
+/** Configuration of `services.preinstalled-nodes`. */
+export const preinstalledNodesSchema = z.strictObject({
+  enabled: z.boolean().default(true).describe('Whether custom nodes that an image brought along are moved'),
+  from: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder they are moved from; default `shared_custom_nodes` below the root. Without it nothing is done'),
+});
+
+/** Defaults filled in. */
+export type PreinstalledNodesConfig = z.output<typeof preinstalledNodesSchema>;

@@ -19,7 +19,10 @@ export const customNodes = ({ site }: CustomNodesHost) =>
     schema: customNodesSchema,
     phase: 'custom nodes',
     critical: false,
-    dependsOn: [{ on: 'git-access', when: 'ready' }],
+    dependsOn: [
+      { on: 'git-access', when: 'ready' },
+      { on: 'preinstalled-nodes', when: 'settled' },
+    ],
     create: ({ enabled: _, ...config }, context) => new CustomNodesService(config, context, site(context)),
     async doctor(config, { layout }): Promise<readonly Finding[]> {
       const path = listPath(config, { layout });

@@ -60,6 +60,12 @@ export const EditedError = defineError<{
   hint: 'publish or undo them; `force` puts edits on the stash and such commits on a branch `mgpu-kept-…`',
 });
 
+export const PreinstalledTakenError = defineError<{ name: string; from: string; to: string }>({
+  code: 'NODES_PREINSTALLED_TAKEN',
+  message: ({ name, from, to }) => `${name} stays in ${from}: ${to} has something of that name`,
+  hint: 'remove the one that is not wanted',
+});
+
 export const LockMissingError = defineError<{ path: string }>({
   code: 'NODES_LOCK_MISSING',
   message: ({ path }) => `there is no lock at ${path}`,

@@ -18,7 +18,7 @@ import {
 import { listenAddress, urlOf } from './address.ts';
 import { OllamaClient } from './client/ollama-client.ts';
 import { type InstanceConfig, type OllamaOptions, ollamaSchema } from './config.ts';
-import { type PullReport, preloadModels } from './preload.ts';
+import { type PullReport, preloadModels, withTag } from './preload.ts';
 import { locateProgram, type Program } from './program/locate-program.ts';
 import { settingsEnvironment } from './settings.ts';
 
@@ -73,6 +73,14 @@ export class OllamaService extends ProcessService<InstanceConfig, OllamaEvents> 
     return true;
   }
 
+  /** Reads those of its models that are there. Answering needs one in memory, which is for whoever wants an answer. */
+  protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<void> {
+    await using client = new OllamaClient(this.endpoint);
+    const there = await client.list({ signal });
+    const isWanted = new Set(this.#wanted.map(withTag));
+    for (const { name } of there) if (isWanted.has(name)) await client.show(name, { signal });
+  }
+
   protected override async onPrepare(run: Run): Promise<void> {
     this.#expectGpus();
     this.#program = await locateProgram(this.config, this.context);
@@ -116,8 +124,7 @@ export class OllamaService extends ProcessService<InstanceConfig, OllamaEvents> 
 
   protected override onRunning(run: Run): void {
     super.onRunning(run);
-    const { models, defaultModel } = this.config;
-    const wanted = [...(defaultModel === undefined ? [] : [defaultModel]), ...models];
+    const wanted = this.#wanted;
     if (wanted.length === 0) return;
     const { clock, log } = this.context;
     const client = new OllamaClient(this.endpoint);
@@ -138,6 +145,11 @@ export class OllamaService extends ProcessService<InstanceConfig, OllamaEvents> 
       await work;
       await client.close();
     });
+  }
+
+  get #wanted(): readonly string[] {
+    const { models, defaultModel } = this.config;
+    return [...(defaultModel === undefined ? [] : [defaultModel]), ...models];
   }
 
   get #home(): string {

@@ -94,4 +94,5 @@ async function pull(model: string, options: PreloadOptions): Promise<void> {
 }
 
 /** As Ollama lists it. */
-const withTag = (model: string) => (model.lastIndexOf(':') > model.lastIndexOf('/') ? model : `${model}:latest`);
+/** The name as the server tells it. */
+export const withTag = (model: string) => (model.lastIndexOf(':') > model.lastIndexOf('/') ? model : `${model}:latest`);

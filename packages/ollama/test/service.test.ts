@@ -42,6 +42,17 @@ describe('one per GPU', () => {
   });
 });
 
+test('it proves by use that it reads its models', async () => {
+  await using server = await startServer({ models: ['llama3'] });
+  const { service } = server;
+  await pulled(server.client, 'llama3');
+  await service.verify();
+  expect(service.status).toMatchObject({ state: 'running', health: 'ready' });
+  await server.faults({ garbageJson: { paths: ['/api/show'] } });
+  await expect(service.verify()).rejects.toMatchObject({ code: 'CORE_VERIFICATION_FAILED' });
+  expect(service.status).toMatchObject({ state: 'running', health: 'degraded' });
+});
+
 test('all it is told reaches the process, and what it writes lies below the root', async () => {
   await using server = await startServer({
     gpus: [nvidia(0), nvidia(1), nvidia(2)],

@@ -4,7 +4,7 @@ import pc from 'picocolors';
 import type { Output } from './output.ts';
 import { clip, duration, lineWidth, marks, paragraph } from './text.ts';
 
-const nameWidth = 16;
+const nameWidth = 20;
 
 /** Shows phases as they end, and on a terminal which ones are running. */
 export class BootView {

@@ -43,6 +43,24 @@ export class A1111Client implements AsyncDisposable {
     return this.#generate('img2img', request, options);
   }
 
+  /**
+   * Enlarges a picture by one of the engine's upscalers (`Lanczos` and `Nearest` need no model), after all requests that came
+   * before. The file comes back in the format of the setting `samples_format`, PNG by default.
+   */
+  async upscale(
+    picture: Uint8Array,
+    { upscaler, factor = 2, signal }: { readonly upscaler: string; readonly factor?: number } & Abortable,
+  ): Promise<Uint8Array> {
+    const json = {
+      image: Buffer.from(picture).toString('base64'),
+      upscaler_1: upscaler,
+      upscaling_resize: factor,
+    };
+    const answer = await this.#post('extra-single-image', json, { signal, timeoutMs: 0 });
+    const { image } = answers.readAnswer(answers.upscaledSchema, answer, this.#href('extra-single-image'));
+    return Buffer.from(image, 'base64');
+  }
+
   /** What runs now, whoever asked for it. */
   async progress({ preview = true, signal }: { readonly preview?: boolean } & Abortable = {}): Promise<Progress> {
     const path = `progress?skip_current_image=${!preview}`;

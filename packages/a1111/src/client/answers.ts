@@ -7,6 +7,8 @@ export const recordSchema = z.record(z.string(), z.unknown());
 
 export const generatedSchema = z.object({ images: z.array(z.string()).nullable(), info: z.string() });
 
+export const upscaledSchema = z.object({ image: z.string() });
+
 export const infoSchema = z.looseObject({
   all_seeds: z.array(z.number()).default([]),
   index_of_first_image: z.number().int().nonnegative().default(0),

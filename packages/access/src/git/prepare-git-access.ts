@@ -42,9 +42,11 @@ export async function prepareGitAccess(
     problem = error;
   }
   if (fingerprint === undefined) await rm(keyFile, { force: true });
-  await writeSecretFile(knownHosts, `${[...pinnedHosts, ...config.knownHosts].join('\n')}\n`);
-  await writeSecretFile(sshConfig, sshConfigOf({ keyFile: fingerprint && keyFile, knownHosts }));
-  await writeSecretFile(gitConfig, gitConfigOf(config.identity, env));
+  await Promise.all([
+    writeSecretFile(knownHosts, `${[...pinnedHosts, ...config.knownHosts].join('\n')}\n`),
+    writeSecretFile(sshConfig, sshConfigOf({ keyFile: fingerprint && keyFile, knownHosts })),
+    writeSecretFile(gitConfig, gitConfigOf(config.identity, env)),
+  ]);
   return { fingerprint, problem };
 }
 

@@ -1,10 +1,10 @@
 import { logEnd } from '@mgpu/core';
 import { ComfyUIClient } from '../client/comfyui-client.ts';
 import { NoPreviousGenerationError, RollOutFailedError } from '../errors.ts';
+import { proveEngine } from '../prove-engine.ts';
 import { describeFailed, failedImports } from './failed-imports.ts';
 import type { Generation } from './generation.ts';
 import type { GenerationStore } from './generation-store.ts';
-import { proveEngine } from './prove-engine.ts';
 import { nodeClassesOf } from './verify-generation.ts';
 
 /** An instance of ComfyUI that runs now. */

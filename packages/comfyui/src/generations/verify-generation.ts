@@ -6,9 +6,9 @@ import { z } from 'zod';
 import { ComfyUIClient } from '../client/comfyui-client.ts';
 import { ComfyUIService } from '../comfyui-service.ts';
 import { GenerationBrokenError } from '../errors.ts';
+import { proveEngine } from '../prove-engine.ts';
 import { describeFailed, failedImports } from './failed-imports.ts';
 import type { Generation, generationFolders } from './generation.ts';
-import { proveEngine } from './prove-engine.ts';
 
 export interface VerifyOptions {
   readonly python: PythonEnvironment;

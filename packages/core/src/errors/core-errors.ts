@@ -103,6 +103,13 @@ export const GpuQueryError = defineError<{ program: string; problem: string; out
   hint: 'run it by hand; a driver that does not answer needs a reboot of the machine',
 });
 
+export const VerificationFailedError = defineError<{ instance: string; problem: string }>({
+  code: 'CORE_VERIFICATION_FAILED',
+  retryable: true,
+  message: ({ instance, problem }) => `${instance} was tried out and did not do its work: ${problem}`,
+  hint: 'its log says more; the rest of the machine goes on',
+});
+
 export const InstanceUnknownError = defineError<{ instance: string; known: readonly string[] }>({
   code: 'CORE_SERVICE_UNKNOWN',
   message: ({ instance, known }) => `no instance is called "${instance}"; there are: ${known.join(', ') || 'none'}`,

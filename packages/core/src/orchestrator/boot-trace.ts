@@ -1,12 +1,6 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { InstanceHeldError, StartAbortedError } from '../errors/core-errors.ts';
 import { type ErrorReport, reportError } from '../errors/mgpu-error.ts';
-import { writeFileAtomically } from '../files/atomic.ts';
-
-/** How many boots are kept. */
-const keptBoots = 50;
 
 export type BootOutcome = 'running' | 'ok' | 'failed' | 'skipped' | 'cancelled';
 
@@ -141,16 +135,6 @@ export class BootTrace {
     };
   }
 
-  /** Keeps the report under the machine's state folder, with those of the latest 50 boots; returns the path. */
-  async save(stateDir: string): Promise<string> {
-    const dir = join(stateDir, 'boots');
-    const path = join(dir, `${this.#daemonRun}.json`);
-    await mkdir(dir, { recursive: true });
-    await writeFileAtomically(path, `${JSON.stringify(this.report(), null, 2)}\n`, 0o640);
-    await removeOldest(dir);
-    return path;
-  }
-
   #outcome(): BootReport['outcome'] {
     const phases = [...this.#phases.values()];
     const nodes = phases.flatMap((each) => each.nodes);
@@ -198,13 +182,4 @@ function view(phase: Phase): BootPhase {
   );
   const outcome = isOpen(phase) ? 'running' : (worst ?? 'ok');
   return { name, critical, outcome, startedMs, ms: round(ms), nodes: [...nodes] };
-}
-
-async function removeOldest(dir: string): Promise<void> {
-  const names = (await readdir(dir)).filter((name) => name.endsWith('.json'));
-  const files = await Promise.all(
-    names.map(async (name) => ({ path: join(dir, name), at: (await stat(join(dir, name))).mtimeMs })),
-  );
-  const old = files.toSorted((a, b) => b.at - a.at).slice(keptBoots);
-  await Promise.all(old.map(({ path }) => rm(path, { force: true })));
 }

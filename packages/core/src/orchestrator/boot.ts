@@ -54,6 +54,8 @@ class Boot {
   readonly #turns = new Map<string, Milestone>();
   /** By instance: it is started. */
   readonly #starts = new Map<string, Milestone>();
+  /** Of what can be tried out. */
+  readonly #verifications: Promise<void>[] = [];
 
   constructor(options: BootOptions) {
     this.#options = options;
@@ -63,6 +65,9 @@ class Boot {
   async run(): Promise<readonly BootFailure[]> {
     const { plan, trace } = this.#options;
     for (const { definition } of plan.instances) trace.expect(definition.phase, definition.critical);
+    for (const { id } of plan.instances) {
+      if (this.#isToBeVerified(this.#options.supervised.get(id))) trace.expect(verification, false);
+    }
     const installable = plan.definitions.filter(({ install }) => install !== undefined);
     for (const each of installable) trace.expect(setupOf(each), each.critical);
     for (const each of installable)
@@ -74,9 +79,12 @@ class Boot {
       if (!instance || !supervised) continue;
       const turn = this.#takeTurn(instance, supervised);
       this.#turns.set(id, new Milestone(id, turn));
-      this.#starts.set(id, new Milestone(id, this.#start(instance, supervised, turn)));
+      const start = this.#start(instance, supervised, turn);
+      this.#starts.set(id, new Milestone(id, start));
+      if (this.#isToBeVerified(supervised)) this.#verifications.push(this.#verify(supervised, start));
     }
-    await Promise.allSettled([...this.#installs.values(), ...this.#starts.values()].map(({ reached }) => reached));
+    const milestones = [...this.#installs.values(), ...this.#starts.values()].map(({ reached }) => reached);
+    await Promise.allSettled([...milestones, ...this.#verifications]);
     return this.#failures;
   }
 
@@ -146,6 +154,33 @@ class Boot {
     await this.#run(this.#startOf(instance, supervised), work, waitedFor);
   }
 
+  /** What a former daemon has left running has been tried out then, and may be in the middle of something. */
+  #isToBeVerified(supervised: Supervised | undefined): supervised is Supervised {
+    if (!supervised || this.#options.orphans?.has(supervised.id)) return false;
+    return supervised.instance.service.isVerifiable;
+  }
+
+  /** As soon as it is started: before anybody gives it work that takes long. */
+  async #verify(supervised: Supervised, start: Promise<void>): Promise<void> {
+    const { id, instance } = supervised;
+    const isCalledOff = () => this.#signal.aborted || !supervised.isWanted;
+    const step = { node: `${id}:verify`, phase: verification, critical: false, isCalledOff };
+    try {
+      await start;
+    } catch (error) {
+      const outcome = isCalledOff() ? 'cancelled' : 'skipped';
+      return this.#options.trace.skip(step.phase, step.node, { critical: false, outcome, error });
+    }
+    const work = async () => {
+      try {
+        await instance.service.verify({ signal: this.#signal });
+      } catch (error) {
+        throw isCalledOff() ? new StartAbortedError({ instance: id }) : error;
+      }
+    };
+    await this.#run(step, work);
+  }
+
   #startOf({ id, definition: { phase, critical } }: PlannedInstance, supervised: Supervised): Step {
     const isCalledOff = () => this.#signal.aborted || !supervised.isWanted;
     return { node: `${id}:start`, phase, critical, isCalledOff };
@@ -198,6 +233,7 @@ const heldError = ({ id, obstacle }: Supervised): MgpuError | undefined =>
 const isOnHold = (error: unknown): boolean =>
   error instanceof InstanceHeldError || (error instanceof DependencyFailedError && isOnHold(error.cause));
 
+const verification = 'verification';
 const setupOf = ({ phase }: AnyServiceDefinition) => `${phase} setup`;
 
 /** Resolves when a service that is meant to end has done so; rejects when it came to another end. */

@@ -1,6 +1,6 @@
-import { abortable } from '../clock.ts';
+import { abortable, deadline } from '../clock.ts';
 import { Emitter } from '../emitter.ts';
-import { StartAbortedError, StopIncompleteError } from '../errors/core-errors.ts';
+import { StartAbortedError, StopIncompleteError, VerificationFailedError } from '../errors/core-errors.ts';
 import { type MgpuError, reportError, toMgpuError } from '../errors/mgpu-error.ts';
 import { type Gpu, gpuIndex } from '../gpu/gpu.ts';
 import { redact } from '../logs/redact.ts';
@@ -27,6 +27,8 @@ import { worstOf } from './worst-of.ts';
 
 /** Milliseconds a stop waits for an `onStart` that does not heed its signal; after that it is left to itself. */
 const letGoMs = 5_000;
+/** Milliseconds that a verification may take. */
+const verificationMs = 120_000;
 
 interface PendingStart {
   readonly done: Promise<void>;
@@ -153,7 +155,36 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     }
     const answer = await askHealth(run.probes, { clock, signal, log: this.logOfRun() });
     // That it answers does not mean that everything it uses does.
-    return checked(answer ? worstOf(answer, run.said) : this.#health);
+    return checked(answer ? worstOf(answer, run.said, run.proved) : this.#health);
+  }
+
+  /** Whether `verify` has anything to prove. */
+  get isVerifiable(): boolean {
+    return this.onVerify !== undefined;
+  }
+
+  /**
+   * Proves by use that it does its work; at once where it knows no way. When that fails or takes longer than two minutes, its
+   * health is degraded until it is verified again or its run is over. Throws `CORE_VERIFICATION_FAILED`, and the signal's reason.
+   */
+  async verify({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    const run = this.#run;
+    if (!run || this.#state !== 'running') {
+      throw new VerificationFailedError({ instance: this.id, problem: `it is ${this.#state}` });
+    }
+    const either = signal ? AbortSignal.any([signal, run.signal]) : run.signal;
+    const late = () => new Error(`it took longer than ${verificationMs / 1_000} s`);
+    using limit = deadline(this.context.clock, verificationMs, late, either);
+    try {
+      await abortable(this.onVerify?.(limit) ?? Promise.resolve(), limit.signal);
+      run.proved = { health: 'ready' };
+    } catch (cause) {
+      signal?.throwIfAborted();
+      const problem = run.signal.aborted ? 'its run ended meanwhile' : reportError(cause).message;
+      const error = new VerificationFailedError({ instance: this.id, problem }, { cause });
+      run.proved = { health: 'degraded', reason: error.message };
+      throw error;
+    }
   }
 
   /** The file that gets everything its process prints; undefined without a process. */
@@ -215,6 +246,9 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
 
   /** It is ready for the first time. */
   protected onRunning?(run: Run): void;
+
+  /** Uses it as whoever has work for it would, at little cost; rejects with what is wrong with it. */
+  protected onVerify?(options: { signal: AbortSignal }): Promise<void>;
 
   /** How to tell that it is ready, stays ready, and is alive. */
   protected probes?(): Probes;
@@ -410,7 +444,7 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
 
   /** Nobody is told of health before it runs. */
   #healthOf(run: RunScope | undefined): HealthClaim {
-    return this.#state === 'running' ? worstOf(run?.said, run?.probed) : { health: 'unknown' };
+    return this.#state === 'running' ? worstOf(run?.said, run?.probed, run?.proved) : { health: 'unknown' };
   }
 
   #recordExit(run: RunScope, exit: { code: number | null; signal: NodeJS.Signals | null }): void {

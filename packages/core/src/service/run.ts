@@ -77,6 +77,7 @@ export class RunScope implements Run {
   readonly #hooks: RunHooks;
   #said: HealthClaim | undefined;
   #probed: HealthClaim | undefined;
+  #proved: HealthClaim | undefined;
   #releases: Release[] = [];
   #problems: unknown[] = [];
   #unwoundBy: RunEnd | undefined;
@@ -137,6 +138,17 @@ export class RunScope implements Run {
   set probed(claim: HealthClaim) {
     if (this.end) return;
     this.#probed = claim;
+    this.#hooks.onHealth();
+  }
+
+  /** What its latest verification says of it. */
+  get proved(): HealthClaim | undefined {
+    return this.#proved;
+  }
+
+  set proved(claim: HealthClaim) {
+    if (this.end) return;
+    this.#proved = claim;
     this.#hooks.onHealth();
   }
 

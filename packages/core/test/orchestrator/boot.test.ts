@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BootPhase, type BootReport, BootTrace, mockGpus, type Run } from '@mgpu/core';
+import { type BootPhase, type BootReport, BootTrace, keepBoot, mockGpus, type Run } from '@mgpu/core';
 import { fakeClock, record } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
 import { broken, eventually, failureOf, temporaryFolder } from '../support.ts';
@@ -204,7 +204,7 @@ describe('a boot', () => {
       writeFileSync(file, '{}');
       utimesSync(file, 1_000 + n, 1_000 + n);
     }
-    const path = await new BootTrace({ daemonRun: 'this', clock: fakeClock() }).save(stateDir);
+    const path = await keepBoot(stateDir, new BootTrace({ daemonRun: 'this', clock: fakeClock() }).report());
     const kept = readdirSync(join(stateDir, 'boots'));
     expect(kept).toHaveLength(50);
     expect(kept).toEqual(expect.arrayContaining(['this.json', '59.json', '11.json']));
@@ -219,6 +219,89 @@ describe('a boot', () => {
     const report = await orchestrator.start();
     expect(journal).toEqual(['start a', 'ready a', 'end a', 'start a', 'ready a']);
     expect(report.phases).toMatchObject([{ outcome: 'ok', nodes: [{ id: 'a:start' }] }]);
+  });
+});
+
+describe('verification', () => {
+  const phase = ({ phases }: BootReport) => phases.find(({ name }) => name === 'verification');
+
+  test('tries out what has come up, as soon as it has, and what knows no way not at all', async () => {
+    const { define, journal } = workshop();
+    const slow = Promise.withResolvers<void>();
+    const report = await machine([
+      define('engine', { scope: 'gpu', onVerify: async (_, id) => void (id === 'engine_gpu1' && slow.resolve()) }),
+      define('proxy', { onStart: () => slow.promise }),
+    ]).start();
+    expect(journal).toContain('verify engine_gpu0');
+    expect(journal.indexOf('verify engine_gpu1')).toBeLessThan(journal.indexOf('ready proxy'));
+    expect(phase(report)).toMatchObject({ outcome: 'ok', critical: false });
+    expect(
+      phase(report)
+        ?.nodes.map(({ id }) => id)
+        .toSorted(),
+    ).toEqual(['engine_gpu0:verify', 'engine_gpu1:verify']);
+  });
+
+  test('names what does not do its work, which leaves a degraded machine', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([
+      define('engine', {
+        scope: 'gpu',
+        onVerify: async (_, id) => {
+          if (id === 'engine_gpu1') throw broken('its picture is empty');
+        },
+      }),
+    ]);
+    const report = await orchestrator.start();
+    expect(report.outcome).toBe('degraded');
+    const message = 'engine_gpu1 was tried out and did not do its work: its picture is empty';
+    expect(phase(report)?.nodes).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ id: 'engine_gpu0:verify', outcome: 'ok' }),
+        expect.objectContaining({
+          id: 'engine_gpu1:verify',
+          outcome: 'failed',
+          error: expect.objectContaining({ code: 'CORE_VERIFICATION_FAILED', message }),
+        }),
+      ]),
+    );
+    expect(orchestrator.status().map(({ state, health }) => [state, health])).toEqual([
+      ['running', 'ready'],
+      ['running', 'degraded'],
+    ]);
+    expect(orchestrator.status()[1]?.reason?.message).toBe(message);
+    await orchestrator.restart('engine_gpu1');
+    expect(orchestrator.status()[1]).toMatchObject({ state: 'running', health: 'ready' });
+  });
+
+  test('is left out for what did not come up', async () => {
+    const { define } = workshop();
+    const onStart = () => Promise.reject(broken('no checkout'));
+    const report = await machine([define('engine', { critical: false, onStart, onVerify: async () => {} })]).start();
+    expect(phase(report)?.nodes).toMatchObject([{ id: 'engine:verify', outcome: 'skipped' }]);
+    expect(phase(report)?.nodes[0]?.error?.message).toContain('no checkout');
+  });
+
+  test('that takes too long is a failure, and a stop ends it', async () => {
+    const { define } = workshop();
+    const clock = fakeClock();
+    const begun = Promise.withResolvers<void>();
+    const onVerify = (signal: AbortSignal) => {
+      begun.resolve();
+      return new Promise<void>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    };
+    const orchestrator = machine([define('engine', { onVerify })], { clock });
+    const boot = orchestrator.start();
+    await begun.promise;
+    await clock.advance(120_000);
+    expect(phase(await boot)?.nodes[0]).toMatchObject({ outcome: 'failed' });
+
+    const other = machine([define('engine', { onVerify })]);
+    using phases = record<BootPhase>(other, 'phase');
+    const cancelled = other.start();
+    await phases.until(({ name }) => name === 'verification');
+    await other.stop();
+    expect(await failureOf(cancelled)).toMatchObject({ code: 'CORE_START_ABORTED' });
   });
 });
 

@@ -27,6 +27,7 @@ const schema = z.strictObject({ enabled: z.boolean().default(true), gpus: gpuSel
 export interface PartOptions
   extends Partial<Pick<ServiceDefinition, 'scope' | 'critical' | 'dependsOn' | 'phase' | 'connector'>> {
   readonly onStart?: (run: Run, id: string) => Promise<void> | void;
+  readonly onVerify?: (signal: AbortSignal, id: string) => Promise<void>;
   readonly install?: (signal: AbortSignal) => Promise<void>;
   readonly ports?: readonly { instance: string; port: number }[];
   readonly basePort?: number;
@@ -61,6 +62,13 @@ export function workshop() {
     }
   }
 
+  class Verifiable extends Part {
+    protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<void> {
+      journal.push(`verify ${this.id}`);
+      await this.config.onVerify?.(signal, this.id);
+    }
+  }
+
   const define = (kind: string, options: PartOptions = {}): AnyServiceDefinition => {
     const { scope = 'machine', critical = true, phase = kind, install, ports, connector } = options;
     return defineService({
@@ -83,7 +91,7 @@ export function workshop() {
             },
           }
         : {}),
-      create: (_, context) => new Part(options, context),
+      create: (_, context) => new (options.onVerify ? Verifiable : Part)(options, context),
     });
   };
   return { journal, live, runs, define };

@@ -56,6 +56,16 @@ export const txt2imgFields: Readonly<Record<string, Field>> = {
   hr_resize_y: ['int', 0],
 };
 
+export const extrasFields: Readonly<Record<string, Field>> = {
+  image: ['str', ''],
+  resize_mode: ['int', 0],
+  upscaling_resize: ['float', 2],
+  upscaling_resize_w: ['int', 512],
+  upscaling_resize_h: ['int', 512],
+  upscaler_1: ['str', 'None'],
+  upscaler_2: ['str', 'None'],
+};
+
 export const img2imgFields: Readonly<Record<string, Field>> = {
   ...common,
   init_images: ['list', null],

@@ -1,6 +1,7 @@
 import { totalmem } from 'node:os';
 import { empty, json, plain, type Reply, type Request, type Route } from '../comfyui/http.ts';
-import { img2imgFields, readFields, txt2imgFields } from './fields.ts';
+import { enlarge, upscalers } from './extras.ts';
+import { extrasFields, img2imgFields, readFields, txt2imgFields } from './fields.ts';
 import { samplers, schedulers } from './infotext.ts';
 import { commandFlags } from './options.ts';
 import type { Webui } from './webui.ts';
@@ -32,6 +33,12 @@ export function apiRoutes(webui: Webui, { kill, stop }: { kill: () => void; stop
     ),
     post('img2img', async (request) =>
       json(await webui.generate('img2img', readFields(await request.json(), img2imgFields, flavour))),
+    ),
+    post('extra-single-image', async (request) =>
+      json(await webui.lock.hold(async () => enlarge(readFields(await request.json(), extrasFields, flavour)))),
+    ),
+    get('upscalers', () =>
+      json(upscalers.map((name) => ({ name, model_name: null, model_path: null, model_url: null, scale: 4 }))),
     ),
     get('progress', ({ query }) => json(progress.report({ image: query.get('skip_current_image') !== 'true' }))),
     post('interrupt', () => {

@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import { systemClock } from '@mgpu/core';
-import type { ComfyUIClient } from '../client/comfyui-client.ts';
-import type { EngineFile, PromptGraph } from '../client/types.ts';
+import { pngSize, systemClock } from '@mgpu/core';
+import type { ComfyUIClient } from './client/comfyui-client.ts';
+import type { EngineFile, PromptGraph } from './client/types.ts';
+import { nodeFailure } from './connector/node-failure.ts';
 
 const size = { width: 64, height: 48 };
 
-/** Needs no model: a picture of one colour, turned into its opposite and saved. Another colour each time, lest it is cached. */
+/**
+ * Needs no model: a picture of one colour, turned into its opposite and put where nobody keeps it. Another colour each time,
+ * lest it is cached.
+ */
 const workflow = (color: number): PromptGraph => ({
   '1': { class_type: 'EmptyImage', inputs: { ...size, batch_size: 1, color } },
   '2': { class_type: 'ImageInvert', inputs: { image: ['1', 0] } },
-  '3': { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: 'mgpu/verification' } },
+  '3': { class_type: 'PreviewImage', inputs: { images: ['2', 0] } },
 });
 
 /** Milliseconds that a picture of 64 × 48 pixels without a model may take. */
@@ -31,18 +35,14 @@ export async function proveEngine(
     entry = await client.history(promptId, { signal });
   }
   const { completed, messages } = entry.status;
-  if (!completed) throw new Error(JSON.stringify(messages.at(-1)).slice(0, 500));
+  if (!completed) {
+    const [, error = {}] = messages.findLast(([type]) => type === 'execution_error') ?? [];
+    throw nodeFailure(client.url.host, error);
+  }
   const [image] = (entry.outputs['3']?.images ?? []) as EngineFile[];
-  if (!image) throw new Error('it saved no picture');
+  if (!image) throw new Error('it made no picture');
   const picture = await buffer((await client.view(image, { signal })).body);
   const seen = pngSize(picture);
   if (seen?.width !== size.width || seen.height !== size.height)
     throw new Error(`its picture is ${seen ? `${seen.width} × ${seen.height} pixels` : 'no PNG file'}`);
-}
-
-/** From the head of a PNG file (PNG specification §5.2, §11.2.1). */
-function pngSize(file: Buffer): { width: number; height: number } | undefined {
-  const isPng =
-    file.length > 24 && file.toString('latin1', 1, 4) === 'PNG' && file.toString('latin1', 12, 16) === 'IHDR';
-  return isPng ? { width: file.readUInt32BE(16), height: file.readUInt32BE(20) } : undefined;
 }
