@@ -8,7 +8,19 @@ import { openBox } from './support.ts';
 /** The steps of the stock machine. */
 const phases = [
   ...['control', 'environment', 'access', 'git credentials', 'custom nodes', 'workflow sync', 'model sync'],
-  ...['static model links', 'nginx', 'A1111', 'ComfyUI', 'Ollama', 'Redis', 'watchdog', 'workers'],
+  ...[
+    'shared directories',
+    'pre-installed nodes',
+    'verification',
+    'static model links',
+    'nginx',
+    'A1111',
+    'ComfyUI',
+    'Ollama',
+    'Redis',
+    'watchdog',
+    'workers',
+  ],
 ];
 
 test('the demo boots everything on two simulated GPUs, sends each engine a job, and leaves only the results', async () => {

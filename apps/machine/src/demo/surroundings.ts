@@ -33,6 +33,7 @@ export async function surround(
   const next = first + 2 * gpus + 1;
   const [engines, proxied, ollama, downloads] = [next, next + gpus, next + 2 * gpus, next + 2 * gpus + 1];
   const repository = await writeWorkflows(root, gpus, { ...env, HOME: home });
+  await writePack(root);
   await writeModelLists(root, `http://127.0.0.1:${downloads}`);
   const server = await serveModels(downloads);
   return {
@@ -65,6 +66,13 @@ async function writeWorkflows(root: string, gpus: number, env: Environment): Pro
   const repository = join(root, 'workflows.git');
   const made = await runCommand(git, ['init', '--quiet', '--bare', repository], { env, timeoutMs: 10_000 });
   return made.ok ? repository : undefined;
+}
+
+/** A pack of custom nodes as an image brings one along, without any node. */
+async function writePack(root: string): Promise<void> {
+  const pack = join(root, 'shared_custom_nodes', 'demo-pack');
+  await mkdir(pack, { recursive: true });
+  await writeFile(join(pack, '__init__.py'), 'NODE_CLASS_MAPPINGS = {}\n');
 }
 
 /** A list with one model, and a link by which Automatic1111 has it among its own. */
