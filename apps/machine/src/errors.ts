@@ -73,10 +73,11 @@ export const ArtifactElsewhereError = defineError<{ path: string }>({
   hint: 'fetch it from there, or let the machines share the artifacts folder',
 });
 
-export const OwnCheckoutError = defineError<{ dir: string }>({
+export const OwnCheckoutError = defineError<{ kind: string; dir: string }>({
   code: 'MACHINE_OWN_CHECKOUT',
-  message: ({ dir }) => `services.comfyui.dir names a checkout of your own, ${dir}: mgpu installs nothing into that`,
-  hint: 'take services.comfyui.dir out of the configuration to let mgpu install ComfyUI',
+  message: ({ kind, dir }) =>
+    `services.${kind}.dir names a checkout of your own, ${dir}: mgpu installs nothing into that`,
+  hint: ({ kind }) => `take services.${kind}.dir out of the configuration to let mgpu install it`,
 });
 
 export const ListMissingError = defineError<{ path: string }>({
@@ -91,8 +92,9 @@ export const SnapshotDiffersError = defineError<{ path: string; differences: rea
   hint: 'what a Git checkout can be brought to is done; the rest is for you',
 });
 
-export const NoOllamaError = defineError<{ states: readonly string[] }>({
-  code: 'MACHINE_NO_OLLAMA',
-  message: ({ states }) => `no Ollama runs on this machine${states.length === 0 ? '' : `: ${states.join(', ')}`}`,
-  hint: 'enable it (services.ollama.enabled: true), and see `mgpu status`',
+export const NoEngineError = defineError<{ kind: string; name: string; where: string; states: readonly string[] }>({
+  code: 'MACHINE_NO_ENGINE',
+  message: ({ name, where, states }) =>
+    `no ${name} runs on ${where}${states.length === 0 ? '' : `: ${states.join(', ')}`}`,
+  hint: ({ kind }) => `enable it (services.${kind}.enabled: true), and see \`mgpu status\``,
 });

@@ -292,6 +292,29 @@ models
   .description('the space that models take, and which are used least')
   .action(async () => finish((await import('./commands/models.ts')).modelsDu));
 
+const a1111 = program.command('a1111').description('Automatic1111 on this machine');
+a1111
+  .command('setup')
+  .description('install it, or bring it to what the configuration asks for; instances take it when they are restarted')
+  .option('--update', 'look the branch or tag up again')
+  .action(async (flags: { update?: boolean }) => {
+    const { a1111Setup } = await import('./commands/a1111.ts');
+    await finish((context) => a1111Setup(context, flags));
+  });
+a1111
+  .command('models', { isDefault: true })
+  .description('the checkpoints there are, and who has which one loaded')
+  .action(async () => finish((await import('./commands/a1111.ts')).a1111Models));
+a1111
+  .command('load')
+  .description('load a checkpoint on all instances that run; exit 4 when some failed')
+  .argument('<model>', "its title, its file's name, or its hash")
+  .option('--gpu <n>', 'only on this GPU', gpuIndex)
+  .action(async (model: string, flags: { gpu?: number }) => {
+    const { a1111Load } = await import('./commands/a1111.ts');
+    await finish((context) => a1111Load(context, model, flags));
+  });
+
 const ollama = program.command('ollama').description("the models of this machine's Ollama");
 ollama
   .command('ls', { isDefault: true })
@@ -329,7 +352,7 @@ program
 
 program
   .command('demo')
-  .description('boot two simulated GPUs, make a picture on each, shut down')
+  .description('boot everything on two simulated GPUs, send each engine a job, shut down')
   .option('--keep', 'stay up and print the URLs')
   .action(async ({ keep = false }: { keep?: boolean }) => {
     const { demo } = await import('./commands/demo.ts');
@@ -357,6 +380,12 @@ config
 function positive(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('it must be a whole number from 1');
+  return value;
+}
+
+function gpuIndex(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('it must be the index of a GPU such as 0');
   return value;
 }
 

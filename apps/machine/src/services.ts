@@ -24,7 +24,11 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
   nginx,
   workflows,
   models,
-  staticModels,
+  // Its links lead into folders that are links themselves, or a clone, once Automatic1111 is installed.
+  defineService({
+    ...staticModels,
+    dependsOn: [...(staticModels.dependsOn ?? []), { on: 'a1111', when: 'installed' }],
+  }),
   preinstalledNodes,
   customNodes({ site: () => undefined }),
   // Whatever comes of the nodes, the engine starts with those it has.

@@ -121,7 +121,8 @@ test('a boot from the variables and files of a predecessor brings models and lin
     readFileSync(join(box.root, 'comfyui_gpu0/extra_model_paths.yaml'), 'utf8'),
     readFileSync(join(box.root, 'state/models.json'), 'utf8'),
   ];
-  const up = await box.mgpu(['up', '--detach'], { ...env, TEST_GPUS: '1' });
+  const variables = { ...env, TEST_GPUS: '1', SKIP_MODEL_DOWNLOAD: 'false' };
+  const up = await box.mgpu(['up', '--detach'], variables);
   expect(up.code).toBe(0);
   expect(up.stdout).toMatch(/✔ model sync/);
   expect(up.stdout).toMatch(/✔ static model links/);
@@ -131,6 +132,6 @@ test('a boot from the variables and files of a predecessor brings models and lin
   expect(first[2]).toContain('ipadapter: models/ipadapter/');
   expect(readFileSync(join(shared, 'extra_model_paths.yaml'), 'utf8')).toBe(first[2]);
   await box.mgpu(['down']);
-  expect((await box.mgpu(['up', '--detach'], { ...env, TEST_GPUS: '1' })).code).toBe(0);
+  expect((await box.mgpu(['up', '--detach'], variables)).code).toBe(0);
   expect(facts()).toEqual(first);
 });

@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { ControlClient, type MachineStatus, socketPathOf } from '@mgpu/control';
 import { layoutOf } from '@mgpu/core';
+import { lockPulls } from '@mgpu/ollama';
 import { expect, test } from 'vitest';
 import { followJob } from '../src/follow-job.ts';
 import { ollamaVariables } from '../src/ollama-variables.ts';
@@ -47,12 +49,31 @@ test('an Ollama comes up with its models, does a job, and its models are seen to
   expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('OLLAMA_MODEL_MISSING') });
 });
 
+test('servers that share their models: a pull by hand takes its turn with theirs', async () => {
+  await using box = await openBox((port) => ({
+    comfyui: { enabled: false },
+    ollama: { enabled: true, perGpu: true, listen: { port: port + 25 }, models: ['llama3'] },
+  }));
+  const modelsDir = join(layoutOf(box.root).shared, 'ollama');
+  const present = async () =>
+    (await box.mgpu(['ollama', 'ls', '--json'])).json<readonly Model[]>().data.map(({ name }) => name);
+  const somebodyElse = await lockPulls(modelsDir);
+  const up = await box.mgpu(['up', '--mock', '2', '--detach']);
+  expect(up).toMatchObject({ code: 0, stderr: '' });
+  const byHand = ['llama3', 'qwen3'].map((model) => box.start(['ollama', 'pull', model]));
+  await Promise.all(byHand.map((each) => each.printed(/another pull into .*shared\/ollama is under way/)));
+  expect(await present()).toEqual([]);
+  somebodyElse[Symbol.dispose]();
+  for (const each of byHand) expect(await each.ended).toMatchObject({ code: 0, stderr: '' });
+  expect((await present()).toSorted()).toEqual(['llama3:latest', 'qwen3:latest']);
+});
+
 test('without one the command says so', async () => {
   await using box = await openBox(() => ({ comfyui: { enabled: false } }));
   await box.mgpu(['up', '--mock', '1', '--detach']);
   const { code, stderr } = await box.mgpu(['ollama']);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/no Ollama runs on this machine.*MACHINE_NO_OLLAMA/);
+  expect(stderr).toMatch(/no Ollama runs on this machine.*MACHINE_NO_ENGINE/);
 });
 
 test('custom nodes are told where it is, and what was set for one elsewhere is theirs', async () => {

@@ -166,7 +166,9 @@ export function engineContract(start: () => Promise<TestEngine>): void {
       message: expect.stringContaining('no such model'),
     });
     const [model] = await client.models();
-    if (model) expect(await client.loadModel(model.name)).toMatchObject({ name: model.name });
+    const { title, name, sha256 } = model ?? {};
+    for (const known of [title, name, sha256, sha256?.slice(0, 10)])
+      if (known) expect(await client.loadModel(known)).toMatchObject({ name });
     expect(await client.progress()).toMatchObject({ isBusy: false, fraction: 0 });
     await client.skip();
     await expect(client.options({ signal: AbortSignal.abort(cancelled()) })).rejects.toMatchObject({

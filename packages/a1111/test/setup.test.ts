@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +11,7 @@ import { a1111 } from '../src/a1111.ts';
 import { A1111Client } from '../src/client/a1111-client.ts';
 import { a1111Schema } from '../src/config.ts';
 import { helpersFor } from '../src/setup/helpers.ts';
+import { writeManifest } from '../src/setup/installation.ts';
 import { InstallationStore } from '../src/setup/installation-store.ts';
 import { setUp } from '../src/setup/set-up.ts';
 
@@ -201,6 +204,42 @@ test('a branch is looked up again only when that is asked for', async () => {
 test('two at once: the second is refused', async () => {
   using _ = await new InstallationStore(layoutOf(root)).lock();
   await expect(setUp(settings())).rejects.toMatchObject({ code: 'CORE_FOLDER_BUSY' });
+});
+
+test('of former installations one stays to go back to, and what a process runs from', async () => {
+  const store = new InstallationStore(layoutOf(root));
+  const current = await store.current();
+  if (!current) throw new Error('nothing is installed');
+  const ids = ['1111111-00000000', '2222222-00000000', '3333333-00000000'];
+  for (const [age, id] of ids.entries()) {
+    await mkdir(join(store.folder(id), 'webui'), { recursive: true });
+    const { id: _id, dir: _dir, ...manifest } = current;
+    await writeManifest(store.folder(id), { ...manifest, createdAt: `2020-01-0${age + 1}T00:00:00.000Z` });
+  }
+  await mkdir(store.folder('4444444-00000000')); // one that was begun
+  await mkdir(store.folder('.5555555-00000000.grave')); // a removal that was interrupted
+  await mkdir(store.folder('of-the-user'));
+  const [oldest] = ids.map((id) => ({ ...current, id, dir: store.folder(id) }));
+  await store.activate(oldest ?? current);
+  await store.activate(current);
+  const engine = spawn('sleep', ['1000'], { cwd: join(store.folder('2222222-00000000'), 'webui') });
+  try {
+    await once(engine, 'spawn');
+    const lock = await store.lock();
+    await expect(store.prune()).rejects.toMatchObject({ code: 'CORE_FOLDER_BUSY' });
+    lock[Symbol.dispose]();
+    using box = await machine();
+    await box.install();
+    const left = async () => (await readdir(join(store.dir, 'installations'))).toSorted();
+    expect(await left()).toEqual(['1111111-00000000', '2222222-00000000', current.id, 'of-the-user'].toSorted());
+    engine.kill();
+    await once(engine, 'exit');
+    await box.install();
+    expect(await left()).toEqual(['1111111-00000000', current.id, 'of-the-user'].toSorted());
+    expect((await store.current())?.id).toBe(current.id);
+  } finally {
+    engine.kill();
+  }
 });
 
 test('models come from a repository where there are none; a failure is a warning', async () => {

@@ -94,6 +94,7 @@ export {
 export { tcpProbe } from './probe/tcp-probe.ts';
 export { untilNextTry } from './probe/until-next-try.ts';
 export { findProgram } from './process/find-program.ts';
+export { folderUsers } from './process/folder-users.ts';
 export { type FollowOptions, followCommand } from './process/follow-command.ts';
 export { leasePorts, type PortLease } from './process/port-lease.ts';
 export { expectPortsFree, isPortFree, type ListenAddress, portHolder, socketHolder } from './process/ports.ts';

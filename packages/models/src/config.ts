@@ -1,4 +1,9 @@
+import type { Gpu } from '@mgpu/core';
 import { z } from 'zod';
+
+/** A download at the start that nobody has said anything about. */
+const unlessSimulated = () =>
+  z.union([z.boolean(), z.literal('auto')], { error: 'must be true, false or "auto"' }).default('auto');
 
 const secret = () => z.string().min(1).optional();
 const endpoint = () => z.url({ protocol: /^https?$/ });
@@ -45,7 +50,9 @@ export const accountsSchema = z.strictObject({
 export type Accounts = z.output<typeof accountsSchema>;
 
 export const syncSchema = z.strictObject({
-  enabled: z.boolean().default(true).describe('Whether the bucket is looked at, where one is named'),
+  enabled: unlessSimulated().describe(
+    'Whether the bucket is looked at, where one is named; "auto": not on simulated GPUs, except in test mode',
+  ),
   provider: z.enum(['aws', 'google', 'azure']).optional().describe('Whose bucket it is; `aws`: any that speaks S3'),
   container: z.string().min(1).optional().describe('Bucket or container that models are brought from'),
   testContainer: z.string().min(1).optional().describe('The one that takes its place in test mode'),
@@ -67,7 +74,9 @@ export const modelsSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('Path of the list of models; default `shared/models.yaml`, else `shared/models.json`'),
-  download: z.boolean().default(true).describe('Whether what the list names is downloaded at the start'),
+  download: unlessSimulated().describe(
+    'Whether what the list names is downloaded at the start; "auto": not on simulated GPUs, except in test mode',
+  ),
   testMode: z.boolean().default(false).describe('The test container, and of the list only what is marked `test`'),
   background: z.boolean().default(false).describe('Let the boot go on while models are brought'),
   sync: syncSchema.prefault({}),
@@ -105,6 +114,20 @@ export const modelsSchema = z.strictObject({
 /** Defaults filled in. */
 export type ModelsConfig = z.output<typeof modelsSchema>;
 export type ModelsInput = z.input<typeof modelsSchema>;
+
+/** What `auto` comes to at the start of a machine with these GPUs: simulated engines need no weights. */
+export function decided<C extends Pick<ModelsConfig, 'download' | 'sync' | 'testMode'>>(
+  config: C,
+  gpus: readonly Pick<Gpu, 'mode'>[],
+) {
+  const isSimulated = gpus.length > 0 && gpus.every(({ mode }) => mode === 'mock');
+  const decide = (given: boolean | 'auto') => (given === 'auto' ? !isSimulated || config.testMode : given);
+  return {
+    ...config,
+    download: decide(config.download),
+    sync: { ...config.sync, enabled: decide(config.sync.enabled) },
+  };
+}
 
 /** Configuration of `services.static-models`. */
 export const staticModelsSchema = z.strictObject({

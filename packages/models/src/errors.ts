@@ -68,6 +68,17 @@ export const BadAnswerError = defineError<{ url: string; problem: string; mayPas
   hint: 'open the address in a browser to see what it answers',
 });
 
+/** Milliseconds that a host may ask to be left alone and is. */
+const longestBusyMs = 300_000;
+
+export const BusyError = defineError<{ url: string; status: number; waitMs: number }>({
+  code: 'MODELS_BUSY',
+  retryable: ({ waitMs }) => waitMs <= longestBusyMs,
+  message: ({ url, status, waitMs }) =>
+    `${url} asks to be left alone for ${Math.ceil(waitMs / 1_000)} s (status ${status})${waitMs <= longestBusyMs ? '' : `, longer than the ${longestBusyMs / 1_000} s that are waited`}`,
+  hint: 'try again then; fewer at a time (services.models.concurrency), or a token, may keep it from happening',
+});
+
 export const RedirectError = defineError<{ url: string; to: string; problem: string }>({
   code: 'MODELS_REDIRECT',
   message: ({ url, to, problem }) => `${url} sends us to ${to}, which is not followed: ${problem}`,

@@ -9,7 +9,7 @@ import {
   standaloneContext,
   toMgpuError,
 } from '@mgpu/core';
-import { type ModelsConfig, type ModelsInput, modelsSchema } from './config.ts';
+import { decided, type ModelsConfig, type ModelsInput, modelsSchema } from './config.ts';
 import { modelListPath } from './list/read-list.ts';
 import type { ModelProgress, SyncReport } from './report.ts';
 
@@ -55,11 +55,19 @@ export class ModelsService extends BaseService<Omit<ModelsConfig, 'enabled'>> {
   }
 
   async #work(run: Run): Promise<void> {
-    const { context, config, id } = this;
-    const { layout, log, clock, env } = context;
-    const { sync, testCopy } = config;
-    const hasBucket = sync.enabled && (config.testMode ? sync.testContainer : sync.container) !== undefined;
+    const { context, id } = this;
+    const { layout, log, clock, env, machine } = context;
+    const config = decided(this.config, machine.gpus);
+    const { download, sync, testCopy } = config;
+    const container = config.testMode ? sync.testContainer : sync.container;
+    const hasBucket = sync.enabled && container !== undefined;
     const list = modelListPath(config, layout);
+    const left = [
+      ...(this.config.download === 'auto' && !download && existsSync(list) ? ['what the list names (download)'] : []),
+      ...(this.config.sync.enabled === 'auto' && !sync.enabled && container ? ['the bucket (sync.enabled)'] : []),
+    ];
+    if (left.length > 0)
+      log.info(`models: left alone for simulated GPUs unless asked for: ${left.join(', ')}`, { instance: id });
     if (!hasBucket && !testCopy.enabled && !existsSync(list) && config.cacheGiB === undefined) {
       const folders = await readModelFolders(layout);
       for (const problem of folders.problems) log.warn(problem, { instance: id });

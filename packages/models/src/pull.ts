@@ -4,6 +4,7 @@ import { forEachBounded, type MgpuError, toMgpuError } from '@mgpu/core';
 import type { Ledger, ModelRecord } from './cache/ledger.ts';
 import { ignoreGone } from './cache/survey.ts';
 import { type DownloadTools, download } from './download/download.ts';
+import { keepTrying } from './download/retry.ts';
 import { BadAnswerError, TakenError } from './errors.ts';
 import { type LinkResult, makeLinks } from './links/static-models.ts';
 import { modelPath } from './place.ts';
@@ -116,7 +117,9 @@ class Pull {
   async #ask(): Promise<void> {
     const { source, folder = 'models/checkpoints' } = this.#model;
     const isComplete = this.#path !== undefined && this.#sha256 !== undefined;
-    const facts = isComplete || !source.ask ? {} : await source.ask(this.#tools.http, this.#tools.signal);
+    const { http, signal } = this.#tools;
+    const ask = async () => (isComplete ? {} : ((await source.ask?.(http, signal)) ?? {}));
+    const facts = await keepTrying(ask, this.#tools, { onRetry: (error) => this.#tell('waiting', error) });
     this.#sha256 ??= facts.sha256;
     if (this.#path !== undefined) return;
     if (facts.name === undefined) {

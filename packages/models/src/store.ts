@@ -113,7 +113,11 @@ export class ModelStore {
     await using work = await this.#open();
     const options = { checkOnly, ...(onProgress ? { onProgress } : {}) };
     const leaveOut = (entry: ModelEntry) =>
-      download ? (testMode && !entry.isForTests ? 'it is none for tests' : undefined) : 'downloads are switched off';
+      download === false
+        ? 'downloads are switched off'
+        : testMode && !entry.isForTests
+          ? 'it is none for tests'
+          : undefined;
     const chosen = list.entries.filter((entry) => leaveOut(entry) === undefined);
     const skipped = list.entries.flatMap((entry): ModelResult[] => {
       const note = leaveOut(entry);
@@ -128,7 +132,7 @@ export class ModelStore {
       cacheGiB === undefined || checkOnly
         ? undefined
         : await this.#evict({ toBytes: cacheGiB * gib }, work.tools.ledger);
-    const invalid = download ? list.invalid.map(asFailure) : [];
+    const invalid = download === false ? [] : list.invalid.map(asFailure);
     const report = pullReport([...listed.models, ...invalid, ...skipped, ...bucket.models], {
       aliases: [...listed.aliases, ...bucket.aliases],
       warnings: [...problems, ...list.warnings, ...bucket.warnings],

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fakeClock } from '@mgpu/core/testing';
 import { expect, onTestFinished, test } from 'vitest';
-import type { ModelProgress } from '../src/index.ts';
+import { entryOf, type ModelProgress } from '../src/index.ts';
 import {
   bytes,
   isThere,
@@ -204,6 +204,42 @@ test.each([
   [503, 'MODELS_BAD_ANSWER', 2],
 ])('status %d is %s', async (status, code, asked) => {
   const server = await serve((_, response) => response.writeHead(status).end('no'));
+  const box = openStore();
+  expect(outcomes(await box.pull(entry(server)))).toEqual({ [path]: `failed ${code}` });
+  expect(server.requests).toHaveLength(asked);
+  expectNothing(box);
+});
+
+const sent = Date.UTC(2026, 0, 1);
+
+test.each([
+  ['in seconds', 429, { 'retry-after': '120' }],
+  ['as a date', 503, { date: new Date(sent).toUTCString(), 'retry-after': new Date(sent + 120_000).toUTCString() }],
+])('a host that is busy is asked again when it wants to be, which it says %s', async (_, status, headers) => {
+  const content = bytes(1_000);
+  const clock = fakeClock();
+  const server = await serve((request, response) => {
+    if (server.requests.length > 1) return sendFile(request, response, content);
+    response.writeHead(status, headers).end('later');
+  });
+  const box = openStore({}, { clock });
+  const waits: string[] = [];
+  const onProgress = ({ state, error }: ModelProgress) =>
+    void (state === 'waiting' && waits.push(String(error?.message)));
+  const pull = box.store.pull([entryOf(entry(server))], { onProgress });
+  await expect.poll(() => waits).toEqual([expect.stringContaining(`left alone for 120 s (status ${status})`)]);
+  await clock.advance(119_999);
+  expect(server.requests).toHaveLength(1);
+  await clock.advance(1);
+  expect(outcomes(await pull)).toEqual({ [path]: 'pulled' });
+});
+
+test.each([
+  ['longer than is waited fails at once', '301', 'MODELS_BUSY', 1],
+  ['for no time is asked again as others are', '0', 'MODELS_BUSY', 2],
+  ['in words that mean nothing, too', 'soon', 'MODELS_BAD_ANSWER', 2],
+])('a host that wants to be left alone %s', async (_, after, code, asked) => {
+  const server = await serve((__, response) => response.writeHead(429, { 'retry-after': after }).end('no'));
   const box = openStore();
   expect(outcomes(await box.pull(entry(server)))).toEqual({ [path]: `failed ${code}` });
   expect(server.requests).toHaveLength(asked);

@@ -37,7 +37,7 @@ test("the predecessors' variables mean what they meant", async () => {
 });
 
 test('none and nothing are no provider; another name is refused with its key', async () => {
-  expect((await configOf({ CLOUD_PROVIDER: 'none', SKIP_AWS_SYNC: '' })).sync).toMatchObject({ enabled: true });
+  expect((await configOf({ CLOUD_PROVIDER: 'none', SKIP_AWS_SYNC: '' })).sync).toMatchObject({ enabled: 'auto' });
   await expect(configOf({ CLOUD_PROVIDER: 'ibm' })).rejects.toMatchObject({
     code: 'CORE_CONFIG_INVALID',
     message: expect.stringContaining('CLOUD_PROVIDER'),

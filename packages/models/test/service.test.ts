@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { loggerTo } from '@mgpu/core';
+import { type Gpu, loggerTo, mockGpus } from '@mgpu/core';
 import { serviceConformance, testContext } from '@mgpu/core/testing';
 import { expect, onTestFinished, test } from 'vitest';
 import { ModelsService, models, StaticModelsService, staticModels } from '../src/index.ts';
@@ -35,9 +35,13 @@ serviceConformance({
   test,
 });
 
-function contextFor(kind: string) {
+function contextFor(kind: string, gpus: readonly Gpu[] = []) {
   const lines: string[] = [];
-  const context = testContext({ kind, log: loggerTo((level, message) => void lines.push(`${level}: ${message}`)) });
+  const context = testContext({
+    kind,
+    gpus,
+    log: loggerTo((level, message) => void lines.push(`${level}: ${message}`)),
+  });
   onTestFinished(() => context[Symbol.dispose]());
   return { context, lines, at: (path: string) => join(context.layout.shared, path) };
 }
@@ -50,6 +54,25 @@ test('without anything to bring the folders are made, and it is completed', asyn
   expect(service.report).toBeUndefined();
   expect(isThere(at('models/latent_upscale_models'))).toBe(true);
   expect(lines).toEqual([expect.stringContaining('there is no list at')]);
+});
+
+test.each([
+  ['nothing is downloaded unless that is asked for', {}, [], ['download', 'sync.enabled']],
+  ['what is asked for is downloaded', { download: true }, ['/a.pt'], ['sync.enabled']],
+  ['in test mode what is for tests is downloaded', { testMode: true }, ['/a.pt'], []],
+])('on simulated GPUs %s', async (_, config, asked, left) => {
+  const server = await files();
+  const { context, lines, at } = contextFor('models', mockGpus(2));
+  write(at('models.yaml'), `[{url: "${server.url}/a.pt", path: loras/a.pt, test: true}]`);
+  const bucket = { provider: 'aws', container: 'models' };
+  const accounts = { s3: { endpoint: server.url } };
+  const service = models.create(models.schema.parse({ sync: bucket, accounts, reserveGiB: 0, ...config }), context);
+  await service.start();
+  expect(service.status).toMatchObject({ state: 'completed', health: 'unknown' }); // not degraded
+  expect(server.requests.map(({ path }) => path)).toEqual(asked);
+  expect(isThere(at('models/loras'))).toBe(true);
+  const [told = ''] = lines.filter((line) => line.includes('left alone for simulated GPUs'));
+  expect([...told.matchAll(/\((.+?)\)/g)].map(([, key]) => key)).toEqual(left);
 });
 
 test('models that fail are told and are no failure', async () => {

@@ -182,12 +182,17 @@ test('Google: a service account signs for itself, listings have pages', async ()
   expect(await nobody.store.sync()).toMatchObject({ bucket: { error: { code: 'MODELS_ACCOUNT' } } });
 });
 
-test('Civitai: its API gives name and checksum, its token goes nowhere else', async () => {
+test('Civitai: its API gives name and checksum, is asked again when busy, its token goes nowhere else', async () => {
+  let isBusy = true;
   const bucket = await serve((request, response) => sendFile(request, response, one));
   const server = await serve((request, response) => {
     if (request.headers.authorization !== 'Bearer key') return response.writeHead(401).end();
     if (request.url === '/api/download/models/12')
       return response.writeHead(307, { location: `${bucket.url}/signed` }).end();
+    if (isBusy) {
+      isBusy = false;
+      return response.writeHead(429, { 'retry-after': '0' }).end();
+    }
     const files = [
       {
         name: 'other.ckpt',

@@ -21,5 +21,6 @@ export { type OllamaConfig, type OllamaOptions, ollamaSchema } from './config.ts
 export { type OllamaJobInput, ollamaJobInputSchema } from './connector/job-input.ts';
 export * as ollamaErrors from './errors.ts';
 export { ollama } from './ollama.ts';
-export { type OllamaEvents, OllamaService } from './ollama-service.ts';
+export { modelsDirOf, type OllamaEvents, OllamaService } from './ollama-service.ts';
 export type { PullReport } from './preload.ts';
+export { lockPulls, type PullLockOptions } from './pull-lock.ts';

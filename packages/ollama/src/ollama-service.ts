@@ -183,6 +183,7 @@ export class OllamaService extends ProcessService<InstanceConfig, OllamaEvents> 
   }
 }
 
+/** Where the models lie. */
 export const modelsDirOf = (
   { modelsDir }: Pick<InstanceConfig, 'modelsDir'>,
   { layout }: Pick<ServiceContext, 'layout'>,

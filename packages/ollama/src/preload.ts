@@ -1,14 +1,7 @@
-import {
-  type Clock,
-  coreErrors,
-  type HealthClaim,
-  isFolderLocked,
-  type Logger,
-  lockFolder,
-  toMgpuError,
-} from '@mgpu/core';
+import { type Clock, type HealthClaim, type Logger, toMgpuError } from '@mgpu/core';
 import { amount } from './amount.ts';
 import type { OllamaClient } from './client/ollama-client.ts';
+import { lockPulls } from './pull-lock.ts';
 import { PullMeter } from './pull-meter.ts';
 
 /** How far a model is. */
@@ -36,7 +29,6 @@ export interface PreloadOptions {
 }
 
 const retryMs = { first: 1_000, most: 300_000 };
-const lockMs = 500;
 
 /**
  * Pulls the models that a server lacks, one after the other, and tells how far it is. What was interrupted (a lost network, a
@@ -62,9 +54,9 @@ export async function preloadModels(options: PreloadOptions): Promise<void> {
 
 /** Undefined when it is there. */
 async function bring(model: string, options: PreloadOptions) {
-  const { client, signal, log, instance, onReport } = options;
+  const { client, signal, clock, log, instance, modelsDir, onReport } = options;
   try {
-    using _lock = await lockWhenFree(options);
+    using _lock = await lockPulls(modelsDir, { clock, signal });
     const present = await client.list({ signal });
     if (present.some(({ name }) => name === withTag(model))) {
       onReport({ model, state: 'there', completed: 0, total: 0 });
@@ -99,19 +91,6 @@ async function pull(model: string, options: PreloadOptions): Promise<void> {
   }
   log.info(`${instance}: has ${model}`);
   onReport({ model, state: 'there', completed: meter.total, total: meter.total });
-}
-
-/** Two servers that wrote the same half layer would spoil it. */
-async function lockWhenFree({ modelsDir, clock, signal }: PreloadOptions): Promise<Disposable> {
-  for (;;) {
-    try {
-      return await lockFolder(modelsDir);
-    } catch (error) {
-      if (!(error instanceof coreErrors.FolderBusyError)) throw error;
-    }
-    do await clock.sleep(lockMs, { signal });
-    while (await isFolderLocked(modelsDir));
-  }
 }
 
 /** As Ollama lists it. */

@@ -1,8 +1,12 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type JobEvent, type JobStatus, leasePorts, silentLogger } from '@mgpu/core';
-import { demoWorkflow } from '../demo-workflow.ts';
+import type { MachineStatus } from '@mgpu/control';
+import { type JobEvent, type JobStatus, leasePorts, reviveError, silentLogger } from '@mgpu/core';
+import { lockPulls, modelsDirOf, OllamaClient, type OllamaConfig } from '@mgpu/ollama';
+import { type DemoJob, demoJobs } from '../demo/jobs.ts';
+import { demoModels, demoPorts, surround } from '../demo/surroundings.ts';
+import { NoEngineError } from '../errors.ts';
 import { failureOf, followJob } from '../follow-job.ts';
 import { Machine } from '../machine.ts';
 import { BootView, headline } from '../print/boot-view.ts';
@@ -10,23 +14,24 @@ import { progressText } from '../print/job-view.ts';
 import type { Output } from '../print/output.ts';
 import { table } from '../print/table.ts';
 import { duration, fileSize } from '../print/text.ts';
-import { servicesOnPorts } from '../services-on-ports.ts';
-import { loadSettings } from '../settings.ts';
+import { loadSettings, type Settings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 
 const gpus = 2;
+const engines = new Set(['comfyui', 'a1111', 'ollama']);
 
-/** The main job on a machine without a GPU: boots two simulated ones, sends a workflow to each, shows the pictures. */
+/** All of it on a machine without a GPU: boots every service on two simulated ones, sends each engine a job, shows the results. */
 export async function demo(context: CommandContext, { keep }: { keep: boolean }): Promise<ExitCode> {
   const { output, interrupted, settings: given } = context;
   const root = await mkdtemp(join(tmpdir(), 'mgpu-demo-'));
-  using ports = await leasePorts(2 * gpus + 1);
-  const services = servicesOnPorts(ports.first, gpus);
+  using ports = await leasePorts(demoPorts(gpus));
   let done = false;
   try {
     // A configuration that lies about is not the demo's; neither is one from the environment.
-    const env = { PATH: given.env.PATH, HOME: given.env.HOME, LANG: given.env.LANG };
-    const settings = await loadSettings({ cwd: root, env, root, mock: gpus, services });
+    const system = { PATH: given.env.PATH, LANG: given.env.LANG };
+    await using surroundings = await surround(root, { first: ports.first, gpus, env: system });
+    const { services, home } = surroundings;
+    const settings = await loadSettings({ cwd: root, env: { ...system, HOME: home }, root, mock: gpus, services });
     await using machine = new Machine(settings, { log: silentLogger, survive: false });
     const cancel = () => void machine.down({ force: context.impatient.aborted }).catch(() => {}); // reported where it is awaited
     interrupted.addEventListener('abort', cancel, { once: true });
@@ -36,7 +41,9 @@ export async function demo(context: CommandContext, { keep }: { keep: boolean })
     machine.subscribe((event) => view.show(event));
     const report = await machine.boot();
     output.line(`  booted in ${duration(report.totalMs)}\n\n${headline(machine.status())}\n`);
-    const jobs = await Promise.all(Array.from({ length: gpus }, (_, index) => runJob(machine, index, context)));
+    expectEngines(machine.status(), output);
+    await untilPulled(settings, machine, interrupted);
+    const jobs = await Promise.all(demoJobs(gpus).map((job) => runJob(machine, job, context)));
     showJobs(jobs, output);
     output.data('Demo', { root, boot: report, jobs });
     done = true;
@@ -51,11 +58,31 @@ export async function demo(context: CommandContext, { keep }: { keep: boolean })
   }
 }
 
-async function runJob(machine: Machine, index: number, { output, interrupted }: CommandContext): Promise<JobStatus> {
+/** An engine that is not critical to a machine is to a demo: its job would wait for ever. */
+function expectEngines({ instances }: MachineStatus, output: Output): void {
+  for (const { id, kind, state, health, reason } of instances) {
+    if (engines.has(kind) && state !== 'running') {
+      if (reason && 'code' in reason) throw reviveError(reason);
+      throw new NoEngineError({ kind, name: id, where: 'this machine', states: [`it is ${state}`] });
+    }
+    if (state === 'failed' || health === 'degraded') output.notice(`${id}: ${reason?.message ?? state}`);
+  }
+}
+
+/** Language models come while the machine is up already: the job would not find its own. */
+async function untilPulled(settings: Settings, machine: Machine, signal: AbortSignal): Promise<void> {
+  const { config, layout } = settings;
+  const { endpoint = '' } = machine.status().instances.find(({ kind }) => kind === 'ollama') ?? {};
+  using _ = await lockPulls(modelsDirOf(config.services.ollama as unknown as OllamaConfig, { layout }), { signal });
+  await using client = new OllamaClient(endpoint);
+  for await (const _progress of client.pull(demoModels.language, { signal }));
+}
+
+async function runJob(machine: Machine, job: DemoJob, { output, interrupted }: CommandContext): Promise<JobStatus> {
   const queue = machine.jobs();
-  const id = await queue.submit({ type: 'comfyui', input: { prompt: demoWorkflow(index) } });
+  const id = await queue.submit(job);
   const show = (event: JobEvent) => {
-    if (event.event === 'progress') output.transient(`  job ${index} ${progressText(event.progress)}`);
+    if (event.event === 'progress') output.transient(`  ${job.type} ${progressText(event.progress)}`);
   };
   const status = await followJob(queue, id, show, interrupted);
   if (status.state !== 'completed') throw failureOf(status);
@@ -87,7 +114,7 @@ function showUrls(machine: Machine, output: Output): void {
   }
 }
 
-/** The pictures stay, the rest goes; after a failure nothing stays. */
+/** The results stay, the rest goes; after a failure nothing stays. */
 async function tidy(root: string, keepArtifacts: boolean): Promise<void> {
   if (!keepArtifacts) return rm(root, { recursive: true, force: true });
   const names = await readdir(root);

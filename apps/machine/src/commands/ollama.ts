@@ -1,9 +1,8 @@
-import { ControlClient } from '@mgpu/control';
-import { OllamaClient } from '@mgpu/ollama';
-import { NoOllamaError } from '../errors.ts';
+import { lockPulls, modelsDirOf, OllamaClient, type OllamaConfig } from '@mgpu/ollama';
 import { table } from '../print/table.ts';
 import { fileSize } from '../print/text.ts';
-import { locateMachine } from '../settings.ts';
+import { type RunningEngine, runningEngines } from '../running-engines.ts';
+import { loadSettings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 
 /** The models on this machine's disk. */
@@ -42,10 +41,17 @@ export async function ollamaPs(context: CommandContext): Promise<ExitCode> {
   return exitCodes.done;
 }
 
-/** Brings a model from the registry; an interrupted pull is gone on with by the next one. */
+/**
+ * Brings a model from the registry, or its newest state; an interrupted pull is gone on with by the next one. Takes its turn with
+ * the servers' own pulls.
+ */
 export async function ollamaPull(context: CommandContext, model: string): Promise<ExitCode> {
   const { output, interrupted: signal } = context;
   await using client = await firstServer(context);
+  const { config, layout } = await loadSettings(context.settings);
+  const modelsDir = modelsDirOf(config.services.ollama as unknown as OllamaConfig, { layout });
+  const onWait = () => output.line(`another pull into ${modelsDir} is under way: waiting for its end`);
+  using _ = await lockPulls(modelsDir, { signal, onWait });
   for await (const { status, total, completed } of client.pull(model, { signal })) {
     const share = total === undefined || completed === undefined ? '' : ` ${Math.floor((100 * completed) / total)} %`;
     output.transient(`${status}${share}`);
@@ -73,17 +79,6 @@ async function firstServer(context: CommandContext): Promise<OllamaClient> {
   return new OllamaClient(url);
 }
 
-type Server = { readonly id: string; readonly url: string };
-
-/** Those that run. Throws `MACHINE_NO_OLLAMA`. */
-async function serversOf({ settings, interrupted }: CommandContext): Promise<[Server, ...Server[]]> {
-  const { socketPath } = await locateMachine(settings);
-  await using control = new ControlClient({ socketPath });
-  const { instances } = await control.status({ signal: interrupted });
-  const ours = instances.filter(({ kind }) => kind === 'ollama');
-  const [first, ...others] = ours.flatMap(({ id, state, endpoint }) =>
-    state === 'running' && endpoint !== undefined ? [{ id, url: endpoint }] : [],
-  );
-  if (!first) throw new NoOllamaError({ states: ours.map(({ id, state }) => `${id} is ${state}`) });
-  return [first, ...others];
-}
+/** Throws `MACHINE_NO_ENGINE`. */
+const serversOf = (context: CommandContext): Promise<[RunningEngine, ...RunningEngine[]]> =>
+  runningEngines(context, { kind: 'ollama', name: 'Ollama' });

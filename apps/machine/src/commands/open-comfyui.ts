@@ -12,7 +12,7 @@ import type { CommandContext } from './command.ts';
 export async function openComfyUI({ settings: options, output, interrupted }: CommandContext) {
   const settings = await loadSettings(options);
   const config = settings.config.services.comfyui as unknown as ComfyUIConfig;
-  if (config.dir !== undefined) throw new OwnCheckoutError({ dir: config.dir });
+  if (config.dir !== undefined) throw new OwnCheckoutError({ kind: 'comfyui', dir: config.dir });
   if (config.command)
     output.notice(`ComfyUI is stood in for by ${config.command.join(' ')}: what is installed is not run`);
   const client = new ControlClient({ socketPath: settings.socketPath });

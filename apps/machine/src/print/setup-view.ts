@@ -1,3 +1,4 @@
+import type { SetupProgress, SetupStep } from '@mgpu/a1111/setup';
 import type { BuildProgress, RollOutProgress } from '@mgpu/comfyui/setup';
 import { systemClock } from '@mgpu/core';
 import pc from 'picocolors';
@@ -6,8 +7,9 @@ import { bar, clip, duration, lineWidth, marks } from './text.ts';
 
 const nameWidth = 14;
 
-const names: Readonly<Record<BuildProgress['step'], string>> = {
+const names: Readonly<Record<BuildProgress['step'] | SetupStep, string>> = {
   checkout: 'checkout',
+  helpers: 'helpers',
   environment: 'environment',
   torch: 'torch',
   requirements: 'requirements',
@@ -25,7 +27,7 @@ export class SetupView {
     this.#output = output;
   }
 
-  step({ step, state, detail = '', percent }: BuildProgress): void {
+  step({ step, state, detail = '', ...rest }: BuildProgress | SetupProgress): void {
     const name = names[step];
     if (state === 'skipped') return;
     if (state === 'done') {
@@ -33,7 +35,7 @@ export class SetupView {
       return;
     }
     this.#begin(name);
-    const how = percent === undefined ? '' : `${bar(percent)}  `;
+    const how = 'percent' in rest && rest.percent !== undefined ? `${bar(rest.percent)}  ` : '';
     this.#transient(name, `${how}${detail}`);
   }
 

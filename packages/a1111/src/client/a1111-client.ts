@@ -112,7 +112,7 @@ export class A1111Client implements AsyncDisposable {
   }
 
   /**
-   * Loads a checkpoint, by its title, its name or its file's name; resolves when it is loaded, which may take minutes. Looks
+   * Loads a checkpoint, by its title, its name, its file's name, or its SHA-256 or the first ten digits of that; resolves when it is loaded, which may take minutes. Looks
    * again for one that is not known. `A1111_CHECKPOINT_UNKNOWN`.
    */
   async loadModel(name: string, { signal }: Abortable = {}): Promise<Checkpoint> {
@@ -187,5 +187,6 @@ export class A1111Client implements AsyncDisposable {
   }
 }
 
-const isCalled = ({ title, name, filename }: Checkpoint, wanted: string) =>
-  [title, title.replace(/ \[[0-9a-f]+\]$/, ''), name].includes(wanted) || filename.endsWith(`/${wanted}`);
+const isCalled = ({ title, name, filename, sha256 }: Checkpoint, wanted: string) =>
+  [title, title.replace(/ \[[0-9a-f]+\]$/, ''), name, sha256, sha256?.slice(0, 10)].includes(wanted) ||
+  filename.endsWith(`/${wanted}`);

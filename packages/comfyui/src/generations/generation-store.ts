@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { ignoreMissing, isFolderLocked, type Layout, lockFolder } from '@mgpu/core';
+import { folderUsers, ignoreMissing, isFolderLocked, type Layout, lockFolder } from '@mgpu/core';
 import { GenerationInUseError, GenerationUnknownError, NoGenerationError } from '../errors.ts';
-import { folderUsers } from './folder-users.ts';
 import { type Generation, readGeneration } from './generation.ts';
 
 /**

@@ -22,10 +22,10 @@ export interface Dependency {
 }
 
 /**
- * Until when to wait. `started`: its turn has come; `ready`; `completed`: a one-shot has come to its end; `settled`: it has, or
- * has failed at it.
+ * Until when to wait. `installed`: the install step of its kind is over, whatever came of it; `started`: its turn has come; `ready`;
+ * `completed`: a one-shot has come to its end; `settled`: it has, or has failed at it.
  */
-export type DependencyState = 'started' | 'ready' | 'completed' | 'settled';
+export type DependencyState = 'installed' | 'started' | 'ready' | 'completed' | 'settled';
 
 /** How the value of an environment variable becomes configuration. */
 export interface EnvironmentVariable {

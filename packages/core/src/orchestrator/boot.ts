@@ -1,5 +1,5 @@
 import { abortable } from '../clock.ts';
-import type { AnyServiceDefinition, InstallContext } from '../definition/define-service.ts';
+import type { AnyServiceDefinition, DependencyState, InstallContext } from '../definition/define-service.ts';
 import { DependencyFailedError, InstanceHeldError, StartAbortedError } from '../errors/core-errors.ts';
 import { type MgpuError, reviveError } from '../errors/mgpu-error.ts';
 import type { ServiceStatus } from '../service/types.ts';
@@ -113,12 +113,13 @@ class Boot {
       if (!isOrphan) await reach(this.#installs.get(definition.kind));
       for (const { id: dependency, when } of isOrphan ? [] : dependsOn) {
         try {
-          await reach((when === 'started' ? this.#turns : this.#starts).get(dependency));
+          await reach(this.#milestone(dependency, when));
           const foundation = this.#options.supervised.get(dependency);
           const isOneShot = when === 'completed' || when === 'settled';
           if (isOneShot && foundation) await completion(foundation, this.#signal);
         } catch (cause) {
-          if (when === 'settled' && !this.#signal.aborted) continue;
+          const isContent = when === 'settled' || when === 'installed';
+          if (isContent && !this.#signal.aborted) continue;
           throw this.#signal.aborted ? cause : new DependencyFailedError({ node: id, dependency }, { cause });
         }
       }
@@ -139,6 +140,12 @@ class Boot {
       this.#failed(step, error);
       throw error;
     }
+  }
+
+  #milestone(id: string, when: DependencyState): Milestone | undefined {
+    if (when !== 'installed') return (when === 'started' ? this.#turns : this.#starts).get(id);
+    const kind = this.#options.plan.instances.find((each) => each.id === id)?.definition.kind;
+    return kind === undefined ? undefined : this.#installs.get(kind);
   }
 
   async #start(instance: PlannedInstance, supervised: Supervised, turn: Promise<string | undefined>): Promise<void> {

@@ -368,6 +368,7 @@ export class Orchestrator implements AsyncDisposable {
   }
 
   #isThere(id: string, when: DependencyState = 'ready'): boolean {
+    if (when === 'installed') return true; // that was before the first of them started
     const { state } = this.#find(id).status;
     if (when === 'settled') return state === 'completed' || state === 'failed';
     return state === 'completed' || (state === 'running' && when !== 'completed');

@@ -51,6 +51,31 @@ describe('a boot', () => {
     expect(journal).toEqual(['start sync', 'end sync', 'start engine', 'ready engine']);
   });
 
+  test.each([
+    ['is done', async () => {}],
+    ['has failed', () => Promise.reject(new Error('no'))],
+  ])('lets "installed" wait until an installation %s, and for nothing more', async (_, end) => {
+    const { define } = workshop();
+    const linked = Promise.withResolvers<boolean>();
+    let isOver = false;
+    const boot = machine([
+      define('links', { dependsOn: [{ on: 'engine', when: 'installed' }], onStart: () => linked.resolve(isOver) }),
+      define('engine', {
+        scope: 'gpu',
+        critical: false,
+        install: async () => {
+          await new Promise((resolve) => setImmediate(resolve));
+          isOver = true;
+          await end();
+        },
+        onStart: () => linked.promise.then(() => {}),
+      }),
+    ]);
+    await boot.start();
+    expect(await linked.promise).toBe(true);
+    expect(statesOf(boot)).toMatchObject({ links: 'running' });
+  });
+
   test('lets "completed" wait for the end of a one-shot', async () => {
     const { define, journal } = workshop();
     await machine([

@@ -1,10 +1,11 @@
 import { dirname } from 'node:path';
-import { type Clock, MgpuError } from '@mgpu/core';
+import type { MgpuError } from '@mgpu/core';
 import { BadAnswerError, ChangedError, ChecksumError, CutShortError, SizeError, UnreachableError } from '../errors.ts';
 import type { Source } from '../sources/source.ts';
 import { type FlowLimit, RateMeter, watchFlow } from './flow.ts';
 import { expectSuccess, type Http, type HttpAnswer } from './http.ts';
 import { PartFile } from './part-file.ts';
+import { keepTrying, type RetryTools } from './retry.ts';
 import type { Space } from './space.ts';
 
 export interface DownloadProgress {
@@ -17,14 +18,11 @@ export interface DownloadProgress {
   readonly remainingMs?: number;
 }
 
-export interface DownloadTools {
+/** `attempts`: connections in a row that may bring next to nothing before it fails. */
+export interface DownloadTools extends RetryTools {
   readonly http: Http;
-  readonly clock: Clock;
   readonly space: Space;
   readonly flow: FlowLimit;
-  /** Connections in a row that may bring next to nothing before it fails. */
-  readonly attempts: number;
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface DownloadTask {
@@ -48,7 +46,6 @@ export interface Downloaded {
 
 /** Bytes of a connection that count as having brought something. */
 const worthwhile = 1 << 20;
-const [firstWaitMs, longestWaitMs] = [500, 30_000];
 const toldEveryMs = 200;
 
 /**
@@ -59,22 +56,13 @@ export async function download(task: DownloadTask, tools: DownloadTools): Promis
   const { source, onRetry } = task;
   await using part = await PartFile.open(task.to);
   const run = new DownloadRun(part, task, tools, await part.takeOver(source.label, task.sha256 !== undefined));
-  let failures = 0;
-  for (;;) {
-    const before = part.size;
-    try {
-      await run.connect();
-      return await run.finish();
-    } catch (error) {
-      tools.signal?.throwIfAborted();
-      if (!(error instanceof MgpuError && error.retryable)) throw error;
-      failures = part.size - before >= worthwhile ? 1 : failures + 1;
-      if (failures >= tools.attempts) throw error;
-      const waitMs = Math.min(longestWaitMs, firstWaitMs * 2 ** (failures - 1)) * (1 - Math.random() / 2);
-      onRetry?.(error, waitMs);
-      await tools.clock.sleep(waitMs, { signal: tools.signal });
-    }
-  }
+  let before = 0;
+  const connect = async () => {
+    before = part.size;
+    await run.connect();
+    return run.finish();
+  };
+  return await keepTrying(connect, tools, { hasHelped: () => part.size - before >= worthwhile, onRetry });
 }
 
 class DownloadRun {

@@ -1,5 +1,6 @@
+import { systemClock } from '@mgpu/core';
 import type { Dispatcher } from 'undici';
-import { BadAnswerError, NotFoundError, RedirectError, RefusedError, UnreachableError } from '../errors.ts';
+import { BadAnswerError, BusyError, NotFoundError, RedirectError, RefusedError, UnreachableError } from '../errors.ts';
 import { plainAddress, type SourceRequest } from '../sources/source.ts';
 
 type Headers = Readonly<Record<string, string | undefined>>;
@@ -143,7 +144,7 @@ export class Http implements AsyncDisposable {
   }
 }
 
-/** Throws `MODELS_NOT_FOUND`, `MODELS_REFUSED`, `MODELS_BAD_ANSWER` for what is no success, and lets go of its body. */
+/** Throws `MODELS_NOT_FOUND`, `MODELS_REFUSED`, `MODELS_BUSY`, `MODELS_BAD_ANSWER` for what is no success, and lets go of its body. */
 export async function expectSuccess(answer: HttpAnswer, at: URL, needs: string): Promise<void> {
   const { status } = answer;
   if (status === 200 || status === 206) return;
@@ -151,8 +152,20 @@ export async function expectSuccess(answer: HttpAnswer, at: URL, needs: string):
   const url = plainAddress(at);
   if (status === 404 || status === 410) throw new NotFoundError({ url, status });
   if (status === 401 || status === 403) throw new RefusedError({ url, status, needs });
+  const waitMs = status === 429 || status === 503 ? retryAfterMs(answer.headers) : undefined;
+  if (waitMs !== undefined) throw new BusyError({ url, status, waitMs });
   const mayPass = status >= 500 || status === 408 || status === 425 || status === 429;
   throw new BadAnswerError({ url, problem: `status ${status}`, mayPass });
+}
+
+/** Milliseconds after which a host wants to be asked again; undefined where it does not say. RFC 9110 §10.2.3. */
+function retryAfterMs({ 'retry-after': value = '', date }: Headers): number | undefined {
+  if (/^\d+$/.test(value)) return Number(value) * 1_000;
+  const at = Date.parse(value);
+  if (Number.isNaN(at)) return undefined;
+  // By the host's own clock, where it tells: ours may be another.
+  const now = Date.parse(date ?? '');
+  return Math.max(0, at - (Number.isNaN(now) ? systemClock.now() : now));
 }
 
 async function* readAll(body: Dispatcher.ResponseData['body'], explain: (error: unknown) => unknown) {

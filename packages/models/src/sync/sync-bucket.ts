@@ -31,7 +31,7 @@ export async function syncBucket(
   const { sync, testMode } = config;
   const { signal, http, now } = tools;
   const name = testMode ? sync.testContainer : sync.container;
-  if (!sync.enabled) return { ...nothing, about: { skipped: 'it is switched off' } };
+  if (sync.enabled === false) return { ...nothing, about: { skipped: 'it is switched off' } };
   if (name === undefined) return { ...nothing, about: { skipped: 'no bucket is named' } };
   let label = name;
   try {

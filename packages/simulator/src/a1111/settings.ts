@@ -33,8 +33,13 @@ export class Settings {
     return this.#values[name];
   }
 
-  set(values: Readonly<Record<string, unknown>>): void {
+  /** Until something else is set, when it is written as well. */
+  assume(values: Readonly<Record<string, unknown>>): void {
     Object.assign(this.#values, values);
+  }
+
+  set(values: Readonly<Record<string, unknown>>): void {
+    this.assume(values);
     mkdirSync(dirname(this.#file), { recursive: true });
     writeFileSync(this.#file, JSON.stringify(this.#values, null, 4));
   }

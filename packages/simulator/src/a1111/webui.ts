@@ -59,6 +59,8 @@ export class Webui {
       process.stdout.write('Stable diffusion model failed to load\n');
       return;
     }
+    // As `load_model_weights` of 1.10.1 does, whatever was configured.
+    this.settings.assume({ sd_model_checkpoint: wanted.title });
     this.#loading = this.#load(wanted);
   }
 

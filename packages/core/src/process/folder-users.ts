@@ -1,6 +1,6 @@
 import { readdir, readlink, realpath } from 'node:fs/promises';
 
-/** Processes that work below a folder: an engine's working directory is its checkout. Those of other users are not seen. */
+/** Pids of processes that work in a folder or below it, as an engine does in its checkout. Those of other users are not seen. */
 export async function folderUsers(dir: string): Promise<readonly number[]> {
   const names = await readdir('/proc').catch(() => []);
   const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);

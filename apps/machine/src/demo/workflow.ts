@@ -1,5 +1,7 @@
+import type { ComfyUIJobInput } from '@mgpu/comfyui';
+
 /** A small ComfyUI workflow in API format, another picture for each number: sampled, inverted beside itself, saved. */
-export function demoWorkflow(number: number): Record<string, unknown> {
+export function demoWorkflow(number: number): ComfyUIJobInput['prompt'] {
   return {
     '1': { class_type: 'CheckpointLoaderSimple', inputs: { ckpt_name: 'v1-5-pruned-emaonly-fp16.safetensors' } },
     '2': { class_type: 'CLIPTextEncode', inputs: { clip: ['1', 1], text: `a calm machine, number ${number}` } },
