@@ -12,6 +12,14 @@ interface GlobalOptions {
   readonly json?: boolean;
 }
 
+interface UpFlags {
+  readonly mock?: number;
+  readonly detach?: boolean;
+  readonly onTerm: 'down' | 'keep';
+  readonly keepFor?: number;
+  readonly stoppedCode?: number;
+}
+
 const interrupted = new AbortController();
 const impatient = new AbortController();
 // A closed terminal ends a machine in the foreground as Ctrl-C does; nobody would be left to stop it.
@@ -48,14 +56,20 @@ program
       .choices(['down', 'keep'])
       .default('down'),
   )
-  .action(async (options: { mock?: number; detach?: boolean; onTerm: 'down' | 'keep' }) => {
-    const { onTerm } = options;
+  .option('--keep-for <seconds>', 'with --on-term keep: stop everything when no daemon follows in that time', positive)
+  .option('--stopped-code <n>', 'exit code after `mgpu down`, for supervisors that restart what ends with 0', positive)
+  .action(async (options: UpFlags) => {
+    const { onTerm, keepFor, stoppedCode } = options;
+    if (options.detach && (keepFor ?? stoppedCode) !== undefined)
+      return program.error('--keep-for and --stopped-code are for a daemon in the foreground');
+    if (keepFor !== undefined && onTerm !== 'keep') return program.error('--keep-for needs --on-term keep');
     if (options.detach) {
       const { detach, finish } = await import('#ask');
       await finish((context) => detach(context, onTerm), invocation(options));
     } else {
       const { up } = await import('./commands/up.ts');
-      await finish((context) => up(context, onTerm), options);
+      const keepForMs = keepFor === undefined ? undefined : keepFor * 1_000;
+      await finish((context) => up(context, { onTerm, keepForMs, stoppedCode }), options);
     }
   });
 
@@ -63,9 +77,14 @@ program
   .command('down')
   .description('stop everything')
   .option('--force', 'kill at once instead of waiting for graceful ends')
-  .action(async ({ force = false }: { force?: boolean }) => {
-    const { down } = await import('./commands/down.ts');
-    await finish((context) => down(context, { force }));
+  .option('--if-abandoned <seconds>', 'only what a daemon has left, when no other follows in that time', positive)
+  .action(async ({ force = false, ifAbandoned }: { force?: boolean; ifAbandoned?: number }) => {
+    const { down, downIfAbandoned } = await import('./commands/down.ts');
+    await finish((context) =>
+      ifAbandoned === undefined
+        ? down(context, { force })
+        : downIfAbandoned(context, { force, afterMs: ifAbandoned * 1_000 }),
+    );
   });
 
 program
