@@ -84,3 +84,9 @@ export const NoOllamaError = defineError<{ states: readonly string[] }>({
   message: ({ states }) => `no Ollama runs on this machine${states.length === 0 ? '' : `: ${states.join(', ')}`}`,
   hint: 'enable it (services.ollama.enabled: true), and see `mgpu status`',
 });
+
+export const FileInTheWayError = defineError<{ path: string }>({
+  code: 'MACHINE_FILE_IN_THE_WAY',
+  message: ({ path }) => `${path} is there already, and is not what would be written`,
+  hint: 'choose another place with --out, or write over it with --force',
+});

@@ -1,6 +1,7 @@
 import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { SetupFlags } from './commands/comfyui.ts';
 import { exitCodes } from './commands/exit-codes.ts';
+import type { ExportFlags } from './commands/export.ts';
 import type { EvictFlags, PullFlags, SyncFlags } from './commands/models.ts';
 import type { AddFlags, ApplyFlags } from './commands/nodes.ts';
 import type { Invocation, MachineCommand } from './finish.ts';
@@ -349,6 +350,31 @@ program
     const { demo } = await import('./commands/demo.ts');
     await finish((context) => demo(context, { keep }));
   });
+
+const exports = program
+  .command('export')
+  .description('files for whoever is to run the daemon; nothing secret is in them');
+const exportOptions = (command: Command, what: string) =>
+  command.option('--out <path>', `${what} to write instead of printing`).option('--force', 'write over what is there');
+exportOptions(
+  exports.command('pm2').description('an ecosystem file for PM2'),
+  'the file (*.config.cjs), or its folder,',
+).action(async (flags: ExportFlags) => {
+  const { exportPm2 } = await import('./commands/export.ts');
+  await finish((context) => exportPm2(context, flags));
+});
+exportOptions(exports.command('systemd').description('a unit of the system manager'), 'the file, or its folder,')
+  .option('--user <name>', 'who the daemon runs as (default: you)')
+  .action(async (flags: ExportFlags & { user?: string }) => {
+    const { exportSystemd } = await import('./commands/export.ts');
+    await finish((context) => exportSystemd(context, flags));
+  });
+exportOptions(exports.command('docker').description('a Dockerfile and a compose file'), 'the folder').action(
+  async (flags: ExportFlags) => {
+    const { exportDocker } = await import('./commands/export.ts');
+    await finish((context) => exportDocker(context, flags));
+  },
+);
 
 const config = program.command('config').description('the configuration');
 config
