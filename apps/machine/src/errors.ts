@@ -98,3 +98,9 @@ export const NoEngineError = defineError<{ kind: string; name: string; where: st
     `no ${name} runs on ${where}${states.length === 0 ? '' : `: ${states.join(', ')}`}`,
   hint: ({ kind }) => `enable it (services.${kind}.enabled: true), and see \`mgpu status\``,
 });
+
+export const FileInTheWayError = defineError<{ path: string }>({
+  code: 'MACHINE_FILE_IN_THE_WAY',
+  message: ({ path }) => `${path} is there already, and is not what would be written`,
+  hint: 'choose another place with --out, or write over it with --force',
+});

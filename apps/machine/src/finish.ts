@@ -1,5 +1,5 @@
 import { reportError } from '@mgpu/core';
-import type { CommandContext, ExitCode } from './commands/command.ts';
+import type { CommandContext } from './commands/command.ts';
 import { UsageError } from './errors.ts';
 import { exitCodeOf } from './exit-code-of.ts';
 import { createOutput } from './print/output.ts';
@@ -9,7 +9,7 @@ export interface Invocation extends Omit<CommandContext, 'output'> {
   readonly json: boolean;
 }
 
-export type MachineCommand = (context: CommandContext) => Promise<ExitCode>;
+export type MachineCommand = (context: CommandContext) => Promise<number>;
 
 /** How a boot that was called off ends, in this process or in a daemon of ours. */
 const endsByWish = new Set(['CORE_START_ABORTED', 'CONTROL_DAEMON_DIED']);
@@ -17,7 +17,7 @@ const endsByWish = new Set(['CORE_START_ABORTED', 'CONTROL_DAEMON_DIED']);
 /** Runs a command and ends the process with its exit code. */
 export async function finish(command: MachineCommand, { json, ...context }: Invocation): Promise<void> {
   const output = createOutput(json);
-  let code: ExitCode;
+  let code: number;
   try {
     code = await command({ output, ...context });
   } catch (error) {

@@ -1,6 +1,7 @@
 import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { SetupFlags } from './commands/comfyui.ts';
 import { exitCodes } from './commands/exit-codes.ts';
+import type { ExportFlags } from './commands/export.ts';
 import type { EvictFlags, PullFlags, SyncFlags } from './commands/models.ts';
 import type { AddFlags, ApplyFlags } from './commands/nodes.ts';
 import type { Invocation, MachineCommand } from './finish.ts';
@@ -10,6 +11,14 @@ interface GlobalOptions {
   readonly root?: string;
   readonly config?: string;
   readonly json?: boolean;
+}
+
+interface UpFlags {
+  readonly mock?: number;
+  readonly detach?: boolean;
+  readonly onTerm: 'down' | 'keep';
+  readonly keepFor?: number;
+  readonly stoppedCode?: number;
 }
 
 const interrupted = new AbortController();
@@ -48,14 +57,20 @@ program
       .choices(['down', 'keep'])
       .default('down'),
   )
-  .action(async (options: { mock?: number; detach?: boolean; onTerm: 'down' | 'keep' }) => {
-    const { onTerm } = options;
+  .option('--keep-for <seconds>', 'with --on-term keep: stop everything when no daemon follows in that time', positive)
+  .option('--stopped-code <n>', 'exit code after `mgpu down`, for supervisors that restart what ends with 0', positive)
+  .action(async (options: UpFlags) => {
+    const { onTerm, keepFor, stoppedCode } = options;
+    if (options.detach && (keepFor ?? stoppedCode) !== undefined)
+      return program.error('--keep-for and --stopped-code are for a daemon in the foreground');
+    if (keepFor !== undefined && onTerm !== 'keep') return program.error('--keep-for needs --on-term keep');
     if (options.detach) {
       const { detach, finish } = await import('#ask');
       await finish((context) => detach(context, onTerm), invocation(options));
     } else {
       const { up } = await import('./commands/up.ts');
-      await finish((context) => up(context, onTerm), options);
+      const keepForMs = keepFor === undefined ? undefined : keepFor * 1_000;
+      await finish((context) => up(context, { onTerm, keepForMs, stoppedCode }), options);
     }
   });
 
@@ -63,9 +78,14 @@ program
   .command('down')
   .description('stop everything')
   .option('--force', 'kill at once instead of waiting for graceful ends')
-  .action(async ({ force = false }: { force?: boolean }) => {
-    const { down } = await import('./commands/down.ts');
-    await finish((context) => down(context, { force }));
+  .option('--if-abandoned <seconds>', 'only what a daemon has left, when no other follows in that time', positive)
+  .action(async ({ force = false, ifAbandoned }: { force?: boolean; ifAbandoned?: number }) => {
+    const { down, downIfAbandoned } = await import('./commands/down.ts');
+    await finish((context) =>
+      ifAbandoned === undefined
+        ? down(context, { force })
+        : downIfAbandoned(context, { force, afterMs: ifAbandoned * 1_000 }),
+    );
   });
 
 program
@@ -358,6 +378,31 @@ program
     const { demo } = await import('./commands/demo.ts');
     await finish((context) => demo(context, { keep }));
   });
+
+const exports = program
+  .command('export')
+  .description('files for whoever is to run the daemon; nothing secret is in them');
+const exportOptions = (command: Command, what: string) =>
+  command.option('--out <path>', `${what} to write instead of printing`).option('--force', 'write over what is there');
+exportOptions(
+  exports.command('pm2').description('an ecosystem file for PM2'),
+  'the file (*.config.cjs), or its folder,',
+).action(async (flags: ExportFlags) => {
+  const { exportPm2 } = await import('./commands/export.ts');
+  await finish((context) => exportPm2(context, flags));
+});
+exportOptions(exports.command('systemd').description('a unit of the system manager'), 'the file, or its folder,')
+  .option('--user <name>', 'who the daemon runs as (default: you)')
+  .action(async (flags: ExportFlags & { user?: string }) => {
+    const { exportSystemd } = await import('./commands/export.ts');
+    await finish((context) => exportSystemd(context, flags));
+  });
+exportOptions(exports.command('docker').description('a Dockerfile and a compose file'), 'the folder').action(
+  async (flags: ExportFlags) => {
+    const { exportDocker } = await import('./commands/export.ts');
+    await finish((context) => exportDocker(context, flags));
+  },
+);
 
 const config = program.command('config').description('the configuration');
 config

@@ -104,3 +104,45 @@ test('a daemon whose root vanishes says so and leaves nothing running', { timeou
   expect(stderr).toMatch(/the root .* was removed or replaced under the running machine/);
   expect(Object.values(pids).some(isAlive)).toBe(false);
 });
+
+test('with --keep-for everything is stopped when no other daemon follows in time', async () => {
+  await using box = await openBox();
+  const start = async (seconds: string) => {
+    const up = box.start(['up', '--mock', '1', '--on-term', 'keep', '--keep-for', seconds]);
+    await up.printed(/worker_gpu0 +ready/);
+    return { up, pids: pidsOf(await statusOf(box)) };
+  };
+  const first = await start('60');
+  first.up.kill('SIGTERM');
+  expect(await first.up.ended).toMatchObject({ code: 0, stdout: expect.stringContaining('left running') });
+  const second = await start('1');
+  expect(second.pids).toEqual(first.pids);
+  const told = () => readFileSync(join(box.root, 'logs', 'daemon.out'), 'utf8');
+  await expect.poll(told).toContain('nothing to do: a daemon is running');
+  second.up.kill('SIGTERM');
+  await second.up.ended;
+  await expect.poll(told).toMatch(/ended what one had left: .*comfyui_gpu0/);
+  expect(Object.values(second.pids).some(isAlive)).toBe(false);
+  await expect.poll(() => readdirSync(join(box.root, 'run'))).toEqual([]);
+  const nothing = await box.mgpu(['down', '--if-abandoned', '1', '--json']);
+  expect(nothing).toMatchObject({ code: 0, stderr: '' });
+  expect(nothing.json()).toMatchObject({ kind: 'Down', data: { stopped: [] } });
+  expect((await box.mgpu(['up', '--detach', '--keep-for', '1'])).code).toBe(2);
+  expect((await box.mgpu(['up', '--keep-for', '1'])).code).toBe(2);
+});
+
+test('SIGUSR2 ends the daemon alone, whatever SIGTERM means; down ends it with the code it is to have', async () => {
+  await using box = await openBox();
+  const left = box.start(['up', '--mock', '1']);
+  await left.printed(/worker_gpu0 +ready/);
+  const pids = pidsOf(await statusOf(box));
+  left.kill('SIGUSR2');
+  expect(await left.ended).toMatchObject({ code: 0, stdout: expect.stringContaining('left running') });
+  expect(Object.values(pids).every(isAlive)).toBe(true);
+  const next = box.start(['up', '--mock', '1', '--stopped-code', '64']);
+  await next.printed(/worker_gpu0 +ready/);
+  expect(pidsOf(await statusOf(box))).toEqual(pids);
+  expect((await box.mgpu(['down'])).code).toBe(0);
+  expect((await next.ended).code).toBe(64);
+  expect(Object.values(pids).some(isAlive)).toBe(false);
+});

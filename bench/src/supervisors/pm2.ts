@@ -1,24 +1,11 @@
-import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { runCommand } from '@mgpu/core';
+import { name, pm2Program } from './pm2-program.ts';
 import { type Absent, bytesIn, call, type Deployment, type Supervisor } from './supervisor.ts';
 
-const version = '7.0.4';
-const name = `PM2 ${version}`;
-const minuteMs = 60_000;
-
-/** Installed from npm into a folder of the user's cache, once. */
 export async function pm2(): Promise<Supervisor | Absent> {
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mgpu-bench', `pm2-${version}`);
-  const program = join(cache, 'node_modules/pm2/bin/pm2');
-  if (!existsSync(program)) {
-    await mkdir(cache, { recursive: true });
-    const args = ['install', '--prefix', cache, '--no-audit', '--no-fund', `pm2@${version}`];
-    const installed = await runCommand('npm', args, { cwd: cache, timeoutMs: 5 * minuteMs });
-    if (!installed.ok) return { name, why: installed.stderr.trim().split('\n')[0] ?? 'npm could not install it' };
-  }
+  const program = await pm2Program();
+  if (typeof program !== 'string') return program;
   return {
     name,
     async deploy(fleet, { logs = false } = {}): Promise<Deployment> {

@@ -28,6 +28,9 @@ export interface LaunchedDaemon {
   stop(): void;
 }
 
+/** Set for a daemon of ours: other supervisors have a channel to what they start, too, and do not listen for news. */
+const launchedName = 'MGPU_LAUNCHED';
+
 /**
  * Launches a daemon in a session of its own; it goes on when its launcher ends. It tells of its boot over a channel that
  * only the two of them share: nothing it says is lost with its control socket or mistaken for another daemon's. What it
@@ -38,7 +41,11 @@ export function launchDaemon({ command: [file, ...args], env, layout }: DaemonLa
   const log = join(layout.logs, 'daemon.out');
   const output = openSync(log, 'a', 0o600);
   const from = statSync(log).size;
-  const child = spawn(file, args, { detached: true, stdio: ['ignore', output, output, 'ipc'], env });
+  const child = spawn(file, args, {
+    detached: true,
+    stdio: ['ignore', output, output, 'ipc'],
+    env: { ...env, [launchedName]: 'yes' },
+  });
   closeSync(output);
   const messages = on(child, 'message', { close: ['disconnect'] });
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
@@ -57,9 +64,14 @@ export function launchDaemon({ command: [file, ...args], env, layout }: DaemonLa
   };
 }
 
-/** How a launched daemon tells its news; undefined when nobody launched this process that way. */
+/**
+ * How a launched daemon tells its news; undefined when nobody launched this process that way. Asked once: what this process
+ * starts is launched by nobody, and its environment says so from then on.
+ */
 export function launcherOf(process: NodeJS.Process): ((news: DaemonNews) => Promise<void>) | undefined {
-  if (process.send === undefined) return undefined;
+  const isLaunched = process.env[launchedName] !== undefined;
+  delete process.env[launchedName];
+  if (process.send === undefined || !isLaunched) return undefined;
   return (news) =>
     new Promise((resolve) => {
       // A launcher that is gone has lost interest; the daemon goes on.

@@ -6,6 +6,7 @@ import {
   type MachineStatus,
 } from '@mgpu/control';
 import { type Layout, type MgpuError, reviveError } from '@mgpu/core';
+import { daemonFlags } from '../daemon-flags.ts';
 import { BootView } from '../print/boot-view.ts';
 import { locateMachine } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes, type OnTerm } from './command.ts';
@@ -25,9 +26,6 @@ export async function detach(context: CommandContext, onTerm: OnTerm): Promise<E
     if (launched !== undefined) return launched;
   }
 }
-
-/** A small nursery for new objects: a daemon waits most of the time, and has to leave the memory to the engines. */
-const daemonFlags = ['--max-semi-space-size=2'];
 
 /** What the attempt gave; undefined when it failed for that one reason. */
 async function unless<T>(reason: abstract new (...args: never) => MgpuError, attempt: () => Promise<T>) {

@@ -14,6 +14,7 @@ import {
   systemClock,
 } from '@mgpu/core';
 import pc from 'picocolors';
+import { asInit } from '../as-init.ts';
 import { RootUnusableError } from '../errors.ts';
 import { marks, paragraph } from '../print/text.ts';
 import { loadSettings, type Settings } from '../settings.ts';
@@ -27,12 +28,14 @@ interface Named extends Finding {
 export async function doctor({ output, settings }: CommandContext): Promise<ExitCode> {
   const loaded = await loadSettings(settings);
   const inventory = await findGpus(loaded.config.machine.gpu).catch(asError);
+  const daemonPid = await pidOfDaemon(loaded);
   const findings = [
     { subject: 'node', level: 'ok' as const, message: `${process.version} on ${process.platform} ${process.arch}` },
+    ...(process.pid === 1 || daemonPid === 1 ? [{ subject: 'init', level: 'warning' as const, message: asInit }] : []),
     await rootFinding(loaded),
     ...loaded.notices.map((message): Named => ({ subject: 'config', level: 'warning', message })),
     ...gpuFindings(inventory),
-    ...(inventory instanceof Error ? [] : await planFindings(loaded, inventory)),
+    ...(inventory instanceof Error ? [] : await planFindings(loaded, inventory, daemonPid !== undefined)),
     ...(await serviceFindings(loaded)),
   ];
   output.data('Doctor', findings);
@@ -68,22 +71,26 @@ const describeGpu = ({ name, memoryMiB, uuid, mode }: Gpu) =>
   mode === 'cpu' ? 'none found, engines run on the CPU' : `${name}, ${memoryMiB} MiB, ${uuid ?? 'no UUID'}`;
 
 /** What a boot would refuse before it starts anything, and ports that somebody holds. */
-async function planFindings(settings: Settings, inventory: GpuInventory): Promise<Named[]> {
+async function planFindings(settings: Settings, inventory: GpuInventory, isUp: boolean): Promise<Named[]> {
   try {
     const { ports } = planMachine(settings.definitions, settings.config, inventory);
-    return await portFindings(settings, ports);
+    return await portFindings(ports, isUp);
   } catch (error) {
     return [failed('plan', error)];
   }
 }
 
-/** A machine that runs holds its ports itself. */
-async function portFindings({ socketPath }: Settings, ports: readonly PlannedPort[]): Promise<Named[]> {
+/** Undefined when nobody is there, or somebody about to end. */
+async function pidOfDaemon({ socketPath }: Settings): Promise<number | undefined> {
   await using client = new ControlClient({ socketPath });
-  const isUp = await client.status().then(
-    () => true,
-    () => false, // nobody is there, or somebody about to end
+  return await client.status().then(
+    ({ daemon }) => daemon.pid,
+    () => undefined,
   );
+}
+
+/** A machine that runs holds its ports itself. */
+async function portFindings(ports: readonly PlannedPort[], isUp: boolean): Promise<Named[]> {
   if (isUp) return [{ subject: 'ports', level: 'ok', message: 'the machine is running' }];
   const findings = ports.map(({ instance, port }) =>
     expectPortsFree(instance, [{ port }], { clock: systemClock }).then(

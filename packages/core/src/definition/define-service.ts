@@ -105,6 +105,7 @@ const commands = [
   'plugins',
   'why',
   'nodes',
+  'export',
   'help',
 ];
 const reserved = new Set([...Object.keys(folders), ...commands]);

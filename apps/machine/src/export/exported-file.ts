@@ -1,0 +1,30 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { writeFileAtomically } from '@mgpu/core';
+import { FileInTheWayError } from '../errors.ts';
+
+export interface ExportedFile {
+  readonly name: string;
+  readonly content: string;
+}
+
+export interface PlacedFile extends ExportedFile {
+  readonly path: string;
+}
+
+/** Writes files, mode 0644. Where one with other content is, none is written unless forced: `MACHINE_FILE_IN_THE_WAY`. */
+export async function writeExported(files: readonly PlacedFile[], { force }: { force: boolean }): Promise<void> {
+  for (const { path, content } of force ? [] : files) {
+    if (![undefined, content].includes(await contentOf(path))) throw new FileInTheWayError({ path });
+  }
+  for (const { path, content } of files) {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFileAtomically(path, content, 0o644);
+  }
+}
+
+const contentOf = (path: string) =>
+  readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
