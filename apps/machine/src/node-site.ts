@@ -1,26 +1,43 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { ComfyUIConfig } from '@mgpu/comfyui';
-import { type AnyServiceDefinition, gitEnvironment, type MachineConfig, type ServiceContext } from '@mgpu/core';
+import {
+  type AnyServiceDefinition,
+  gitEnvironment,
+  type Layout,
+  type MachineConfig,
+  type ServiceContext,
+} from '@mgpu/core';
 import { type CustomNodesConfig, customNodes, listPath, type NodeSite } from '@mgpu/custom-nodes/service';
 import { noFleet, torchMode } from './installation.ts';
+import { ollamaVariables } from './ollama-variables.ts';
+import { simulatedCheckout, simulators } from './services.ts';
 
-/** The definitions with what the configuration of one tells another: custom nodes come to the ComfyUI described there. */
+/**
+ * The definitions with what the configuration of one tells another: custom nodes come to the ComfyUI described there, and
+ * what their list asks for by name they get, also what has become configuration and no other process sees.
+ */
 export const withNodeSite = (
   definitions: readonly AnyServiceDefinition[],
   config: MachineConfig,
-): readonly AnyServiceDefinition[] =>
-  definitions.map((each) =>
-    each.kind === 'custom-nodes' ? customNodes({ site: (context) => nodeSiteOf(config, context) }) : each,
+  env: ServiceContext['env'],
+): readonly AnyServiceDefinition[] => {
+  const variables = { ...env, ...ollamaVariables(config, env) };
+  return definitions.map((each) =>
+    each.kind === 'custom-nodes' ? customNodes({ site: (context) => nodeSiteOf(config, context), variables }) : each,
   );
+};
 
 /**
- * Where the custom nodes of a boot come to: the generation in force, before any engine starts with it. Undefined where mgpu
- * installs no ComfyUI: it is stood in for, or a checkout of the user's own, whose nodes are the user's as well.
+ * Where the custom nodes of a boot come to: the generation in force, before any engine starts with it, or the folder of the
+ * simulated one. Undefined where mgpu installs no ComfyUI: it is stood in for by a program of the user's own, or is a checkout of
+ * the user's own, whose nodes are the user's as well.
  */
 function nodeSiteOf(config: MachineConfig, context: ServiceContext): NodeSite | undefined {
   const comfyui = config.services.comfyui as unknown as ComfyUIConfig | undefined;
-  if (!comfyui?.enabled || comfyui.command !== undefined || comfyui.dir !== undefined) return undefined;
+  if (!comfyui?.enabled) return undefined;
+  if (isSimulated(comfyui, context.layout)) return simulatedSite(context);
+  if (comfyui.command !== undefined || comfyui.dir !== undefined) return undefined;
   const { layout, env, log } = context;
   const path = listPath(config.services['custom-nodes'] as unknown as CustomNodesConfig, { layout });
   // What builds is loaded by those boots alone that have something to build.
@@ -39,6 +56,19 @@ function nodeSiteOf(config: MachineConfig, context: ServiceContext): NodeSite | 
       fleet: noFleet,
     });
   };
+  return {
+    current: async () => (await site()).current(),
+    change: async (work, options) => (await site()).change(work, options),
+  };
+}
+
+const isSimulated = ({ command }: ComfyUIConfig, layout: Layout) =>
+  command !== undefined && command.slice(1).join('\0') === simulators.comfyui?.(layout).join('\0');
+
+/** Without Python: the simulated ComfyUI reads of a pack what it offers, and runs nothing of it. */
+function simulatedSite({ layout, env }: ServiceContext): NodeSite {
+  const dir = simulatedCheckout(layout);
+  const site = async () => (await import('@mgpu/custom-nodes')).checkoutSite(dir, { env });
   return {
     current: async () => (await site()).current(),
     change: async (work, options) => (await site()).change(work, options),

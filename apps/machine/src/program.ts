@@ -42,6 +42,7 @@ const program = new Command('mgpu')
   .version(version)
   .option('--root <dir>', 'folder of the machine (default: /workspace where it exists, else ~/.mgpu)')
   .option('--config <file>', 'configuration file (default: mgpu.config.{yaml,json,ts} here)')
+  .option('--environment <file>', 'environment variables, a line each; those that are set win', loadEnvironment)
   .option('--json', 'print one JSON envelope { apiVersion, kind, data }')
   .configureHelp({ showGlobalOptions: true })
   .configureOutput({ outputError: () => {} }) // said below, like every other error
@@ -432,6 +433,16 @@ function gpuIndex(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('it must be the index of a GPU such as 0');
   return value;
+}
+
+/** For this process and all that it starts. Nothing is expanded, as in Docker; quotes around a value are left out. */
+function loadEnvironment(file: string): string {
+  try {
+    process.loadEnvFile(file);
+  } catch (error) {
+    throw new InvalidArgumentError(`it cannot be read: ${(error as Error).message}`);
+  }
+  return file;
 }
 
 function days(text: string): number {

@@ -1,7 +1,8 @@
+import { join } from 'node:path';
 import { a1111 } from '@mgpu/a1111';
 import { gitAccess, ssh } from '@mgpu/access';
 import { comfyui } from '@mgpu/comfyui';
-import { type AnyServiceDefinition, defineService } from '@mgpu/core';
+import { type AnyServiceDefinition, defineService, type Layout } from '@mgpu/core';
 import { customNodes, preinstalledNodes } from '@mgpu/custom-nodes/service';
 import { models, staticModels } from '@mgpu/models/service';
 import { nginx } from '@mgpu/nginx';
@@ -44,9 +45,12 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
   worker,
 ])();
 
-/** The program that takes an engine's place on simulated GPUs, by kind; it becomes the engine's `command`. */
-export const simulators: Readonly<Record<string, () => string>> = {
-  a1111: a1111Program,
-  comfyui: comfyuiProgram,
-  ollama: ollamaProgram,
+/** What takes an engine's place on simulated GPUs, by kind: a program of Node and its first arguments. */
+export const simulators: Readonly<Record<string, (layout: Layout) => readonly string[]>> = {
+  a1111: () => [a1111Program()],
+  comfyui: (layout) => [comfyuiProgram(), join(simulatedCheckout(layout), 'main.py')],
+  ollama: () => [ollamaProgram()],
 };
+
+/** Where the simulated ComfyUI lies as far as it knows: its custom nodes come there, apart from those of a real one. */
+export const simulatedCheckout = ({ engines }: Pick<Layout, 'engines'>): string => join(engines, 'comfyui-simulated');

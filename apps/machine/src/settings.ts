@@ -12,7 +12,9 @@ import {
   type MachineConfig,
   readConfigFile,
   reportError,
+  rootInEnvironment,
 } from '@mgpu/core';
+import { environmentNotices } from './environment-notices.ts';
 import { RootUnknownError } from './errors.ts';
 import { definitions, simulators } from './services.ts';
 
@@ -67,7 +69,14 @@ export async function loadSettings({
     overrides: { machine, services },
   });
   const { config, notices } = mock === undefined ? { config: loaded.config, notices: [] } : ownQueue(loaded.config);
-  return { ...loaded, ...locationOf(config.machine.root, cwd), config: simulated(config), env, notices };
+  const location = locationOf(config.machine.root, cwd);
+  return {
+    ...loaded,
+    ...location,
+    config: simulated(config, location.layout),
+    env,
+    notices: [...notices, ...environmentNotices(env, loaded.definitions)],
+  };
 }
 
 /**
@@ -75,7 +84,7 @@ export async function loadSettings({
  * what runs, or from stopping it. Throws `MACHINE_ROOT_UNKNOWN`.
  */
 export async function locateMachine({ config: file, root, env, cwd }: SettingsOptions): Promise<Location> {
-  return locationOf(root ?? (env.ROOT || (await rootInFile(cwd, file))), cwd);
+  return locationOf(root ?? rootInEnvironment(env) ?? (await rootInFile(cwd, file)), cwd);
 }
 
 async function rootInFile(cwd: string, file: string | undefined): Promise<string> {
@@ -108,12 +117,12 @@ function ownQueue(config: MachineConfig): Pick<Settings, 'config' | 'notices'> {
 }
 
 /** With simulated GPUs the engines are simulators, unless a command of the user's own takes their place. */
-function simulated(config: MachineConfig): MachineConfig {
+function simulated(config: MachineConfig, layout: Layout): MachineConfig {
   if (config.machine.gpu.mode !== 'mock') return config;
   const services = Object.entries(config.services).map(([kind, service]) => {
     const program = simulators[kind];
     if (program === undefined || service.command !== undefined) return [kind, service];
-    return [kind, { ...service, command: [process.execPath, program()] }];
+    return [kind, { ...service, command: [process.execPath, ...program(layout)] }];
   });
   return { ...config, services: Object.fromEntries(services) };
 }

@@ -1,6 +1,7 @@
 import {
   booleanFromText,
   defineService,
+  enabledByConnectors,
   type Finding,
   findingOf,
   gpuIndex,
@@ -24,12 +25,17 @@ export const a1111 = defineService({
   schema: a1111Schema,
   env: {
     ENABLE_A1111: { key: 'enabled', summary: 'Whether Automatic1111 runs', parse: booleanFromText },
+    ...enabledByConnectors('a1111'),
     A1111_BASE_PORT: { key: 'basePort', summary: 'Port on GPU 0', parse: numberFromText },
     WORKER_BASE_A1111_PORT: { key: 'basePort', summary: 'Port on GPU 0', parse: numberFromText },
     A1111_ARGS: { key: 'args', summary: 'Further arguments', parse: wordsFromText },
     A1111_REPO_URL: { key: 'setup.repository', summary: 'Where it is cloned from' },
     A1111_BRANCH: { key: 'setup.ref', summary: 'Branch or tag' },
     A1111_COMMIT_HASH: { key: 'setup.ref', summary: 'Commit; wins over A1111_BRANCH' },
+    A1111_MODELS_REPO_URL: {
+      key: 'setup.models.repository',
+      summary: 'Repository of models, cloned to shared/sd_models when nothing is there',
+    },
     COMFYUI_CHECKPOINTS_PATH: { key: 'checkpoints', summary: 'Folder with checkpoints that both engines use' },
   },
   phase: 'A1111',

@@ -79,6 +79,9 @@ const setupSchema = z.strictObject({
     .default('xformers==0.0.23.post1')
     .describe('Installed with `xformers: true`; the release that fits the torch above'),
   models: repositorySchema
+    .extend({
+      ref: repositorySchema.shape.ref.optional().describe('Branch, tag or commit. Default: the default branch'),
+    })
     .optional()
     .describe('Repository of models, cloned to shared/sd_models when nothing is there; a failure is a warning'),
 });

@@ -1,6 +1,7 @@
 import {
   booleanFromText,
   defineService,
+  enabledByConnectors,
   type Finding,
   findingOf,
   gpuIndex,
@@ -14,6 +15,17 @@ import { ComfyUIService } from './comfyui-service.ts';
 import { comfyuiSchema } from './config.ts';
 import { GenerationStore } from './generations/generation-store.ts';
 
+/** The predecessors' own fork, whose branch of that name they ran; of every other repository a pinned commit. */
+const isFork = (url: string) => /[/:]stakeordie\/ComfyUI(\.git)?\/?$/i.test(url);
+
+/** A repository, and of the fork the branch unless the file names one. */
+function setupFromText(text: string, soFar?: unknown): unknown {
+  const { services } = soFar as { services?: { comfyui?: { setup?: { ref?: unknown } } } };
+  const repository = text.trim();
+  const isSaid = services?.comfyui?.setup?.ref !== undefined;
+  return { repository, ...(isFork(repository) && !isSaid ? { ref: 'forward' } : {}) };
+}
+
 /** ComfyUI as a service of the machine: one instance per GPU, jobs of type `comfyui`. */
 export const comfyui = defineService({
   api: 1,
@@ -23,10 +35,26 @@ export const comfyui = defineService({
   schema: comfyuiSchema,
   env: {
     ENABLE_COMFYUI: { key: 'enabled', summary: 'Whether ComfyUI runs', parse: booleanFromText },
+    ...enabledByConnectors('comfyui'),
+    COMFYUI_PORT_START: { key: 'basePort', summary: 'Port on GPU 0 (former name)', parse: numberFromText },
     COMFYUI_BASE_PORT: { key: 'basePort', summary: 'Port on GPU 0', parse: numberFromText },
     WORKER_BASE_COMFYUI_PORT: { key: 'basePort', summary: 'Port on GPU 0', parse: numberFromText },
     COMFY_ARGS: { key: 'args', summary: 'Further arguments', parse: wordsFromText },
+    TEST_MODE: { key: 'cpu', summary: 'Run on the CPU (former name)', parse: booleanFromText },
+    COMFYUI_CPU_ONLY: { key: 'cpu', summary: 'Run on the CPU (former name)', parse: booleanFromText },
     COMFYUI_CPU_MODE: { key: 'cpu', summary: 'Run on the CPU', parse: booleanFromText },
+    COMFY_REPO_URL: {
+      key: 'setup',
+      summary: 'Where it is cloned from; a fork at its branch forward',
+      parse: setupFromText,
+    },
+    COMFYUI_REPO_URL: {
+      key: 'setup',
+      summary: 'Where it is cloned from; wins over COMFY_REPO_URL',
+      parse: setupFromText,
+    },
+    COMFYUI_BRANCH: { key: 'setup.ref', summary: 'Branch or tag' },
+    COMFYUI_COMMIT: { key: 'setup.ref', summary: 'Commit; wins over COMFYUI_BRANCH' },
     COMFY_DIR: { key: 'dir', summary: 'The checkout' },
     COMFYUI_DIR: { key: 'dir', summary: 'The checkout' },
   },

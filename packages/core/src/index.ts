@@ -1,9 +1,11 @@
+export { connectorNames, connectorsFromText, enabledByConnectors } from './config/connector-names.ts';
 export { describeIssues } from './config/describe-issues.ts';
 export {
   booleanFromText,
   type EnvironmentBinding,
   environmentBindings,
   numberFromText,
+  rootInEnvironment,
 } from './config/environment.ts';
 export {
   findConfigFile,

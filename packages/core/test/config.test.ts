@@ -314,6 +314,11 @@ describe('environment variables', () => {
     expect(problem).toContain(text);
   });
 
+  test('of the port on GPU 0 have a name by rule, for every service that has one', async () => {
+    const { config } = await load(undefined, '', { env: { WORKER_BASE_PAINTER_PORT: '9100' } });
+    expect(config.services.painter).toMatchObject({ basePort: 9100 });
+  });
+
   test('are not blamed for what the command line says', async () => {
     const overrides = { machine: { gpu: { count: 'x' } } };
     const [problem] = await problemsOf(load(undefined, '', { env: { NUM_GPUS: '2' }, overrides }));
@@ -322,7 +327,7 @@ describe('environment variables', () => {
 
   test('are listed with the keys they set, the machine first', () => {
     const bindings = environmentBindings([painter]);
-    expect(bindings[0]).toMatchObject({ name: 'ROOT', path: ['machine', 'root'] });
+    expect(bindings[0]).toMatchObject({ name: 'WORKSPACE_DIR', path: ['machine', 'root'] });
     expect(bindings.at(-1)).toMatchObject({ name: 'PAINTER_KEY', path: ['services', 'painter', 'auth', 'apiKey'] });
   });
 });

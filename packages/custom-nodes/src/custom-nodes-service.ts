@@ -5,18 +5,26 @@ import type { CustomNodesConfig } from './config.ts';
 import type { NodesReport } from './report.ts';
 import type { NodeSite } from './site.ts';
 
+type Variables = Readonly<Record<string, string | undefined>>;
+
 /**
  * Brings the custom nodes of a site to what its list says, and is completed. Nodes that fail are told in the log and in
  * `report`; they are no failure of the service. Where nothing is to be done, the site is not changed.
  */
 export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'enabled'>> {
   readonly #site: NodeSite | undefined;
+  readonly #variables: Variables;
   #report: NodesReport | undefined;
 
-  /** Without a site there is nothing to do. */
-  constructor(config: Omit<CustomNodesConfig, 'enabled'>, context: ServiceContext, site: NodeSite | undefined) {
+  /** Without a site there is nothing to do. `variables` are for the `.env` of nodes; default: the context's environment. */
+  constructor(
+    config: Omit<CustomNodesConfig, 'enabled'>,
+    context: ServiceContext,
+    { site, variables = context.env }: { site?: NodeSite | undefined; variables?: Variables | undefined } = {},
+  ) {
     super(config, context);
     this.#site = site;
+    this.#variables = variables;
   }
 
   /** What became of the nodes at the last start; undefined before it, and without a list. */
@@ -42,7 +50,8 @@ export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'ena
     const { update, allow, scripts, concurrency, attempts } = config;
     const { layout, clock, log } = context;
     const env = gitEnvironment(layout, context.env);
-    const options = { env, clock, log, signal: run.signal, allow, scripts, concurrency, attempts };
+    const variables = this.#variables;
+    const options = { env, variables, clock, log, signal: run.signal, allow, scripts, concurrency, attempts };
     const report = await applyToSite(site, list, options, { update });
     run.signal.throwIfAborted();
     this.#report = report;
@@ -56,6 +65,6 @@ export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'ena
 }
 
 export const listPath = (
-  { list }: Pick<CustomNodesConfig, 'list'>,
+  { list, testMode }: Pick<CustomNodesConfig, 'list' | 'testMode'>,
   { layout }: Pick<ServiceContext, 'layout'>,
-): string => list ?? join(layout.shared, 'config_nodes.json');
+): string => list ?? join(layout.shared, testMode ? 'config_nodes_test.json' : 'config_nodes.json');

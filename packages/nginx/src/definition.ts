@@ -14,7 +14,18 @@ export const nginx = defineService({
   schema: nginxSchema,
   env: {
     ENABLE_NGINX: { key: 'enabled', summary: 'Whether there is a proxy', parse: booleanFromText },
+    NGINX_HOST: { key: 'host', summary: 'Address all ports listen on, such as 0.0.0.0' },
     NGINX_PORT: { key: 'port', summary: 'The main port', parse: numberFromText },
+    COMFYUI_EXPOSED_HOST_PORT_BASE: {
+      key: 'upstreams.comfyui.basePort',
+      summary: 'Port in front of the ComfyUI on GPU 0',
+      parse: numberFromText,
+    },
+    A1111_EXPOSED_HOST_PORT_BASE: {
+      key: 'upstreams.a1111.basePort',
+      summary: 'Port in front of the Automatic1111 on GPU 0',
+      parse: numberFromText,
+    },
     SERVER_CREDS: { key: 'credentials', summary: 'Users that may come in: user:password, user:hash, or a password' },
   },
   phase: 'nginx',

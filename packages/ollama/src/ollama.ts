@@ -1,4 +1,4 @@
-import { booleanFromText, defineService, gpuIndex, instanceId, numberFromText } from '@mgpu/core';
+import { booleanFromText, defineService, enabledByConnectors, gpuIndex, instanceId, numberFromText } from '@mgpu/core';
 import { addressFromText } from './address.ts';
 import { ollamaSchema } from './config.ts';
 import { diagnose } from './diagnose.ts';
@@ -18,9 +18,11 @@ export const ollama = defineService({
   schema: ollamaSchema,
   env: {
     ENABLE_OLLAMA: { key: 'enabled', summary: 'Whether Ollama runs', parse: booleanFromText },
+    ...enabledByConnectors('ollama'),
     OLLAMA_HOST: { key: 'listen', summary: 'Address it listens on, with the port or without', parse: addressFromText },
     OLLAMA_BASE_PORT: { key: 'listen.port', summary: 'TCP port', parse: numberFromText },
     OLLAMA_PORT: { key: 'listen.port', summary: 'TCP port', parse: numberFromText },
+    WORKER_BASE_OLLAMA_PORT: { key: 'listen.port', summary: 'TCP port', parse: numberFromText },
     OLLAMA_MODEL_STORAGE_PATH: { key: 'modelsDir', summary: 'Folder of the models' },
     OLLAMA_MODELS: { key: 'modelsDir', summary: 'Folder of the models' },
     OLLAMA_DEFAULT_MODELS: {

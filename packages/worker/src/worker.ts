@@ -1,12 +1,6 @@
-import { booleanFromText, defineService } from '@mgpu/core';
+import { booleanFromText, connectorsFromText, defineService } from '@mgpu/core';
 import { workerConfigSchema } from './worker-config.ts';
 import { WorkerService } from './worker-service.ts';
-
-const listFromText = (text: string) =>
-  text
-    .split(/[\s,]+/)
-    .map((word) => word.replace(/:.*$/, ''))
-    .filter((word) => word !== '');
 
 /** Feeds the engines of a GPU with jobs from the queue. A machine without workers is degraded, not down. */
 export const worker = defineService({
@@ -20,7 +14,12 @@ export const worker = defineService({
     WORKER_CONNECTORS: {
       key: 'connectors',
       summary: 'Kinds of engines to feed, separated by commas',
-      parse: listFromText,
+      parse: connectorsFromText,
+    },
+    WORKERS: {
+      key: 'connectors',
+      summary: 'The same, with counts that say nothing; wins over WORKER_CONNECTORS',
+      parse: connectorsFromText,
     },
   },
   phase: 'workers',

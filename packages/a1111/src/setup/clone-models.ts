@@ -2,11 +2,10 @@ import { readdir, rmdir } from 'node:fs/promises';
 import { ignoreMissing, type Layout, type Logger, reportError } from '@mgpu/core';
 import { Git } from '@mgpu/core/git';
 import { sharedFolders } from '../folders.ts';
-import type { Helper } from './helpers.ts';
 
 /** Brings the tree of models from a repository, where nothing is yet. Models can come otherwise: a failure is a warning. */
 export async function cloneModels(
-  { repository, ref }: Helper,
+  { repository, ref }: { readonly repository: string; readonly ref?: string | undefined },
   options: {
     readonly layout: Layout;
     readonly env: Readonly<Record<string, string | undefined>>;

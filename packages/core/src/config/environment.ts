@@ -25,12 +25,16 @@ const daysFromText = (text: string) => numberFromText(text.trim().replace(/d$/i,
 const isMock = (soFar: unknown) =>
   (soFar as { machine?: { gpu?: { mode?: unknown } } } | undefined)?.machine?.gpu?.mode === 'mock';
 
+const simulatedCount = (text: string, soFar: unknown) => (isMock(soFar) ? numberFromText(text) : undefined);
+
 /** Real GPUs are asked for: that matters where the file says otherwise. */
 const notMock = (soFar: unknown) => (isMock(soFar) ? 'auto' : undefined);
 
 /** Variables of the machine itself, a later one wins over an earlier one; services declare theirs in their definitions. */
 export const machineEnvironment: Readonly<Record<string, EnvironmentVariable>> = {
-  ROOT: { key: 'machine.root', summary: 'Folder for everything' },
+  WORKSPACE_DIR: { key: 'machine.root', summary: 'Folder for everything (former name)' },
+  WORKSPACE_PATH: { key: 'machine.root', summary: 'Folder for everything (former name)' },
+  ROOT: { key: 'machine.root', summary: 'Folder for everything; wins over both' },
   CONTAINER_NAME: { key: 'machine.id', summary: 'Name of the machine' },
   MACHINE_ID: { key: 'machine.id', summary: 'Name of the machine; wins over CONTAINER_NAME' },
   NUM_GPUS: { key: 'machine.gpu.count', summary: 'GPUs to use', parse: numberFromText },
@@ -48,10 +52,15 @@ export const machineEnvironment: Readonly<Record<string, EnvironmentVariable>> =
       return value === true ? 'mock' : text;
     },
   },
+  MACHINE_NUM_GPUS: {
+    key: 'machine.gpu.count',
+    summary: 'How many simulated GPUs (former name); says nothing about real ones',
+    parse: simulatedCount,
+  },
   MOCK_GPU_NUM: {
     key: 'machine.gpu.count',
     summary: 'How many simulated GPUs; says nothing about real ones',
-    parse: (text, soFar) => (isMock(soFar) ? numberFromText(text) : undefined),
+    parse: simulatedCount,
   },
   TEST_GPUS: {
     key: 'machine.gpu',
@@ -72,6 +81,16 @@ export const machineEnvironment: Readonly<Record<string, EnvironmentVariable>> =
   LOG_MAX_FILES: { key: 'logging.maxDays', summary: 'Days a file is kept, such as 14d', parse: daysFromText },
 };
 
+/**
+ * The predecessor's rule for every service with a port per GPU, whoever wrote it: `WORKER_BASE_<KIND>_PORT` is the port on
+ * GPU 0. Who feeds the engine of GPU n is told that engine's own.
+ */
+function basePortVariable({ kind, schema, env = {} }: AnyServiceDefinition): Record<string, EnvironmentVariable> {
+  const name = `WORKER_BASE_${kind.replaceAll('-', '_').toUpperCase()}_PORT`;
+  if (!('basePort' in schema.shape) || name in env) return {};
+  return { [name]: { key: 'basePort', summary: 'Port on GPU 0', parse: numberFromText } };
+}
+
 /** A variable and the path of the key it sets. */
 export interface EnvironmentBinding extends EnvironmentVariable {
   readonly name: string;
@@ -86,6 +105,13 @@ export function environmentBindings(definitions: readonly AnyServiceDefinition[]
     );
   return [
     ...bind(machineEnvironment, []),
-    ...definitions.flatMap(({ kind, env = {} }) => bind(env, ['services', kind])),
+    ...definitions.flatMap((each) => bind({ ...basePortVariable(each), ...each.env }, ['services', each.kind])),
   ];
 }
+
+/** Where the environment says that the machine lies. */
+export const rootInEnvironment = (env: Readonly<Record<string, string | undefined>>): string | undefined =>
+  environmentBindings([])
+    .filter(({ name, key }) => key === 'machine.root' && env[name])
+    .map(({ name }) => env[name])
+    .at(-1);
