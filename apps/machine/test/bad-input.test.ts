@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { invertWorkflow, openBox } from './support.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Box, invertWorkflow, openBox } from './support.ts';
 
 test('an unknown configuration key is named with its value and a suggestion', async () => {
   await using box = await openBox(() => ({ comfyui: { basePrt: 9000 } }));
@@ -93,34 +93,47 @@ test('doctor names a port in use and a root that is a file', async () => {
   }
 });
 
-test('a workflow that is missing, no JSON, or in the wrong format is refused with the cure', async () => {
-  await using box = await openBox();
-  await box.mgpu(['up', '--mock', '1', '--detach']);
-  const missing = await box.mgpu(['run', 'nowhere.json']);
-  expect(missing.code).toBe(1);
-  expect(missing.stderr).toContain('there is no such file');
-  const broken = await box.mgpu(['run', await box.writeJson('broken.json', '{')]);
-  expect(broken.code).toBe(1);
-  expect(broken.stderr).toContain('it is not JSON');
-  const page = await box.mgpu(['run', await box.writeJson('page.json', { nodes: [], links: [] })]);
-  expect(page.code).toBe(1);
-  expect(page.stderr).toContain('Export (API)');
-});
+describe('a workflow that cannot be done', () => {
+  let box: Box;
+  beforeAll(async () => {
+    box = await openBox();
+    await box.mgpu(['up', '--mock', '1', '--detach']);
+  }, 60_000);
+  afterAll(() => box[Symbol.asyncDispose](), 60_000);
 
-test("a workflow the engine refuses comes back with the engine's own words", async () => {
-  await using box = await openBox();
-  await box.mgpu(['up', '--mock', '1', '--detach']);
-  const { '3': save, ...rest } = invertWorkflow();
-  const unknown = await box.mgpu([
-    'run',
-    await box.writeJson('unknown.json', { ...rest, '3': { ...save, class_type: 'NoSuchNode' } }),
-  ]);
-  expect(unknown.code).toBe(1);
-  expect(unknown.stderr).toContain('NoSuchNode');
-  const missing = { ...invertWorkflow(), '2': { class_type: 'ImageInvert', inputs: {} } };
-  const { code, stderr } = await box.mgpu(['run', await box.writeJson('missing.json', missing)]);
-  expect(code).toBe(1);
-  expect(stderr).toMatch(/node 2.*ImageInvert.*image/s);
+  test.each([
+    ['is missing', undefined, 'there is no such file'],
+    ['is no JSON', '{', 'it is not JSON'],
+    ['is in the wrong format', { nodes: [], links: [] }, 'Export (API)'],
+  ])('because it %s is refused with the cure', async (_, content, reason) => {
+    const path = content === undefined ? 'nowhere.json' : await box.writeJson('workflow.json', content);
+    const { code, stderr } = await box.mgpu(['run', path]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(reason);
+  });
+
+  test("because the engine refuses it comes back with the engine's own words", async () => {
+    const { '3': save, ...rest } = invertWorkflow();
+    const unknown = await box.mgpu([
+      'run',
+      await box.writeJson('unknown.json', { ...rest, '3': { ...save, class_type: 'NoSuchNode' } }),
+    ]);
+    expect(unknown.code).toBe(1);
+    expect(unknown.stderr).toContain('NoSuchNode');
+    const missing = await box.writeJson('missing.json', {
+      ...invertWorkflow(),
+      '2': { class_type: 'ImageInvert', inputs: {} },
+    });
+    const { code, stderr } = await box.mgpu(['run', missing]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/node 2.*ImageInvert.*image/s);
+    const failed = await box.mgpu(['run', missing, '--json']);
+    expect(failed.code).toBe(1);
+    expect(failed.json()).toMatchObject({
+      kind: 'Job',
+      data: { state: 'failed', error: { code: 'COMFYUI_PROMPT_INVALID' } },
+    });
+  });
 });
 
 test('an engine that dies at start stops the boot with its last words', async () => {

@@ -2,10 +2,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ControlClient, type MachineStatus, socketPathOf } from '@mgpu/control';
-import { type ErrorReport, type InstanceStatus, type JobStatus, layoutOf } from '@mgpu/core';
+import { type ErrorReport, type InstanceStatus, type JobStatus, layoutOf, linkTree } from '@mgpu/core';
 import { commitFiles, writeWheels } from '@mgpu/core/testing';
-import { expect, test } from 'vitest';
-import { openFreshBox } from './fresh-box.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type FreshBox, openFreshBox } from './fresh-box.ts';
 import { type Box, invertWorkflow } from './support.ts';
 
 /** What the nodes of each instance are, of those that a test made up. */
@@ -38,10 +38,25 @@ const throughNode = (node: string) => ({
   '3': { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: 'test/through' } },
 });
 
+/** Where ComfyUI was set up once for all tests, and the commit that it has. */
+let home: FreshBox;
+let engine: string;
+beforeAll(async () => {
+  home = await openFreshBox();
+  engine = await home.release('0.26.0');
+  expect((await home.mgpu(['comfyui', 'setup'])).code).toBe(0);
+}, 120_000);
+afterAll(() => home[Symbol.asyncDispose]());
+
+/** As `mgpu comfyui setup` would, whose own test is another. */
+async function setUp(box: Box): Promise<void> {
+  await mkdir(box.root, { recursive: true });
+  await linkTree(join(home.root, 'engines'), join(box.root, 'engines'));
+}
+
 test('packs come to a running machine, one instance first, are used, and go again', { timeout: 180_000 }, async () => {
-  await using box = await openFreshBox();
-  await box.release('0.26.0');
-  await writeWheels(join(box.dir, 'wheels'), [
+  await using box = await home.sibling();
+  await writeWheels(join(home.dir, 'wheels'), [
     { name: 'tidy', version: '1.0' },
     { name: 'tidy', version: '2.0' },
     { name: 'torch', version: '1.0' },
@@ -52,7 +67,7 @@ test('packs come to a running machine, one instance first, are used, and go agai
   const list = join(box.root, 'shared', 'config_nodes.json');
 
   expect((await box.mgpu(['nodes', 'add', join(box.dir, 'echo')])).stderr).toContain('COMFYUI_NO_GENERATION');
-  expect((await box.mgpu(['comfyui', 'setup'])).code).toBe(0);
+  await setUp(box);
   expect((await box.mgpu(['nodes', 'plan'])).stderr).toContain('MACHINE_NODE_LIST');
 
   // What the list says is there before the first engine starts.
@@ -120,12 +135,11 @@ test('packs come to a running machine, one instance first, are used, and go agai
 test('a snapshot of the Manager is restored to its commits, and what differs is said', {
   timeout: 120_000,
 }, async () => {
-  await using box = await openFreshBox();
-  const engine = await box.release('0.26.0');
+  await using box = await home.sibling();
+  await setUp(box);
   const newer = await box.release('0.27.0');
   const old = await pack(box, 'echo', { nodes: ['EchoPicture'] });
   await pack(box, 'echo', { nodes: ['EchoTwice'] });
-  expect((await box.mgpu(['comfyui', 'setup'])).code).toBe(0);
   const snapshot = (more: object) =>
     box.writeJson('snapshot.json', {
       comfyui: engine,

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Envelope } from '@mgpu/control';
+import { ControlClient, type Envelope, socketPathOf } from '@mgpu/control';
+import { layoutOf } from '@mgpu/core';
 import { leasePorts } from '@mgpu/core/testing';
 import { servicesOnPorts } from '@mgpu/machine';
 import { stringify } from 'yaml';
@@ -72,10 +73,10 @@ export async function openBox(
       return path;
     },
     async [Symbol.asyncDispose]() {
-      await box.mgpu(['down', '--force']);
+      await bringDown(box);
       for (const each of running) each.kill('SIGKILL');
       await Promise.all([...running].map(({ ended }) => ended));
-      rmSync(dir, { recursive: true, force: true });
+      rmSync(dir, { recursive: true, force: true, maxRetries: 3 }); // the daemon answers before it ends
       ports[Symbol.dispose]();
     },
   };
@@ -88,6 +89,18 @@ export async function openBox(
   );
   await box.writeConfig({ machine: { root, ...machine }, services: merged, plugins });
   return box;
+}
+
+/** What `mgpu down --force` does, where there is anything it could find, and without the start of one more program. */
+async function bringDown(box: Box): Promise<void> {
+  const layout = layoutOf(box.root);
+  if (!existsSync(layout.run) || readdirSync(layout.run).length === 0) return;
+  await using client = new ControlClient({ socketPath: socketPathOf(layout) });
+  try {
+    await client.down({ force: true });
+  } catch {
+    await box.mgpu(['down', '--force']); // no daemon, but what one has left
+  }
 }
 
 function run(args: readonly string[], cwd: string, env: Record<string, string>): Running {

@@ -211,56 +211,6 @@ describe('a failure', () => {
     await machine.untilStatus(({ engines: [engine] }) => engine?.ready === true && engine.fault === undefined);
   });
 
-  test('of an engine that is broken already costs no other job', async () => {
-    await using scene = await Scene.open();
-    const { client, redis } = scene;
-    await using machine = new TestMachine(redis, { config: { retryDelayMs: 50 } });
-    await machine.service.start();
-    const broken = { does: 'fail', fault: 'engine-fault', message: 'illegal memory access' };
-    const cause = await client.submit(fixtureJob(broken));
-    expect(await ended(client, cause)).toMatchObject({ error: { code: 'WORKER_JOB_QUARANTINED' } });
-    const innocent = await client.submit(fixtureJob(broken));
-    await eventually(() => (machine.runsOf(innocent).length > 1 ? true : undefined));
-    expect((await client.get(innocent)).state).not.toBe('failed');
-    await client.cancel(innocent);
-    expect(await ended(client, innocent)).toMatchObject({ state: 'cancelled' });
-  });
-
-  test('of an engine that was away since is blamed on the job that caused it', async () => {
-    await using scene = await Scene.open();
-    await using client = new JobClient({ redis: scene.redis.url, attempts: 1 });
-    await using machine = new TestMachine(scene.redis);
-    await machine.service.start();
-    for (const _ of ['first', 'second']) {
-      const id = await client.submit(fixtureJob({ does: 'kill' }));
-      await machine.untilStatus(
-        ({ engines: [engine] }) => engine?.fault?.job === id && engine.reason === 'fixture_gpu0 does not answer',
-      );
-      expect(await ended(client, id)).toMatchObject({ state: 'failed', error: { code: 'FIXTURE_FAILED' } });
-      machine.mendEngine();
-    }
-  });
-
-  test('of others does not count for a job that was given back again and again', async () => {
-    const type = 'released';
-    const id = await client.submit({ type, input: {} });
-    await redis.ask(async (client) => {
-      const settings = {
-        owner: 'other',
-        lockMs: 60_000,
-        keepJobs: { count: 1, ageMs: 1 },
-        attempts: 1,
-        retryDelayMs: 1,
-      };
-      const source = new JobSource({ ...settings, type, client, prefix: 'mgpu', onError: () => {} });
-      for (let time = 0; time < 25; time++) await (await source.next(`token${time}`, { wait: false }))?.release();
-      await source.close();
-    });
-    await using later = new TestMachine(redis, { types: [type] });
-    await later.service.start();
-    expect(await ended(client, id)).toMatchObject({ state: 'completed', result: { attempt: 1 } });
-  });
-
   test('of the engine counts for the job it was working on only', async () => {
     const file = join(redis.dir, 'crash-now');
     const crash = fixtureJob({ does: 'crash', file, percent: 95 });
@@ -317,68 +267,11 @@ describe('a cancel', () => {
     expect(machine.runsOf(id)).toEqual([]);
   });
 
-  test('of a job between two attempts ends it', async () => {
-    await using slow = new TestMachine(redis, { types: ['slow'], config: { retryDelayMs: 60_000 } });
-    await slow.service.start();
-    const id = await client.submit({ type: 'slow', input: { does: 'fail', fault: 'retryable' } });
-    await slow.until('run', id);
-    await eventually(async () => ((await client.get(id)).state === 'waiting' ? true : undefined));
-    await client.cancel(id);
-    expect(await ended(client, id)).toMatchObject({ state: 'cancelled' });
-  });
-
   test('that nobody told the worker of is noticed', async () => {
     const id = await client.submit(fixtureJob({ does: 'hang' }));
     await machine.until('run', id);
     await redis.ask((client) => client.hset(`mgpu:mgpu-fixture:${id.replace('fixture.', '')}`, 'mgpuCancel', '1'));
     expect(await ended(client, id)).toMatchObject({ state: 'cancelled' });
-  });
-
-  test('does not wait for a connector that is deaf to it', async () => {
-    await using scene = await Scene.open();
-    await using machine = new TestMachine(scene.redis);
-    await machine.service.start();
-    const id = await scene.client.submit(fixtureJob({ does: 'deaf', ms: 600_000 }));
-    await machine.until('run', id);
-    await scene.client.cancel(id);
-    expect(await ended(scene.client, id)).toMatchObject({ state: 'cancelled' });
-    expect(await ended(scene.client, await scene.client.submit(fixtureJob({})))).toMatchObject({ state: 'completed' });
-  });
-
-  test('is not for a later job of the same id', async () => {
-    await using scene = await Scene.open();
-    const { redis, client } = scene;
-    await using first = new TestMachine(redis);
-    await using second = new TestMachine(redis, { gpu: 1 });
-    first.breakEngine();
-    await Promise.all([first.service.start(), second.service.start()]);
-    const id = await client.submit(fixtureJob({ does: 'hang' }, { id: 'again' }));
-    await second.until('run', id);
-    await client.cancel(id);
-    expect(await ended(client, id)).toMatchObject({ state: 'cancelled' });
-    await second.service.stop();
-    await redis.removeJob('fixture', id);
-    first.mendEngine();
-    expect(await client.submit(fixtureJob({}, { id: 'again' }))).toBe(id);
-    expect(await ended(client, id)).toMatchObject({ state: 'completed', result: { engine: 'fixture_gpu0' } });
-  });
-
-  test('leaves no more jobs behind than are to be remembered', async () => {
-    const type = 'forgotten';
-    const ids: string[] = [];
-    for (let job = 0; job < 5; job++) ids.push(await client.submit({ type, input: {} }));
-    for (const id of ids) await client.cancel(id);
-    await using tidy = new TestMachine(redis, { types: [type], config: { keepJobs: { count: 2 }, lockMs: 3_000 } });
-    await tidy.service.start();
-    const isKnown = (id: string) =>
-      client.get(id).then(
-        () => true,
-        () => false,
-      );
-    await eventually(async () => {
-      const known = await Promise.all(ids.map(isKnown));
-      return known.filter(Boolean).length === 2 ? true : undefined;
-    });
   });
 
   test('of an ended job does nothing', async () => {
@@ -413,16 +306,6 @@ describe('other clients', () => {
     });
     expect(machine.runsOf(`fixture.${id}`)).toEqual([]);
   });
-
-  test('that add what is no JSON are told, and hold up no other job', async () => {
-    await using scene = await Scene.open();
-    const id = await scene.client.submit(fixtureJob({}));
-    await scene.redis.ask((client) => client.hset(`mgpu:mgpu-${id.replace('.', ':')}`, 'data', '{"input":'));
-    await using machine = new TestMachine(scene.redis);
-    await machine.service.start();
-    expect(await ended(scene.client, id)).toMatchObject({ error: { code: 'WORKER_JOB_INVALID' } });
-    expect(await ended(scene.client, await scene.client.submit(fixtureJob({})))).toMatchObject({ state: 'completed' });
-  });
 });
 
 test('an output that is too large for a queue fails the job', async () => {
@@ -443,4 +326,124 @@ test('a job that is taken away is ended in the engine', async () => {
   await redis.ask((client) => client.set(`${key}:lock`, 'of somebody else'));
   expect(await machine.until('abort', id)).toMatchObject({ reason: 'WORKER_JOB_LOST' });
   await redis.ask((client) => client.del(key, `${key}:lock`));
+});
+
+// They wait more than they work, for what takes a worker seconds.
+describe.concurrent('a worker of its own', () => {
+  test('a failure of an engine that is broken already costs no other job', async () => {
+    await using scene = await Scene.open();
+    const { client, redis } = scene;
+    await using machine = new TestMachine(redis, { config: { retryDelayMs: 50 } });
+    await machine.service.start();
+    const broken = { does: 'fail', fault: 'engine-fault', message: 'illegal memory access' };
+    const cause = await client.submit(fixtureJob(broken));
+    expect(await ended(client, cause)).toMatchObject({ error: { code: 'WORKER_JOB_QUARANTINED' } });
+    const innocent = await client.submit(fixtureJob(broken));
+    await eventually(() => (machine.runsOf(innocent).length > 1 ? true : undefined));
+    expect((await client.get(innocent)).state).not.toBe('failed');
+    await client.cancel(innocent);
+    expect(await ended(client, innocent)).toMatchObject({ state: 'cancelled' });
+  });
+
+  test('a failure of an engine that was away since is blamed on the job that caused it', async () => {
+    await using scene = await Scene.open();
+    await using client = new JobClient({ redis: scene.redis.url, attempts: 1 });
+    await using machine = new TestMachine(scene.redis);
+    await machine.service.start();
+    for (const _ of ['first', 'second']) {
+      const id = await client.submit(fixtureJob({ does: 'kill' }));
+      await machine.untilStatus(
+        ({ engines: [engine] }) => engine?.fault?.job === id && engine.reason === 'fixture_gpu0 does not answer',
+      );
+      expect(await ended(client, id)).toMatchObject({ state: 'failed', error: { code: 'FIXTURE_FAILED' } });
+      machine.mendEngine();
+    }
+  });
+
+  test('failures of others do not count for a job that was given back again and again', async () => {
+    const type = 'released';
+    const id = await client.submit({ type, input: {} });
+    await redis.ask(async (client) => {
+      const settings = {
+        owner: 'other',
+        lockMs: 60_000,
+        keepJobs: { count: 1, ageMs: 1 },
+        attempts: 1,
+        retryDelayMs: 1,
+      };
+      const source = new JobSource({ ...settings, type, client, prefix: 'mgpu', onError: () => {} });
+      for (let time = 0; time < 25; time++) await (await source.next(`token${time}`, { wait: false }))?.release();
+      await source.close();
+    });
+    await using later = new TestMachine(redis, { types: [type] });
+    await later.service.start();
+    expect(await ended(client, id)).toMatchObject({ state: 'completed', result: { attempt: 1 } });
+  });
+
+  test('a cancel of a job between two attempts ends it', async () => {
+    await using slow = new TestMachine(redis, { types: ['slow'], config: { retryDelayMs: 60_000 } });
+    await slow.service.start();
+    const id = await client.submit({ type: 'slow', input: { does: 'fail', fault: 'retryable' } });
+    await slow.until('run', id);
+    await eventually(async () => ((await client.get(id)).state === 'waiting' ? true : undefined));
+    await client.cancel(id);
+    expect(await ended(client, id)).toMatchObject({ state: 'cancelled' });
+  });
+
+  test('a cancel does not wait for a connector that is deaf to it', async () => {
+    await using scene = await Scene.open();
+    await using machine = new TestMachine(scene.redis);
+    await machine.service.start();
+    const id = await scene.client.submit(fixtureJob({ does: 'deaf', ms: 600_000 }));
+    await machine.until('run', id);
+    await scene.client.cancel(id);
+    expect(await ended(scene.client, id)).toMatchObject({ state: 'cancelled' });
+    expect(await ended(scene.client, await scene.client.submit(fixtureJob({})))).toMatchObject({ state: 'completed' });
+  });
+
+  test('a cancel is not for a later job of the same id', async () => {
+    await using scene = await Scene.open();
+    const { redis, client } = scene;
+    await using first = new TestMachine(redis);
+    await using second = new TestMachine(redis, { gpu: 1 });
+    first.breakEngine();
+    await Promise.all([first.service.start(), second.service.start()]);
+    const id = await client.submit(fixtureJob({ does: 'hang' }, { id: 'again' }));
+    await second.until('run', id);
+    await client.cancel(id);
+    expect(await ended(client, id)).toMatchObject({ state: 'cancelled' });
+    await second.service.stop();
+    await redis.removeJob('fixture', id);
+    first.mendEngine();
+    expect(await client.submit(fixtureJob({}, { id: 'again' }))).toBe(id);
+    expect(await ended(client, id)).toMatchObject({ state: 'completed', result: { engine: 'fixture_gpu0' } });
+  });
+
+  test('cancels leave no more jobs behind than are to be remembered', async () => {
+    const type = 'forgotten';
+    const ids: string[] = [];
+    for (let job = 0; job < 5; job++) ids.push(await client.submit({ type, input: {} }));
+    for (const id of ids) await client.cancel(id);
+    await using tidy = new TestMachine(redis, { types: [type], config: { keepJobs: { count: 2 }, lockMs: 3_000 } });
+    await tidy.service.start();
+    const isKnown = (id: string) =>
+      client.get(id).then(
+        () => true,
+        () => false,
+      );
+    await eventually(async () => {
+      const known = await Promise.all(ids.map(isKnown));
+      return known.filter(Boolean).length === 2 ? true : undefined;
+    });
+  });
+
+  test('clients that add what is no JSON are told, and hold up no other job', async () => {
+    await using scene = await Scene.open();
+    const id = await scene.client.submit(fixtureJob({}));
+    await scene.redis.ask((client) => client.hset(`mgpu:mgpu-${id.replace('.', ':')}`, 'data', '{"input":'));
+    await using machine = new TestMachine(scene.redis);
+    await machine.service.start();
+    expect(await ended(scene.client, id)).toMatchObject({ error: { code: 'WORKER_JOB_INVALID' } });
+    expect(await ended(scene.client, await scene.client.submit(fixtureJob({})))).toMatchObject({ state: 'completed' });
+  });
 });

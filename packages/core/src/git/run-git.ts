@@ -1,4 +1,4 @@
-import { type SimpleGit, type SimpleGitOptions, simpleGit } from 'simple-git';
+import { type outputHandler, type SimpleGit, type SimpleGitOptions, simpleGit } from 'simple-git';
 import { asFailure } from './git-failure.ts';
 import { withoutSecret } from './git-url.ts';
 
@@ -64,12 +64,18 @@ export async function runGit(
     trimmed: true,
   };
   try {
-    return await work(simpleGit(options).env(environmentFor(env)));
+    return await work(simpleGit(options).env(environmentFor(env)).outputHandler(beHeard));
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
     throw asFailure(error as Error, { url: withoutSecret(url), action, stallMs });
   }
 }
+
+/**
+ * For a command that printed nothing simple-git waits 50 ms more, lest words come late. None can: its streams are closed by
+ * then. An empty piece of output counts for words.
+ */
+const beHeard: outputHandler = (_, stdout) => queueMicrotask(() => stdout.emit('data', Buffer.alloc(0)));
 
 function environmentFor(env: GitOptions['env']): Record<string, string | undefined> {
   const allowed = Object.entries(env).filter(([name]) =>
