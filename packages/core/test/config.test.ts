@@ -314,6 +314,27 @@ describe('environment variables', () => {
     expect(problem).toContain(text);
   });
 
+  test('are named where what they set is missing', async () => {
+    const remote = defineService({
+      api: 1,
+      kind: 'remote',
+      summary: 'Paints elsewhere',
+      scope: 'machine',
+      phase: 'Painter',
+      critical: false,
+      create,
+      schema: z.strictObject({ enabled: z.boolean().default(true), auth: z.strictObject({ apiKey: z.string() }) }),
+      env: { REMOTE_KEY: { key: 'auth.apiKey', summary: 'Key' } },
+    });
+    const text = 'services: { remote: { auth: {} } }';
+    const options = { definitions: [remote] };
+    expect(await problemsOf(load('mgpu.config.yaml', text, options))).toEqual([
+      expect.stringMatching(/^services\.remote\.auth\.apiKey: .*string.*, got nothing; REMOTE_KEY sets it, too$/),
+    ]);
+    const { config } = await load('mgpu.config.yaml', text, { ...options, env: { REMOTE_KEY: 'a secret' } });
+    expect(config.services.remote).toMatchObject({ auth: { apiKey: 'a secret' } });
+  });
+
   test('are not blamed for what the command line says', async () => {
     const overrides = { machine: { gpu: { count: 'x' } } };
     const [problem] = await problemsOf(load(undefined, '', { env: { NUM_GPUS: '2' }, overrides }));
