@@ -258,7 +258,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       log.warn('not all GPUs could be asked; the machine goes on with those that answered', { error: problem });
     }
     const orchestrator = new Orchestrator({
-      definitions: withNodeSite(definitions, config),
+      definitions: withNodeSite(definitions, config, this.#settings.env),
       config,
       gpus,
       gpuProblem: problem,

@@ -4,15 +4,22 @@ import type { ComfyUIConfig } from '@mgpu/comfyui';
 import { type AnyServiceDefinition, gitEnvironment, type MachineConfig, type ServiceContext } from '@mgpu/core';
 import { type CustomNodesConfig, customNodes, listPath, type NodeSite } from '@mgpu/custom-nodes/service';
 import { noFleet, torchMode } from './installation.ts';
+import { ollamaVariables } from './ollama-variables.ts';
 
-/** The definitions with what the configuration of one tells another: custom nodes come to the ComfyUI described there. */
+/**
+ * The definitions with what the configuration of one tells another: custom nodes come to the ComfyUI described there, and
+ * what their list asks for by name they get, also what has become configuration and no other process sees.
+ */
 export const withNodeSite = (
   definitions: readonly AnyServiceDefinition[],
   config: MachineConfig,
-): readonly AnyServiceDefinition[] =>
-  definitions.map((each) =>
-    each.kind === 'custom-nodes' ? customNodes({ site: (context) => nodeSiteOf(config, context) }) : each,
+  env: ServiceContext['env'],
+): readonly AnyServiceDefinition[] => {
+  const variables = { ...env, ...ollamaVariables(config, env) };
+  return definitions.map((each) =>
+    each.kind === 'custom-nodes' ? customNodes({ site: (context) => nodeSiteOf(config, context), variables }) : each,
   );
+};
 
 /**
  * Where the custom nodes of a boot come to: the generation in force, before any engine starts with it. Undefined where mgpu

@@ -10,6 +10,7 @@ export const customNodesSchema = z.strictObject({
     .describe(
       'Path of the list; default `shared/config_nodes.json` below the root. Without such a file nothing is done',
     ),
+  testMode: z.boolean().default(false).describe('The list is `shared/config_nodes_test.json` where `list` names none'),
   allow: z
     .array(z.string().min(1))
     .optional()

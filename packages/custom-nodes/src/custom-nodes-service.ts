@@ -11,12 +11,19 @@ import type { NodeSite } from './site.ts';
  */
 export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'enabled'>> {
   readonly #site: NodeSite | undefined;
+  readonly #variables: ServiceContext['env'];
   #report: NodesReport | undefined;
 
-  /** Without a site there is nothing to do. */
-  constructor(config: Omit<CustomNodesConfig, 'enabled'>, context: ServiceContext, site: NodeSite | undefined) {
+  /** Without a site there is nothing to do. `variables` are what `${VAR}` in an `.env` stands for. */
+  constructor(
+    config: Omit<CustomNodesConfig, 'enabled'>,
+    context: ServiceContext,
+    site: NodeSite | undefined,
+    variables: ServiceContext['env'] = context.env,
+  ) {
     super(config, context);
     this.#site = site;
+    this.#variables = variables;
   }
 
   /** What became of the nodes at the last start; undefined before it, and without a list. */
@@ -42,7 +49,8 @@ export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'ena
     const { update, allow, scripts, concurrency, attempts } = config;
     const { layout, clock, log } = context;
     const env = gitEnvironment(layout, context.env);
-    const options = { env, clock, log, signal: run.signal, allow, scripts, concurrency, attempts };
+    const variables = this.#variables;
+    const options = { env, variables, clock, log, signal: run.signal, allow, scripts, concurrency, attempts };
     const report = await applyToSite(site, list, options, { update });
     run.signal.throwIfAborted();
     this.#report = report;
@@ -56,6 +64,6 @@ export class CustomNodesService extends BaseService<Omit<CustomNodesConfig, 'ena
 }
 
 export const listPath = (
-  { list }: Pick<CustomNodesConfig, 'list'>,
+  { list, testMode }: Pick<CustomNodesConfig, 'list' | 'testMode'>,
   { layout }: Pick<ServiceContext, 'layout'>,
-): string => list ?? join(layout.shared, 'config_nodes.json');
+): string => list ?? join(layout.shared, testMode ? 'config_nodes_test.json' : 'config_nodes.json');

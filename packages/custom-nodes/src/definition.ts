@@ -1,5 +1,12 @@
 import { existsSync } from 'node:fs';
-import { defineService, type Finding, findingOf, type ServiceContext } from '@mgpu/core';
+import {
+  booleanFromText,
+  defineService,
+  type EnvironmentVariable,
+  type Finding,
+  findingOf,
+  type ServiceContext,
+} from '@mgpu/core';
 import { customNodesSchema } from './config.ts';
 import { CustomNodesService, listPath } from './custom-nodes-service.ts';
 import type { NodeSite } from './site.ts';
@@ -7,23 +14,36 @@ import type { NodeSite } from './site.ts';
 export interface CustomNodesHost {
   /** The engine whose nodes are meant; asked once per instance. Undefined where there is none. */
   readonly site: (context: ServiceContext) => NodeSite | undefined;
+  /** What `${VAR}` in the `env` of a node stands for. Default: the environment of the context. */
+  readonly variables?: Readonly<Record<string, string | undefined>>;
 }
 
+const testMode = (summary: string): EnvironmentVariable => ({
+  key: 'testMode',
+  summary,
+  parse: (text) => (text.trim() === '' ? undefined : booleanFromText(text)),
+});
+
 /** The service as part of a machine. */
-export const customNodes = ({ site }: CustomNodesHost) =>
+export const customNodes = ({ site, variables }: CustomNodesHost) =>
   defineService({
     api: 1,
     kind: 'custom-nodes',
     summary: "Brings ComfyUI's custom nodes to what a list says",
     scope: 'machine',
     schema: customNodesSchema,
+    env: {
+      AWS_TEST_MODE: testMode('The list for tests (former name)'),
+      AZURE_TEST_MODE: testMode('The list for tests (former name)'),
+      STORAGE_TEST_MODE: testMode('The list for tests, config_nodes_test.json'),
+    },
     phase: 'custom nodes',
     critical: false,
     dependsOn: [
       { on: 'git-access', when: 'ready' },
       { on: 'preinstalled-nodes', when: 'settled' },
     ],
-    create: ({ enabled: _, ...config }, context) => new CustomNodesService(config, context, site(context)),
+    create: ({ enabled: _, ...config }, context) => new CustomNodesService(config, context, site(context), variables),
     async doctor(config, { layout }): Promise<readonly Finding[]> {
       const path = listPath(config, { layout });
       try {

@@ -17,8 +17,10 @@ import type { NodeTarget } from './site.ts';
 import { StateFiles } from './state-files.ts';
 
 export interface NodeManagerOptions {
-  /** What Git and scripts inherit, and what `${VAR}` in an `.env` stands for. */
+  /** What Git and scripts inherit. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What `${VAR}` in an `.env` stands for. Default: `env`. */
+  readonly variables?: Readonly<Record<string, string | undefined>> | undefined;
   /** Patterns of URLs that nodes may come from; `*` stands for anything. Default: any. */
   readonly allow?: readonly string[] | undefined;
   /** `asked`: those that the list asks for; `all`: each pack's install.py, too. Default `asked`. */
@@ -164,7 +166,7 @@ export class NodeManager {
 
   #tools(onProgress: (progress: NodesProgress) => void): ApplyTools {
     const { clock = systemClock, log = silentLogger, signal, attempts = 3, concurrency = 4, env } = this.#options;
-    const { scripts = 'asked', scriptTimeoutMs = 600_000 } = this.#options;
+    const { scripts = 'asked', scriptTimeoutMs = 600_000, variables = env } = this.#options;
     const onRetry = (error: MgpuError, waitMs: number) =>
       log.info(`trying again in ${Math.round(waitMs)} ms: ${error.message}`);
     return {
@@ -172,6 +174,7 @@ export class NodeManager {
       files: this.#files,
       places: new PackPlaces(this.#target.packs),
       env,
+      variables,
       git: this.#git(),
       undisturbedGit: new Git({ env }),
       scripts,

@@ -72,6 +72,16 @@ export const machineEnvironment: Readonly<Record<string, EnvironmentVariable>> =
   LOG_MAX_FILES: { key: 'logging.maxDays', summary: 'Days a file is kept, such as 14d', parse: daysFromText },
 };
 
+/**
+ * The predecessor's rule for every service with a port per GPU, whoever wrote it: `WORKER_BASE_<KIND>_PORT` is the port on
+ * GPU 0. Who feeds the engine of GPU n is told that engine's own.
+ */
+function basePortVariable({ kind, schema, env = {} }: AnyServiceDefinition): Record<string, EnvironmentVariable> {
+  const name = `WORKER_BASE_${kind.replaceAll('-', '_').toUpperCase()}_PORT`;
+  if (!('basePort' in schema.shape) || name in env) return {};
+  return { [name]: { key: 'basePort', summary: 'Port on GPU 0', parse: numberFromText } };
+}
+
 /** A variable and the path of the key it sets. */
 export interface EnvironmentBinding extends EnvironmentVariable {
   readonly name: string;
@@ -86,6 +96,6 @@ export function environmentBindings(definitions: readonly AnyServiceDefinition[]
     );
   return [
     ...bind(machineEnvironment, []),
-    ...definitions.flatMap(({ kind, env = {} }) => bind(env, ['services', kind])),
+    ...definitions.flatMap((each) => bind({ ...basePortVariable(each), ...each.env }, ['services', each.kind])),
   ];
 }

@@ -11,6 +11,8 @@ export interface ApplyTools {
   readonly files: StateFiles;
   readonly places: PackPlaces;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** For the `.env` of nodes. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
   readonly git: Git;
   /** For putting things back when everything else is called off. */
   readonly undisturbedGit: Git;

@@ -11,7 +11,7 @@ import { inPlace, type NodeWork, type WorkInPlace } from './node-work.ts';
 
 type Tools = Pick<
   ApplyTools,
-  'places' | 'git' | 'undisturbedGit' | 'env' | 'concurrency' | 'retry' | 'log' | 'onProgress' | 'signal'
+  'places' | 'git' | 'undisturbedGit' | 'variables' | 'concurrency' | 'retry' | 'log' | 'onProgress' | 'signal'
 >;
 
 /** Brings packs to what they are to be, with their `.env`; one that fails is made again what it was. */
@@ -40,7 +40,7 @@ export class PackMover {
     for (const work of inPlace(works)) {
       const { env } = work.intent.entry;
       if (!env) continue;
-      const { text, missing } = renderEnv(env, this.#tools.env);
+      const { text, missing } = renderEnv(env, this.#tools.variables);
       if (missing.length > 0) work.notes.push(`not set, and empty in its .env: ${missing.join(', ')}`);
       await this.#orFail(work, async () => {
         if (await writeEnvFile(work.dir, text)) work.isChanged = true;
@@ -51,7 +51,7 @@ export class PackMover {
   /** Whether the `.env` of a node is as it should be. */
   async hasEnvFile({ intent, dir }: WorkInPlace): Promise<boolean> {
     const { env } = intent.entry;
-    return !env || (await readEnvFile(dir)) === renderEnv(env, this.#tools.env).text;
+    return !env || (await readEnvFile(dir)) === renderEnv(env, this.#tools.variables).text;
   }
 
   /** Records a failure and makes of the node what it was. */
