@@ -57,14 +57,19 @@ test('packs come to a running machine, one instance first, are used, and go agai
 
   // What the list says is there before the first engine starts.
   await mkdir(join(box.root, 'shared'), { recursive: true });
-  writeFileSync(list, JSON.stringify({ custom_nodes: [{ name: 'echo', url: join(box.dir, 'echo') }] }));
-  const up = await box.mgpu(['up', '--detach']);
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is filled in by the list's own rule
+  const echo = { name: 'echo', url: join(box.dir, 'echo'), env: { TOKEN: '${HF_TOKEN}' } };
+  writeFileSync(list, JSON.stringify({ custom_nodes: [echo] }));
+  const token = { HF_TOKEN: 'hf_secret' };
+  const up = await box.mgpu(['up', '--detach'], token);
   expect(up.stdout).toMatch(/✔ custom nodes/);
   expect(up.code).toBe(0);
   expect(await offered(box, 'EchoPicture')).toEqual([true, true]);
+  const dotenv = join(box.root, 'engines/comfyui/current/ComfyUI/custom_nodes/echo/.env');
+  expect(readFileSync(dotenv, 'utf8')).toBe('TOKEN=hf_secret\n');
   const workflow = await box.writeJson('through.json', throughNode('EchoPicture'));
   expect((await box.mgpu(['run', workflow, '--json'])).json<JobStatus>().data.state).toBe('completed');
-  const settled = await box.mgpu(['nodes', 'apply']);
+  const settled = await box.mgpu(['nodes', 'apply'], token);
   expect(settled.stdout).toContain('1 node: 1 as they should be');
 
   const lock = join(box.dir, 'brought.json');

@@ -335,6 +335,11 @@ describe('environment variables', () => {
     expect(config.services.remote).toMatchObject({ auth: { apiKey: 'a secret' } });
   });
 
+  test('of the port on GPU 0 have a name by rule, for every service that has one', async () => {
+    const { config } = await load(undefined, '', { env: { WORKER_BASE_PAINTER_PORT: '9100' } });
+    expect(config.services.painter).toMatchObject({ basePort: 9100 });
+  });
+
   test('are not blamed for what the command line says', async () => {
     const overrides = { machine: { gpu: { count: 'x' } } };
     const [problem] = await problemsOf(load(undefined, '', { env: { NUM_GPUS: '2' }, overrides }));

@@ -1,6 +1,6 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loggerTo } from '@mgpu/core';
+import { loadConfig, loggerTo } from '@mgpu/core';
 import { serviceConformance, testContext } from '@mgpu/core/testing';
 import { expect, test } from 'vitest';
 import { type CustomNodesService, checkoutSite, customNodes, type NodeSite } from '../src/index.ts';
@@ -70,6 +70,27 @@ test('nodes that fail are told and are no failure; a site that is as it should b
   await service.start();
   expect(service.report).toMatchObject({ outcome: 'partly failed', summary: '3 nodes: 1 as they should be, 2 failed' });
   expect(changes).toBe(1);
+});
+
+test('in test mode the list is another one, as with the predecessor', async () => {
+  using context = contextWith([{ name: 'one', url: '/nowhere' }]);
+  const list = [{ name: 'two', url: new Repository(join(temporaryFolder(), 'two')).url }];
+  writeFileSync(join(context.layout.shared, 'config_nodes_test.json'), JSON.stringify({ custom_nodes: list }));
+  const env = { STORAGE_TEST_MODE: 'true' };
+  const { services } = (await loadConfig({ definitions: [definition], cwd: context.layout.root, env })).config;
+  const service = definition.create(services['custom-nodes'] as never, context) as CustomNodesService;
+  await service.start();
+  expect(service.report?.nodes).toMatchObject([{ name: 'two', status: 'done' }]);
+});
+
+test('what a node asks for by name it gets, though nobody else sees it', async () => {
+  const one = new Repository(join(temporaryFolder(), 'one'));
+  using context = contextWith([{ name: 'one', url: one.url, env: { TOKEN: '${HF_TOKEN}' } }]);
+  const site = checkoutSite(join(context.layout.root, 'engine'), { env });
+  const host = { site: () => site, variables: { HF_TOKEN: 'hf_secret' } };
+  await customNodes(host).create(config, context).start();
+  const { packs } = await site.current();
+  expect(readFileSync(join(packs, 'one', '.env'), 'utf8')).toBe('TOKEN=hf_secret\n');
 });
 
 test('a list that is none fails the service, and doctor says so', async () => {
