@@ -21,7 +21,8 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
   ssh,
   gitAccess,
   redis,
-  nginx,
+  // Its own configuration may lie in a private repository.
+  defineService({ ...nginx, dependsOn: [{ on: 'git-access', when: 'ready' }] }),
   workflows,
   models,
   // Its links lead into folders that are links themselves, or a clone, once Automatic1111 is installed.
