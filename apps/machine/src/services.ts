@@ -1,6 +1,6 @@
 import { a1111 } from '@mgpu/a1111';
 import { gitAccess, ssh } from '@mgpu/access';
-import { comfyui } from '@mgpu/comfyui';
+import { comfyui, remoteComfyUI } from '@mgpu/comfyui';
 import { type AnyServiceDefinition, defineService } from '@mgpu/core';
 import { customNodes, preinstalledNodes } from '@mgpu/custom-nodes/service';
 import { models, staticModels } from '@mgpu/models/service';
@@ -40,6 +40,7 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
       { on: 'custom-nodes', when: 'settled' },
     ],
   }),
+  remoteComfyUI,
   a1111,
   ollama,
   worker,
