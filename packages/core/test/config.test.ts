@@ -260,6 +260,7 @@ describe('environment variables', () => {
       { count: 2, mode: 'mock' },
     ],
     [{ TEST_GPUS: '2' }, { count: 2, mode: 'mock' }],
+    [{ TEST_GPUS: '12' }, { count: 12, mode: 'mock' }],
     [{ TEST_GPUS: '0' }, { count: 'auto', mode: 'auto' }],
     [
       { NUM_GPUS: '8', TEST_GPUS: '2' },
