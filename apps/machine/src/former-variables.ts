@@ -7,7 +7,7 @@ export interface SilentVariables {
 /** Variables of the predecessors without a meaning any more; whoever sets one is told what takes its place. */
 export const formerVariables: readonly SilentVariables[] = [
   { names: ['DEBUG', 'DEBUG_MODE'], why: 'use `LOG_LEVEL=debug`; `mgpu why` tells what went wrong' },
-  { names: ['DEBUG_HOOK_*'], why: 'no step of the boot waits for anybody; `mgpu phases` shows them' },
+  { names: ['DEBUG_HOOK_*'], why: '`DEBUG_HOOK_BEFORE` names the phases that a boot is to pause before' },
   { names: ['LOG_DIR', 'CUSTOM_LOG_FILES'], why: 'logs lie below the root: `logs/` and `<instance>/logs/`' },
   {
     names: ['CONFIG_DIR', 'SERVICE_MANAGER_PATH', 'STANDALONE_MODE', 'SHUTDOWN_REASON', 'SERVICE_TYPE'],

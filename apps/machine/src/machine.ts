@@ -31,6 +31,7 @@ import {
   systemClock,
 } from '@mgpu/core';
 import { JobClient } from '@mgpu/worker';
+import { bootPauses } from './boot-pauses.ts';
 import { RootUnusableError, RootVanishedError, StoppingError } from './errors.ts';
 import { withNodeSite } from './node-site.ts';
 import { ollamaVariables } from './ollama-variables.ts';
@@ -243,6 +244,7 @@ export class Machine implements MachineControl, AsyncDisposable {
 
   async #plan(): Promise<Orchestrator> {
     const { config, definitions, layout } = this.#settings;
+    const { pauseBefore } = config.machine;
     // What became configuration, passwords among it, is no business of engines and their custom nodes.
     const consumed = new Set(environmentBindings(definitions).map(({ name }) => name));
     const env = {
@@ -269,6 +271,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       daemonRun: this.#daemonRun,
       survive: this.#survive,
       trace: this.#trace,
+      ...(pauseBefore ? { beforePhase: bootPauses(pauseBefore, { definitions, layout, log }) } : {}),
     });
     // Of the boots that follow the first, whose trace is ours.
     orchestrator.on('phase', (data) => this.#publish({ event: 'phase', data }));

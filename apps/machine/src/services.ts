@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { a1111 } from '@mgpu/a1111';
 import { gitAccess, ssh } from '@mgpu/access';
-import { comfyui } from '@mgpu/comfyui';
+import { comfyui, remoteComfyUI } from '@mgpu/comfyui';
 import { type AnyServiceDefinition, defineService, type Layout } from '@mgpu/core';
 import { customNodes, preinstalledNodes } from '@mgpu/custom-nodes/service';
 import { models, staticModels } from '@mgpu/models/service';
@@ -22,7 +22,8 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
   ssh,
   gitAccess,
   redis,
-  nginx,
+  // Its own configuration may lie in a private repository.
+  defineService({ ...nginx, dependsOn: [{ on: 'git-access', when: 'ready' }] }),
   workflows,
   models,
   // Its links lead into folders that are links themselves, or a clone, once Automatic1111 is installed.
@@ -40,6 +41,7 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
       { on: 'custom-nodes', when: 'settled' },
     ],
   }),
+  remoteComfyUI,
   a1111,
   ollama,
   worker,

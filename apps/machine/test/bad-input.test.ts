@@ -93,6 +93,20 @@ test('doctor names a port in use and a root that is a file', async () => {
   }
 });
 
+test('doctor reports the host, its disk and the names of the variables that are set', async () => {
+  await using box = await openBox();
+  const doctor = await box.mgpu(['doctor', '--json'], { TEST_GPUS: '2', HF_TOKEN: 'hf_secret' });
+  const findings = doctor.json<{ subject: string; level: string; message: string }[]>().data;
+  const said = (subject: string) => findings.filter((each) => each.subject === subject).map(({ message }) => message);
+  expect(said('host')).toEqual([
+    expect.stringMatching(/^\S+: \d+ cores.*, [\d.]+ GB of memory, [\d.]+ [MG]B of it unused$/),
+  ]);
+  expect(said('disk')).toEqual([expect.stringMatching(/^[\d.]+ [MG]B of [\d.]+ [MG]B are free for \/.*root$/)]);
+  expect(said('gpu 1')).toEqual([expect.stringContaining('MiB')]);
+  expect(said('variables')).toEqual(['TEST_GPUS, HF_TOKEN']);
+  expect(doctor.stdout).not.toContain('hf_secret');
+});
+
 describe('a workflow that cannot be done', () => {
   let box: Box;
   beforeAll(async () => {

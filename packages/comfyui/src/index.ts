@@ -20,3 +20,6 @@ export { ComfyUIService } from './comfyui-service.ts';
 export { type ComfyUIConfig, type ComfyUIOptions, type ComfyUISetup, comfyuiSchema } from './config.ts';
 export { type ComfyUIJobInput, comfyuiJobInputSchema } from './connector/job-input.ts';
 export * as comfyuiErrors from './errors.ts';
+export { type RemoteComfyUIConfig, remoteComfyUISchema } from './remote/config.ts';
+export { RemoteComfyUIService } from './remote/remote-comfyui-service.ts';
+export { remoteComfyUI } from './remote-comfyui.ts';

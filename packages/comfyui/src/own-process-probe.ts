@@ -1,7 +1,6 @@
 import { type HttpExpectation, httpProbe, type Probe, portHolder } from '@mgpu/core';
-import { statsSchema } from './client/answers.ts';
-import type { SystemStats } from './client/types.ts';
-import { ComfyUIForeignProcessError, ComfyUITooOldError, minVersion } from './errors.ts';
+import { ComfyUIForeignProcessError } from './errors.ts';
+import { readSystem, tooOld } from './system-answer.ts';
 
 /**
  * Asks `/system_stats` and believes only a process that was started with our port and our output folder. The wait ends with
@@ -14,23 +13,11 @@ export function ownProcessProbe(options: { instance: string; url: URL; outputDir
     if (status !== 200) return `status ${status}`;
     const system = readSystem(body);
     if (!system) return 'the answer is not that of a ComfyUI';
-    const { argv, comfyui_version: version } = system;
+    const { argv } = system;
     if (!argv.includes(port) || !argv.includes(outputDir)) {
       return new ComfyUIForeignProcessError({ instance, url: url.href, argv, ...portHolder(Number(port)) });
     }
-    if (version !== undefined && !isOlder(version)) return true;
-    const observed = version === undefined ? 'tells no version' : `is version ${version}`;
-    return new ComfyUITooOldError({ where: instance, observed });
+    return tooOld(system, instance) ?? true;
   };
   return httpProbe(new URL('system_stats', url), { expect });
-}
-
-const isOlder = (version: string) => version.localeCompare(minVersion, 'en', { numeric: true }) < 0;
-
-function readSystem(body: string): SystemStats['system'] | undefined {
-  try {
-    return statsSchema.parse(JSON.parse(body)).system;
-  } catch {
-    return undefined; // not JSON, or something else's JSON: the caller says so
-  }
 }

@@ -26,6 +26,7 @@ beforeAll(async () => {
     ...torchWheels(),
     { name: 'einops', version: '0.8.0' },
     { name: 'einops', version: '0.9.0' },
+    { name: 'flash-attn', version: '2.8.3', requires: ['torch', 'einops'] },
   ]);
   first = await release('0.26.0', { requirements: ['torch', 'torchvision', 'torchaudio', 'einops==0.8.0'] });
   await commitFiles(join(home, 'ComfyUI'), {}, { tag: 'v0.26.0' });
@@ -291,6 +292,21 @@ describe('the next one', () => {
     expect(await engines.versions()).toEqual(['0.26.0', '0.26.0']);
     expect((await machine.store.current())?.recipe.commit).toBe(first);
   });
+});
+
+test('flash attention comes with a generation of its own, beside the one that is in force', async () => {
+  await using machine = await oneRoot();
+  const before = await machine.store.current();
+  expect(before?.packages).not.toHaveProperty('flash-attn');
+  const steps: string[] = [];
+  const { generation } = await setUp({
+    ...settings(machine.root, { extras: ['flash-attention'] }),
+    onProgress: ({ step, state }) => void steps.push(`${step} ${state}`),
+  });
+  expect(steps).toEqual(expect.arrayContaining(['extras running', 'extras done', 'verify done']));
+  expect(generation).toMatchObject({ recipe: { commit: first }, packages: { 'flash-attn': '2.8.3' } });
+  expect((await machine.store.current())?.id).toBe(generation.id);
+  expect((await machine.store.previous())?.packages).not.toHaveProperty('flash-attn');
 });
 
 test('one that cannot be started is not used, and says why', async () => {

@@ -71,6 +71,17 @@ test('it proves by use that it makes pictures, and leaves none behind', async ()
   expect(await namesIn(join(context.layout.instance(service.id), 'output'))).toEqual([]);
 });
 
+test('a restart gives it the same arguments, in the same mode', async () => {
+  await using engine = await startEngine({ args: ['--preview-method', 'latent2rgb'] });
+  const argumentsOf = async () => (await engine.client.systemStats()).system.argv;
+  const before = await argumentsOf();
+  expect(before.slice(-3)).toEqual(['--cpu', '--preview-method', 'latent2rgb']);
+  const { pid } = engine.service;
+  await engine.service.restart();
+  expect(engine.service.pid).not.toBe(pid);
+  expect(await argumentsOf()).toEqual(before);
+});
+
 test('it frees what memory it can when it is asked to', async () => {
   await using engine = await startEngine();
   const { promptId } = await engine.client.submit(invertGraph());

@@ -260,6 +260,7 @@ describe('environment variables', () => {
       { count: 2, mode: 'mock' },
     ],
     [{ TEST_GPUS: '2' }, { count: 2, mode: 'mock' }],
+    [{ TEST_GPUS: '12' }, { count: 12, mode: 'mock' }],
     [{ TEST_GPUS: '0' }, { count: 'auto', mode: 'auto' }],
     [
       { NUM_GPUS: '8', TEST_GPUS: '2' },
@@ -312,6 +313,27 @@ describe('environment variables', () => {
     const [problem] = await problemsOf(load(undefined, '', { env }));
     expect(problem).toContain(`${path}: `);
     expect(problem).toContain(text);
+  });
+
+  test('are named where what they set is missing', async () => {
+    const remote = defineService({
+      api: 1,
+      kind: 'remote',
+      summary: 'Paints elsewhere',
+      scope: 'machine',
+      phase: 'Painter',
+      critical: false,
+      create,
+      schema: z.strictObject({ enabled: z.boolean().default(true), auth: z.strictObject({ apiKey: z.string() }) }),
+      env: { REMOTE_KEY: { key: 'auth.apiKey', summary: 'Key' } },
+    });
+    const text = 'services: { remote: { auth: {} } }';
+    const options = { definitions: [remote] };
+    expect(await problemsOf(load('mgpu.config.yaml', text, options))).toEqual([
+      expect.stringMatching(/^services\.remote\.auth\.apiKey: .*string.*, got nothing; REMOTE_KEY sets it, too$/),
+    ]);
+    const { config } = await load('mgpu.config.yaml', text, { ...options, env: { REMOTE_KEY: 'a secret' } });
+    expect(config.services.remote).toMatchObject({ auth: { apiKey: 'a secret' } });
   });
 
   test('of the port on GPU 0 have a name by rule, for every service that has one', async () => {

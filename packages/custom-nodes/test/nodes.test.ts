@@ -261,6 +261,25 @@ test('what may pass is tried again, with longer and longer pauses', async () => 
   expect(waits[1]).toBeGreaterThanOrEqual(500);
 });
 
+test('several are worked on at the same time, and no more', async () => {
+  const { target } = bench();
+  const waiting: (() => void)[] = [];
+  let most = 0;
+  // Nobody is answered before three have asked.
+  const server = createServer((_, response) => {
+    waiting.push(() => response.writeHead(404).end());
+    most = Math.max(most, waiting.length);
+    if (waiting.length === 3) for (const answer of waiting.splice(0)) answer();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as { port: number };
+  const nodes = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => ({ name, url: `http://127.0.0.1:${port}/${name}.git` }));
+  const report = await managerOf(target, { concurrency: 3, attempts: 1 }).apply(listOf(...nodes));
+  expect(most).toBe(3);
+  expect(Object.values(outcomes(report))).toEqual(nodes.map(() => 'failed CORE_GIT_REPOSITORY'));
+});
+
 test('of two at once one is refused', async () => {
   const { target, repository } = bench();
   const list = listOf({ name: 'one', url: repository('one').url });

@@ -18,6 +18,7 @@ import { NotRunningError } from './errors.ts';
 import { filesOf, type NginxFiles } from './files.ts';
 import { LiveConfig, type LiveRun } from './live-config.ts';
 import { locateProgram } from './locate-program.ts';
+import { bringRepository, includesOf } from './own-config.ts';
 import { authProbe, statusProbe } from './status-socket.ts';
 import { asksForPassword, expectProtected, prepareUsersFolder } from './users.ts';
 import { findWorkerUser } from './worker-user.ts';
@@ -81,10 +82,21 @@ export class NginxService extends ProcessService<NginxConfig> {
     expectProtected(instance, config);
     const program = await locateProgram(config.program, context.env);
     await prepareSocket(run, context.layout, instance);
+    if (config.repository) await bringRepository(config.repository, { ...context, signal: run.signal });
+    const includes = includesOf(config, context);
     const worker = await findWorkerUser(config.user);
     const group = worker?.user === 'root' ? undefined : worker?.gid;
     const users = asksForPassword(config) ? await prepareUsersFolder(run, instance, files, group) : undefined;
-    const setup = { instance, config, program, files, worker, users, env: { ...context.env, ...notInherited } };
+    const setup = {
+      instance,
+      config,
+      program,
+      files,
+      includes,
+      worker,
+      users,
+      env: { ...context.env, ...notInherited },
+    };
     const { signal, isAdopted } = run;
     const liveRun: LiveRun = {
       signal,

@@ -8,6 +8,8 @@ import type { ProxyRoute } from './routes.ts';
 export interface NginxPlan
   extends Pick<NginxConfig, 'host' | 'port' | 'workers' | 'maxUploadMiB' | 'timeoutMs' | 'drainMs' | 'accessLog'> {
   readonly routes: readonly ProxyRoute[];
+  /** Patterns of further files. */
+  readonly includes?: readonly string[];
   /** Folder for its pid, temporary files and logs. */
   readonly folder: string;
   /** Unix socket that answers `/status` with `generation`, without asking for a password. */
@@ -93,6 +95,7 @@ export function render(plan: NginxPlan): string {
     // `return` would answer before the password is asked for.
     ...(users.length === 0 ? [] : [`        location = /auth { ${users.join(' ')} try_files /none =204; }`]),
     '    }',
+    ...(plan.includes ?? []).map((pattern) => `    include ${quote('the path', pattern)};`),
     '}',
   ].join('\n')}\n`;
 }

@@ -25,6 +25,8 @@ export interface ConfigSetup {
   readonly config: NginxConfig;
   readonly program: string;
   readonly files: NginxFiles;
+  /** Patterns of the user's own files. */
+  readonly includes: readonly string[];
   readonly worker: WorkerUser | undefined;
   /** Undefined when nobody is asked for a password. */
   readonly users: UsersFolder | undefined;
@@ -33,7 +35,7 @@ export interface ConfigSetup {
 
 /** Renders the configuration for these endpoints beside the one in use and lets nginx check it. */
 export async function writeConfig(
-  { instance, config, program, files, worker, users, env }: ConfigSetup,
+  { instance, config, program, files, includes, worker, users, env }: ConfigSetup,
   endpoints: readonly Endpoint[],
   signal: AbortSignal,
 ): Promise<WrittenConfig> {
@@ -43,7 +45,7 @@ export async function writeConfig(
   const generation = randomUUID();
   const lines = users && (await readUsers(instance, config));
   const usersFile = users && usersFileOf(users, generation);
-  const text = render({ ...config, routes, folder, statusSocket, generation, usersFile, workersAs: worker });
+  const text = render({ ...config, routes, folder, includes, statusSocket, generation, usersFile, workersAs: worker });
   await writeFileAtomically(next, text);
   await checkConfig(instance, program, next, { folder, env, signal });
   if (users && lines) await writeUsers(users, generation, lines);

@@ -192,3 +192,18 @@ test('two workers share a queue, and each job is done once', async () => {
   expect(engines).toEqual(new Set(['fixture_gpu0', 'fixture_gpu1']));
   for (const id of ids) expect([...first.runsOf(id), ...second.runsOf(id)]).toHaveLength(1);
 });
+
+test('a job that broke an engine goes to another one', async () => {
+  await using scene = await Scene.open();
+  const { redis, client } = scene;
+  const config = { retryDelayMs: 50 };
+  await using first = new TestMachine(redis, { config });
+  await using second = new TestMachine(redis, { gpu: 1, config });
+  await Promise.all([first.service.start(), second.service.start()]);
+  const id = await client.submit(fixtureJob({ does: 'fail', fault: 'engine-fault', times: 1 }));
+  const { result } = await ended(client, id);
+  const runs = [...first.runsOf(id), ...second.runsOf(id)].toSorted(({ attempt: a = 0 }, { attempt: b = 0 }) => a - b);
+  expect(runs.map(({ attempt }) => attempt)).toEqual([1, 2]);
+  expect(new Set(runs.map(({ engine }) => engine)).size).toBe(2);
+  expect(result?.engine).toBe(runs[1]?.engine);
+});

@@ -1,6 +1,5 @@
-import { constants, existsSync, statSync } from 'node:fs';
+import { constants, statSync } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { ControlClient } from '@mgpu/control';
 import {
   expectPortsFree,
@@ -19,6 +18,7 @@ import { RootUnusableError } from '../errors.ts';
 import { marks, paragraph } from '../print/text.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
+import { hostFindings, nearestFolder } from './host-findings.ts';
 
 interface Named extends Finding {
   readonly subject: string;
@@ -32,6 +32,7 @@ export async function doctor({ output, settings }: CommandContext): Promise<Exit
   const findings = [
     { subject: 'node', level: 'ok' as const, message: `${process.version} on ${process.platform} ${process.arch}` },
     ...(process.pid === 1 || daemonPid === 1 ? [{ subject: 'init', level: 'warning' as const, message: asInit }] : []),
+    ...(await hostFindings(loaded)),
     await rootFinding(loaded),
     ...loaded.notices.map((message): Named => ({ subject: 'config', level: 'warning', message })),
     ...gpuFindings(inventory),
@@ -49,8 +50,7 @@ export async function doctor({ output, settings }: CommandContext): Promise<Exit
 
 async function rootFinding({ layout }: Settings): Promise<Named> {
   const refuse = (problem: string) => failed('root', new RootUnusableError({ root: layout.root, problem }));
-  let nearest = layout.root;
-  while (!existsSync(nearest)) nearest = dirname(nearest);
+  const nearest = nearestFolder(layout.root);
   if (!statSync(nearest).isDirectory()) return refuse(`${nearest} is not a folder`);
   try {
     await access(nearest, constants.W_OK);

@@ -48,14 +48,17 @@ const formBytes = 4_096;
  * `COMFYUI_UNREACHABLE`, `COMFYUI_BAD_ANSWER` or `COMFYUI_REFUSED`. Connections are kept; `close()` ends them.
  */
 export class ComfyUIClient implements AsyncDisposable {
-  /** Ends with a slash. */
+  /** Ends with a slash; has no password. */
   readonly url: URL;
+  /** The same with the credentials, where there are any: for whoever connects, not for showing. */
+  readonly address: URL;
   readonly #transport: HttpTransport;
   readonly #streams = new Set<EventStream>();
 
   constructor(target: HttpTarget) {
     this.#transport = transportTo(target);
     this.url = this.#transport.base;
+    this.address = this.#transport.address;
   }
 
   /**
@@ -186,7 +189,7 @@ export class ComfyUIClient implements AsyncDisposable {
     const stream = new EventStream(this.url.href, signal);
     const handlers = { onEvent: stream.push.bind(stream), onClose: stream.lost.bind(stream) };
     try {
-      const connection = await openEvents(this.url, clientId, handlers, { signal });
+      const connection = await openEvents(this.address, clientId, handlers, { signal });
       this.#streams.add(stream);
       stream.onFinish(() => {
         this.#streams.delete(stream);

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type Dispatcher, undici } from '@mgpu/core/http-client';
+import { type Dispatcher, undici, withoutCredentials } from '@mgpu/core/http-client';
 import { reportError } from '@mgpu/core/jobs';
 import { ComfyUIUnreachableError } from '../errors.ts';
 import { readEvent } from './read-event.ts';
@@ -44,8 +44,12 @@ export async function openEvents(
         done(...result);
       }),
   });
-  const url = new URL(`ws?clientId=${encodeURIComponent(clientId)}`, engine);
-  const socket = new WebSocket(url.href.replace(/^http/, 'ws'), { dispatcher: agent.compose(withoutCompression) });
+  const { url: target, authorization } = withoutCredentials(engine);
+  const url = new URL(`ws?clientId=${encodeURIComponent(clientId)}`, target);
+  const socket = new WebSocket(url.href.replace(/^http/, 'ws'), {
+    dispatcher: agent.compose(withoutCompression),
+    ...(authorization === undefined ? {} : { headers: { authorization } }),
+  });
   socket.binaryType = 'arraybuffer';
   const { promise: opened, resolve, reject } = Promise.withResolvers<void>();
   let state: 'opening' | 'open' | 'over' = 'opening';
@@ -60,7 +64,7 @@ export async function openEvents(
     // Cut, not closed politely: a peer that has died would keep us waiting.
     line?.destroy();
     if (before === 'open') handlers.onClose(problem);
-    else reject(signal?.aborted ? signal.reason : new ComfyUIUnreachableError({ url: engine.href, problem }));
+    else reject(signal?.aborted ? signal.reason : new ComfyUIUnreachableError({ url: target.href, problem }));
   };
   socket.addEventListener('open', () => {
     state = 'open';

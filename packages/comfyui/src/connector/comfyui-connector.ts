@@ -46,7 +46,7 @@ export class ComfyUIConnector implements Connector {
     this.#log = log;
     this.#settings = { ...defaultSettings, ...settings };
     this.#client = new ComfyUIClient(endpoint);
-    this.#link = new EventLink(this.#client.url, { clock: systemClock, log, openMs: this.#settings.openMs });
+    this.#link = new EventLink(this.#client.address, { clock: systemClock, log, openMs: this.#settings.openMs });
     this.#files = new FileReader(this.#client, endpoint.local);
   }
 

@@ -1,13 +1,20 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { isSecretKey, redact, redacted } from '../logs/redact.ts';
+import type { EnvironmentBinding } from './environment.ts';
 import { childSchema, type JsonSchemaNode, knownKeys } from './json-schema.ts';
 
-/** Each problem in one clause: path, what is wrong, the value seen, a suggestion, and which variable it came from. */
-export function describeIssues(
-  issues: readonly z.core.$ZodIssue[],
-  context: { input: unknown; jsonSchema: JsonSchemaNode; origins: ReadonlyMap<string, string> },
-): string[] {
+interface IssueContext {
+  readonly input: unknown;
+  readonly jsonSchema: JsonSchemaNode;
+  /** By path: where a value came from. */
+  readonly origins: ReadonlyMap<string, string>;
+  /** Environment variables that could say what is missing. */
+  readonly bindings?: readonly Pick<EnvironmentBinding, 'name' | 'path'>[];
+}
+
+/** Each problem in one clause: path, what is wrong, the value seen, a suggestion, and which variable it came from, or could. */
+export function describeIssues(issues: readonly z.core.$ZodIssue[], context: IssueContext): string[] {
   return issues.flatMap((issue) => {
     const path = issue.path.map(String);
     if (issue.code === 'unrecognized_keys') {
@@ -21,9 +28,14 @@ export function describeIssues(
     const value = show(path, context.input);
     const origin = [...context.origins].findLast(([prefix]) => `${path.join('.')}.`.startsWith(`${prefix}.`))?.[1];
     const message = `${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`;
-    return [`${path.join('.') || 'the file'}: ${message}, got ${value}${origin ? ` from ${origin}` : ''}`];
+    const settable = walkInput(context.input, path) === undefined ? variablesOf(path, context) : [];
+    const source = origin ? ` from ${origin}` : settable.length > 0 ? `; ${settable.join(' or ')} sets it, too` : '';
+    return [`${path.join('.') || 'the file'}: ${message}, got ${value}${source}`];
   });
 }
+
+const variablesOf = (path: readonly string[], { bindings = [] }: IssueContext) =>
+  bindings.filter((each) => each.path.join('.') === path.join('.')).map(({ name }) => name);
 
 /** `; did you mean "x"?`, or the known keys when nothing is near. */
 function suggest(word: string, known: readonly string[]): string {

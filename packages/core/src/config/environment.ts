@@ -67,6 +67,15 @@ export const machineEnvironment: Readonly<Record<string, EnvironmentVariable>> =
     summary: 'That many simulated GPUs; 0 says nothing',
     parse: (text) => (text.trim() === '0' ? undefined : { mode: 'mock', count: numberFromText(text) }),
   },
+  DEBUG_HOOK_BEFORE: {
+    key: 'machine.pauseBefore',
+    summary: 'Phases before which a boot pauses, separated by commas',
+    parse: (text) =>
+      text
+        .split(',')
+        .map((phase) => phase.trim())
+        .filter(Boolean),
+  },
   MACHINE_LOG_LEVEL: { key: 'logging.level', summary: "Least severe level in the daemon's log", parse: levelFromText },
   LOG_LEVEL: {
     key: 'logging.level',

@@ -61,7 +61,8 @@ export async function loadConfig({
       origins.set(leaf.join('.'), origin);
     }
   };
-  for (const { name, path: keys, parse = (text: string): unknown => text } of environmentBindings(definitions)) {
+  const bindings = environmentBindings(definitions);
+  for (const { name, path: keys, parse = (text: string): unknown => text } of bindings) {
     const text = env[name];
     if (text === undefined || text === '') continue;
     const origin = `environment variable ${name}`;
@@ -77,7 +78,9 @@ export async function loadConfig({
   add(overrides, 'the command line');
   const parsed = composeConfigSchema(definitions).safeParse(tree);
   if (parsed.success && problems.length === 0) return { config: parsed.data, definitions, file: path };
-  problems.push(...describeIssues(parsed.error?.issues ?? [], { input: tree, jsonSchema: schema(), origins }));
+  problems.push(
+    ...describeIssues(parsed.error?.issues ?? [], { input: tree, jsonSchema: schema(), origins, bindings }),
+  );
   throw new ConfigInvalidError({ source: path ?? 'defaults and environment', problems });
 }
 

@@ -36,6 +36,10 @@ const machineSchema = z.strictObject({
         .describe('"auto" asks nvidia-smi; "cpu" runs engines on the CPU; "mock" runs simulators'),
     })
     .prefault({}),
+  pauseBefore: z
+    .array(z.string().min(1))
+    .optional()
+    .describe('For debugging: phases before which a boot waits until a file of `run` is removed, which its log names'),
 });
 
 const loggingSchema = z.strictObject({

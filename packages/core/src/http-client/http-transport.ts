@@ -1,4 +1,5 @@
 import type { Dispatcher, FormData as Form, Pool } from 'undici';
+import { withoutCredentials } from './credentials.ts';
 import { undici } from './undici.ts';
 
 /** Where a server is: its URL, or something that has one, such as an `Endpoint`. */
@@ -51,6 +52,8 @@ export interface StreamedHttpAnswer {
 export class HttpTransport {
   /** Ends with a slash; has no password. */
   readonly base: URL;
+  /** The same with the credentials, where there are any: for whoever connects otherwise, not for showing. */
+  readonly address: URL;
   readonly #options: HttpTransportOptions;
   readonly #authorization: string | undefined;
   #pool: Pool | undefined;
@@ -58,11 +61,11 @@ export class HttpTransport {
   /** `user:password` in the URL is sent as HTTP Basic. */
   constructor(target: HttpTarget, options: HttpTransportOptions) {
     const { href } = new URL(typeof target === 'string' || target instanceof URL ? target : target.url);
-    this.base = new URL(href.endsWith('/') ? href : `${href}/`);
+    this.address = new URL(href.endsWith('/') ? href : `${href}/`);
+    const { url, authorization } = withoutCredentials(this.address);
+    this.base = url;
+    this.#authorization = authorization;
     this.#options = options;
-    this.#authorization = basicAuthorization(this.base);
-    this.base.username = '';
-    this.base.password = '';
   }
 
   /** The absolute address of a path below the server's. */
@@ -145,12 +148,6 @@ const unheard = ['ECONNREFUSED', 'UND_ERR_CONNECT_TIMEOUT', 'EHOSTUNREACH', 'ENE
 /** By the cause of an `unreachable`: nobody was there, so nothing of the request was heard. */
 export const wasNotHeard = (cause: unknown): boolean =>
   unheard.includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
-
-function basicAuthorization({ username, password }: URL): string | undefined {
-  if (username === '' && password === '') return undefined;
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  return `Basic ${Buffer.from(credentials).toString('base64')}`;
-}
 
 function fill(into: Form, form: NonNullable<HttpRequest['form']>): Form {
   for (const [key, value] of Object.entries(form)) {

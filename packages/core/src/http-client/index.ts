@@ -1,5 +1,6 @@
 // What clients of engines speak HTTP with, apart from everything else: its library is large.
 export type { Dispatcher } from 'undici';
+export { withoutCredentials } from './credentials.ts';
 export {
   type HttpAnswer,
   type HttpFailure,

@@ -22,6 +22,8 @@ export interface BootOptions {
   /** What install steps get. Its signal cancels every step. */
   readonly install: InstallContext;
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Awaited before the first step of each phase begins. */
+  readonly beforePhase?: ((phase: string, signal: AbortSignal) => Promise<void>) | undefined;
   /** Instances whose process lives already: they wait for nobody. */
   readonly orphans?: ReadonlySet<string>;
   /** Called at each critical failure, to cancel the rest. Without it no failure is critical. */
@@ -56,6 +58,8 @@ class Boot {
   readonly #starts = new Map<string, Milestone>();
   /** Of what can be tried out. */
   readonly #verifications: Promise<void>[] = [];
+  /** By phase: it may begin. */
+  readonly #openings = new Map<string, Promise<void>>();
 
   constructor(options: BootOptions) {
     this.#options = options;
@@ -92,7 +96,11 @@ class Boot {
     const { install, settings } = this.#options;
     const { kind, critical } = definition;
     const isCalledOff = () => this.#signal.aborted;
-    await this.#run({ node: `${kind}:install`, phase: setupOf(definition), critical, isCalledOff }, async () => {
+    const phase = setupOf(definition);
+    const opening = this.#opening(phase);
+    if (opening) await opening.catch(() => {}); // a failure of the step, below
+    await this.#run({ node: `${kind}:install`, phase, critical, isCalledOff }, async () => {
+      if (opening) await opening;
       const context = { ...install, log: install.log.child({ kind }) };
       // One that does not heed the signal must not keep the machine from stopping.
       await abortable(Promise.resolve(definition.install?.(context, settings[kind])), this.#signal);
@@ -123,6 +131,8 @@ class Boot {
           throw this.#signal.aborted ? cause : new DependencyFailedError({ node: id, dependency }, { cause });
         }
       }
+      const opening = isOrphan ? undefined : this.#opening(definition.phase);
+      if (opening) await opening;
       // Somebody may have stopped it while it waited.
       if (!supervised.isWanted) throw new StartAbortedError({ instance: id });
       const held = heldError(supervised);
@@ -179,6 +189,13 @@ class Boot {
       }
     };
     await this.#run(step, work);
+  }
+
+  /** Undefined where nobody wants to be asked. */
+  #opening(phase: string): Promise<void> | undefined {
+    const opening = this.#openings.get(phase) ?? this.#options.beforePhase?.(phase, this.#signal);
+    if (opening) this.#openings.set(phase, opening);
+    return opening;
   }
 
   #startOf({ id, definition: { phase, critical } }: PlannedInstance, supervised: Supervised): Step {

@@ -40,6 +40,8 @@ export interface OrchestratorOptions {
   readonly restartPolicy?: RestartPolicy;
   /** Whether processes outlive this one. Default true. */
   readonly survive?: boolean;
+  /** Awaited before the first step of each phase of a boot begins. */
+  readonly beforePhase?: (phase: string, signal: AbortSignal) => Promise<void>;
   /** Continues a boot that began before the orchestrator could exist. */
   readonly trace?: BootTrace;
 }
@@ -303,6 +305,7 @@ export class Orchestrator implements AsyncDisposable {
       trace,
       settings: config.services,
       orphans,
+      beforePhase: this.#options.beforePhase,
       ...(isFailureFatal ? { cancel: (reason: MgpuError) => cancel.abort(reason) } : {}),
       install: { layout, env, log: this.#log, clock: this.#clock, machine: this.view, signal: cancel.signal },
     });
