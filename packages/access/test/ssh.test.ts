@@ -133,12 +133,21 @@ describe.skipIf(!hasSshd)('a server of our own', () => {
     await using service = new SshServerService(options, context);
     await service.start();
     const session = spawn('ssh', [...loginArguments(lease.first, mine.file), 'env; echo in; read x'], {
-      stdio: ['pipe', 'pipe', 'ignore'],
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
     onTestFinished(() => void session.kill('SIGKILL'));
     const ended = once(session, 'exit');
     let said = '';
-    while (!said.endsWith('in\n')) said += String((await once(session.stdout, 'data'))[0]);
+    let complaint = '';
+    const isIn = Promise.withResolvers<void>();
+    session.stdout.on('data', (chunk) => {
+      said += chunk;
+      if (said.endsWith('in\n')) isIn.resolve();
+    });
+    session.stderr.on('data', (chunk) => {
+      complaint += chunk;
+    });
+    await Promise.race([isIn.promise, ended.then(() => Promise.reject(new Error(`not let in: ${complaint}`)))]);
     expect(said).toContain('SSH_CONNECTION=');
     expect(said).not.toMatch(/MGPU_|HF_TOKEN|a secret/);
     await service.stop();

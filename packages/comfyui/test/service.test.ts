@@ -269,7 +269,7 @@ test('its variables become configuration', () => {
   const parsed = Object.entries(comfyui.env ?? {}).map(([name, { key, parse: read }]) => [
     name,
     key,
-    read?.('--lowvram 1'),
+    read?.('--lowvram 1', {}),
   ]);
   expect(parsed).toContainEqual(['COMFY_ARGS', 'args', ['--lowvram', '1']]);
   expect(comfyui.env?.WORKER_BASE_COMFYUI_PORT?.parse?.('9000')).toBe(9000);

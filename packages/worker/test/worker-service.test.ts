@@ -173,7 +173,7 @@ test('a worker that is stuck is not alive', async () => {
 
 test('the configuration has the defaults and reads the variables of the predecessors', () => {
   expect(worker.schema.parse({})).toMatchObject({ enabled: true, gpus: 'all', connectors: 'all', concurrency: 3 });
-  expect(worker.env?.WORKER_CONNECTORS?.parse?.('simulation, comfyui:2')).toEqual(['simulation', 'comfyui']);
+  expect(worker.env?.WORKER_CONNECTORS?.parse?.('simulation, comfyui:2')).toEqual(['comfyui']);
   expect(worker.env?.ENABLE_REDIS_WORKERS?.parse?.('false')).toBe(false);
   expect(worker.schema.safeParse({ drain: 1 }).success).toBe(false);
 });

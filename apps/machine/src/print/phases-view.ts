@@ -25,7 +25,11 @@ function phaseLines(phase: BootPhase, problem: (node: BootNode) => string[]): st
   const { name, nodes } = phase;
   const [only] = nodes;
   if (nodes.length === 1 && only) return [line(0, name, phase, only.waitedFor), ...problem(only)];
-  const steps = nodes.flatMap((node) => [line(1, node.id.replace(/:.*/, ''), node, node.waitedFor), ...problem(node)]);
+  const inOrder = nodes.toSorted((one, other) => one.id.localeCompare(other.id, 'en', { numeric: true }));
+  const steps = inOrder.flatMap((node) => [
+    line(1, node.id.replace(/:.*/, ''), node, node.waitedFor),
+    ...problem(node),
+  ]);
   return [line(0, name, phase), ...steps];
 }
 
