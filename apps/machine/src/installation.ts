@@ -1,6 +1,7 @@
 import { type GitAccessConfig, prepareGitAccess } from '@mgpu/access';
 import type { Fleet } from '@mgpu/comfyui/setup';
 import { type FindGpusOptions, findGpus, type GpuPreference, gitEnvironment } from '@mgpu/core';
+import { environmentOfOthers } from './environment-of-others.ts';
 import type { Settings } from './settings.ts';
 
 /** Of a machine none of whose engines runs what is installed. */
@@ -17,9 +18,10 @@ export async function torchMode(preference: GpuPreference, options: FindGpusOpti
  * given a deploy key. One that was given to the daemon alone stays. `onProblem` is told what is wrong with the key.
  */
 export async function installerEnvironment(
-  { config, layout, env }: Pick<Settings, 'config' | 'layout' | 'env'>,
+  { config, definitions, layout, env: whole }: Pick<Settings, 'config' | 'definitions' | 'layout' | 'env'>,
   { signal, onProblem }: { signal: AbortSignal; onProblem: (message: string) => void },
 ): Promise<Settings['env']> {
+  const env = environmentOfOthers({ definitions, env: whole });
   const access = config.services['git-access'] as unknown as GitAccessConfig | undefined;
   if (!access?.enabled) return env;
   if (access.deployKey ?? access.deployKeyParts ?? access.deployKeyFile) {

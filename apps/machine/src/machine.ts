@@ -14,7 +14,6 @@ import {
   BootTrace,
   Emitter,
   type ErrorReport,
-  environmentBindings,
   findGpus,
   type Gpu,
   ignore,
@@ -26,12 +25,14 @@ import {
   removeDrafts,
   reportError,
   StartAbortedError,
+  settleRoot,
   silentLogger,
   standaloneContext,
   systemClock,
 } from '@mgpu/core';
 import { JobClient } from '@mgpu/worker';
 import { bootPauses } from './boot-pauses.ts';
+import { environmentOfOthers } from './environment-of-others.ts';
 import { RootUnusableError, RootVanishedError, StoppingError } from './errors.ts';
 import { withNodeSite } from './node-site.ts';
 import { ollamaVariables } from './ollama-variables.ts';
@@ -63,6 +64,7 @@ export class Machine implements MachineControl, AsyncDisposable {
   readonly #halt = new AbortController();
   readonly #left = new AbortController();
   #state: MachineStatus['state'] = 'booting';
+  #hasRoot = false;
   #machineId = '';
   #gpus: readonly Gpu[] = [];
   #problems: ErrorReport[] = [];
@@ -123,7 +125,9 @@ export class Machine implements MachineControl, AsyncDisposable {
       this.#log.error('the boot failed', { error });
       this.#publish({ event: 'boot', data: { report: this.#trace.report(), error: reportError(error) } });
       const note = (problem: unknown) => this.#log.error('not everything was stopped', { error: problem });
-      await this.down({ force: false }).catch(note);
+      // What a daemon before us left is not ours to end because we cannot go on with it.
+      this.#down ??= this.#stopAll(false, { isAskedFor: false });
+      await this.#down.catch(note);
       // Before the socket closes: it still answers whoever waits for this boot.
       this.#booted.reject(error);
       await this.#control.stop().catch(note);
@@ -219,14 +223,21 @@ export class Machine implements MachineControl, AsyncDisposable {
       throw new RootUnusableError({ root: layout.root, problem: reportError(cause).message }, { cause });
     }
     await this.#control.start();
+    this.#hasRoot = true;
     this.#watchRoot().catch((error: unknown) => {
       if (!this.#halt.signal.aborted) this.#log.warn('the root is not watched any more', { error });
     });
   }
 
   async #bootInstances(): Promise<BootReport> {
+    const { layout } = this.#settings;
+    const keep = () =>
+      keepBoot(layout.state, this.#trace.report()).catch((error: unknown) => {
+        this.#log.warn('the boot trace could not be kept', { error });
+      });
+    // One that is killed in its boot is to be seen as well.
+    const begun = keep();
     try {
-      const { layout } = this.#settings;
       [this.#orchestrator] = await Promise.all([
         this.#trace.step('environment', 'environment', () => this.#plan()),
         this.#trace.step('shared directories', 'shared-directories', () => makeSharedDirectories(layout)),
@@ -236,21 +247,15 @@ export class Machine implements MachineControl, AsyncDisposable {
       // Whoever leaves everything as it is does not wait for the rest of the boot.
       return await abortable(this.#orchestrator.start(), this.#left.signal);
     } finally {
-      await keepBoot(this.#settings.layout.state, this.#trace.report()).catch((error: unknown) => {
-        this.#log.warn('the boot trace could not be kept', { error });
-      });
+      await begun;
+      await keep();
     }
   }
 
   async #plan(): Promise<Orchestrator> {
     const { config, definitions, layout } = this.#settings;
     const { pauseBefore } = config.machine;
-    // What became configuration, passwords among it, is no business of engines and their custom nodes.
-    const consumed = new Set(environmentBindings(definitions).map(({ name }) => name));
-    const env = {
-      ...Object.fromEntries(Object.entries(this.#settings.env).filter(([name]) => !consumed.has(name))),
-      ...ollamaVariables(config, this.#settings.env),
-    };
+    const env = { ...environmentOfOthers(this.#settings), ...ollamaVariables(config, this.#settings.env) };
     const log = this.#log;
     this.#machineId = config.machine.id === 'auto' ? await machineIdOf(layout.state) : config.machine.id;
     const { gpus, problem } = await findGpus(config.machine.gpu, { log, signal: this.#halt.signal });
@@ -302,12 +307,19 @@ export class Machine implements MachineControl, AsyncDisposable {
     }
   }
 
-  async #stopAll(force: boolean): Promise<void> {
+  async #stopAll(force: boolean, { isAskedFor }: { isAskedFor: boolean } = { isAskedFor: true }): Promise<void> {
     this.#state = 'stopping';
     this.#halt.abort(new StartAbortedError({ instance: 'machine' }));
+    const { layout } = this.#settings;
     try {
-      await this.#orchestrator?.stop({ force });
-      await removeDrafts(this.#settings.layout.run);
+      if (this.#orchestrator) await this.#orchestrator.stop({ force });
+      else if (isAskedFor && this.#hasRoot && this.#survive) {
+        // Before anything is planned there is nobody else to end what a daemon before us left.
+        const signal = force ? AbortSignal.abort() : new AbortController().signal;
+        const planned = new Set<string>();
+        await settleRoot({ layout, planned, clock: systemClock, log: this.#log, signal, graceful: true });
+      }
+      await removeDrafts(layout.run);
     } finally {
       await this.#jobs?.close();
       this.#ended.resolve();

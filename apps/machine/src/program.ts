@@ -4,6 +4,7 @@ import { exitCodes } from './commands/exit-codes.ts';
 import type { ExportFlags } from './commands/export.ts';
 import type { EvictFlags, PullFlags, SyncFlags } from './commands/models.ts';
 import type { AddFlags, ApplyFlags } from './commands/nodes.ts';
+import { loadEnvironmentFile } from './environment-file.ts';
 import type { Invocation, MachineCommand } from './finish.ts';
 import { version } from './version.ts';
 
@@ -435,10 +436,9 @@ function gpuIndex(text: string): number {
   return value;
 }
 
-/** For this process and all that it starts. Nothing is expanded, as in Docker; quotes around a value are left out. */
 function loadEnvironment(file: string): string {
   try {
-    process.loadEnvFile(file);
+    loadEnvironmentFile(file, process.env);
   } catch (error) {
     throw new InvalidArgumentError(`it cannot be read: ${(error as Error).message}`);
   }

@@ -10,9 +10,10 @@ import { SharedDirectoriesError } from './errors.ts';
 export async function makeSharedDirectories(layout: Layout): Promise<void> {
   try {
     await makeModelFolders(await readModelFolders(layout));
-    const { models, customNodes, workflows, input, sdModels } = sharedFolders(layout);
+    const { customNodes, workflows, input, sdModels } = sharedFolders(layout);
     await mkdir(sdModels, { recursive: true });
-    for (const folder of [models, sdModels, customNodes, workflows, input]) await access(folder, constants.W_OK);
+    // Models may be shared by several machines that must not change them.
+    for (const folder of [customNodes, workflows, input]) await access(folder, constants.W_OK);
   } catch (cause) {
     throw new SharedDirectoriesError({ shared: layout.shared, problem: reportError(cause).message }, { cause });
   }

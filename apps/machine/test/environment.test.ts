@@ -105,13 +105,18 @@ test.each([
 test('variables come from a file that the command line names, those that are set win, and the root is found', async () => {
   await using box = await openBox();
   await box.writeConfig({});
-  const file = await box.writeJson('old.env', `WORKSPACE_PATH=${box.root}\nTEST_GPUS=2\nCOMFY_ARGS=--lowvram --fast\n`);
+  const file = await box.writeJson(
+    'old.env',
+    `# old\nWORKSPACE_PATH=${box.root}\n\nTEST_GPUS=2\nexport COMFY_ARGS="--lowvram --fast"\nCOMFYUI_BRANCH=topic#1\n`,
+  );
   const shown = await box.mgpu(['--environment', file, 'config', 'show', '--json'], { TEST_GPUS: '3' });
   expect(shown.json<{ config: object }>().data.config).toMatchObject({
     machine: { root: box.root, gpu: { count: 3, mode: 'mock' } },
-    services: { comfyui: { args: ['--lowvram', '--fast'] } },
+    services: { comfyui: { args: ['--lowvram', '--fast'], setup: { ref: 'topic#1' } } },
   });
   expect((await box.mgpu(['--environment', file, 'status'])).stderr).toContain(box.root);
+  const torn = await box.writeJson('torn.env', 'TEST_GPUS=1\nnonsense\n');
+  expect((await box.mgpu(['--environment', torn, 'status'])).stderr).toContain('line 2 is not NAME=value');
   const missing = await box.mgpu(['--environment', `${file}.gone`, 'status']);
   expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('old.env.gone') });
 });

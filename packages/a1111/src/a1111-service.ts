@@ -60,9 +60,9 @@ export class A1111Service extends ProcessService<A1111Options> {
   }
 
   /** Has it enlarge a picture without a model: through the same queue as generations, but no checkpoint has to be there. */
-  protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<void> {
+  protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<boolean> {
     await using client = new A1111Client(this.endpoint);
-    await proveEngine(client, { signal });
+    return await proveEngine(client, { signal });
   }
 
   protected override async onPrepare(run: Run): Promise<void> {

@@ -65,9 +65,9 @@ export class ComfyUIService extends ProcessService<ComfyUIOptions> {
   }
 
   /** Makes a picture without a model; it goes where previews go. */
-  protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<void> {
+  protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<boolean> {
     await using client = new ComfyUIClient(this.endpoint);
-    await proveEngine(client, { signal });
+    return await proveEngine(client, { signal });
   }
 
   protected override async onPrepare(run: Run): Promise<void> {

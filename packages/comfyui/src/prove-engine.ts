@@ -21,16 +21,24 @@ const workflow = (color: number): PromptGraph => ({
 const patienceMs = 60_000;
 const pollMs = 50;
 
-/** Proves an engine by use: it makes a picture without a model. Rejects with what is wrong with it. */
+/**
+ * Proves an engine by use: it makes a picture without a model. False when all that time it was busy with the prompts of others;
+ * ours is taken back then. Rejects with what is wrong with it.
+ */
 export async function proveEngine(
   client: ComfyUIClient,
   { signal, color = Math.floor(Math.random() * 0x1000000) }: { signal?: AbortSignal | undefined; color?: number } = {},
-): Promise<void> {
+): Promise<boolean> {
   const { promptId } = await client.submit(workflow(color), { promptId: randomUUID(), front: true, signal });
   const latest = systemClock.elapsed() + patienceMs;
   let entry = await client.history(promptId, { signal });
   while (!entry) {
-    if (systemClock.elapsed() > latest) throw new Error(`no picture after ${patienceMs / 1_000} s`);
+    if (systemClock.elapsed() > latest) {
+      const { running } = await client.queue({ signal });
+      await client.deletePending([promptId], { signal });
+      if (running.some((each) => each.promptId !== promptId)) return false;
+      throw new Error(`no picture after ${patienceMs / 1_000} s`);
+    }
     await systemClock.sleep(pollMs, { signal });
     entry = await client.history(promptId, { signal });
   }
@@ -45,4 +53,14 @@ export async function proveEngine(
   const seen = pngSize(picture);
   if (seen?.width !== size.width || seen.height !== size.height)
     throw new Error(`its picture is ${seen ? `${seen.width} × ${seen.height} pixels` : 'no PNG file'}`);
+  return true;
+}
+
+/** As `proveEngine`; one that is busy with the prompts of others is not proved. */
+export async function expectProved(
+  client: ComfyUIClient,
+  options: { signal?: AbortSignal | undefined },
+): Promise<void> {
+  if (!(await proveEngine(client, options)))
+    throw new Error(`it is busy with other prompts for ${patienceMs / 1_000} s`);
 }

@@ -24,4 +24,3 @@ export {
   type SetupResult,
   setUp,
 } from './generations/set-up.ts';
-export { proveEngine } from './prove-engine.ts';

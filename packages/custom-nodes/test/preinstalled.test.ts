@@ -84,8 +84,12 @@ test.skipIf(!existsSync(memory))('they come whole from another file system, over
   write(join(source, 'pack', 'deep', 'node.py'), 'deep');
   symlinkSync('deep/node.py', join(source, 'pack', 'link.py'));
   write(join(target, '.pack.moving', 'half.py'));
+  // Of another one the copy is whole, and not all of the original is removed yet.
+  write(join(target, '.other.moved', 'whole.py'), 'whole');
+  write(join(source, 'other', 'rest.py'));
   await service.start();
-  expect(readdirSync(target)).toEqual(['pack']);
+  expect(readdirSync(target)).toEqual(['other', 'pack']);
+  expect(readdirSync(join(target, 'other'))).toEqual(['whole.py']);
   expect(readFileSync(join(target, 'pack', 'link.py'), 'utf8')).toBe('deep');
   expect(readlinkSync(join(target, 'pack', 'link.py'))).toBe('deep/node.py');
   expect(existsSync(source)).toBe(false);

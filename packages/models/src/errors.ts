@@ -1,4 +1,4 @@
-import { defineError } from '@mgpu/core';
+import { defineError, type MgpuError } from '@mgpu/core';
 
 export const ListInvalidError = defineError<{ source: string; problems: readonly string[] }>({
   code: 'MODELS_LIST_INVALID',
@@ -78,6 +78,9 @@ export const BusyError = defineError<{ url: string; status: number; waitMs: numb
     `${url} asks to be left alone for ${Math.ceil(waitMs / 1_000)} s (status ${status})${waitMs <= longestBusyMs ? '' : `, longer than the ${longestBusyMs / 1_000} s that are waited`}`,
   hint: 'try again then; fewer at a time (services.models.concurrency), or a token, may keep it from happening',
 });
+
+/** Milliseconds that a busy host wants to be left alone after this failure; none after any other. */
+export const waitAskedFor = (error: MgpuError): number => (error instanceof BusyError ? error.details.waitMs : 0);
 
 export const RedirectError = defineError<{ url: string; to: string; problem: string }>({
   code: 'MODELS_REDIRECT',

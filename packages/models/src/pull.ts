@@ -1,11 +1,10 @@
 import { lstat, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { forEachBounded, type MgpuError, toMgpuError } from '@mgpu/core';
+import { forEachBounded, type MgpuError, retrying, toMgpuError } from '@mgpu/core';
 import type { Ledger, ModelRecord } from './cache/ledger.ts';
 import { ignoreGone } from './cache/survey.ts';
 import { type DownloadTools, download } from './download/download.ts';
-import { keepTrying } from './download/retry.ts';
-import { BadAnswerError, TakenError } from './errors.ts';
+import { BadAnswerError, TakenError, waitAskedFor } from './errors.ts';
 import { type LinkResult, makeLinks } from './links/static-models.ts';
 import { modelPath } from './place.ts';
 import type { ModelProgress, ModelResult } from './report.ts';
@@ -117,9 +116,10 @@ class Pull {
   async #ask(): Promise<void> {
     const { source, folder = 'models/checkpoints' } = this.#model;
     const isComplete = this.#path !== undefined && this.#sha256 !== undefined;
-    const { http, signal } = this.#tools;
+    const { attempts, clock, http, signal } = this.#tools;
     const ask = async () => (isComplete ? {} : ((await source.ask?.(http, signal)) ?? {}));
-    const facts = await keepTrying(ask, this.#tools, { onRetry: (error) => this.#tell('waiting', error) });
+    const onRetry = (error: MgpuError) => this.#tell('waiting', error);
+    const facts = await retrying(ask, { attempts, clock, signal, leastWaitMs: waitAskedFor, onRetry });
     this.#sha256 ??= facts.sha256;
     if (this.#path !== undefined) return;
     if (facts.name === undefined) {

@@ -77,7 +77,14 @@ export const nginxSchema = z
       .describe('Files of your own that are read inside `http`, `*` for names; relative paths are below `repository`'),
     repository: z
       .strictObject({
-        url: z.string().min(1).describe('An https, ssh or file URL, or a path'),
+        url: z
+          .string()
+          .min(1)
+          .refine(
+            (url) => !hasSecret(url),
+            'it has a secret in it, which would be for others to see: see services.git-access',
+          )
+          .describe('An https, ssh or file URL, or a path'),
         ref: z.string().min(1).optional().describe('Branch, tag or commit; default its default branch'),
       })
       .optional()
@@ -89,6 +96,13 @@ export const nginxSchema = z
     path: ['include'],
     message: 'a relative path means nothing without a repository',
   });
+
+/** A token before the host gets onto Git's command line and into the checkout's configuration. */
+function hasSecret(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, username, password } = new URL(url);
+  return password !== '' || (username !== '' && protocol.startsWith('http'));
+}
 
 /** Defaults filled in. */
 export type NginxConfig = z.output<typeof nginxSchema>;

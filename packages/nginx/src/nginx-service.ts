@@ -14,11 +14,11 @@ import type { z } from 'zod';
 import { beforePort } from './address.ts';
 import { nginxArguments } from './command-line.ts';
 import { type NginxConfig, nginxSchema } from './config.ts';
-import { NotRunningError } from './errors.ts';
+import { ConfigRejectedError, NotRunningError } from './errors.ts';
 import { filesOf, type NginxFiles } from './files.ts';
 import { LiveConfig, type LiveRun } from './live-config.ts';
 import { locateProgram } from './locate-program.ts';
-import { bringRepository, includesOf } from './own-config.ts';
+import { bringRepository, goBack, includesOf } from './own-config.ts';
 import { authProbe, statusProbe } from './status-socket.ts';
 import { asksForPassword, expectProtected, prepareUsersFolder } from './users.ts';
 import { findWorkerUser } from './worker-user.ts';
@@ -82,7 +82,8 @@ export class NginxService extends ProcessService<NginxConfig> {
     expectProtected(instance, config);
     const program = await locateProgram(config.program, context.env);
     await prepareSocket(run, context.layout, instance);
-    if (config.repository) await bringRepository(config.repository, { ...context, signal: run.signal });
+    const place = { ...context, signal: run.signal };
+    const brought = config.repository && (await bringRepository(config.repository, place));
     const includes = includesOf(config, context);
     const worker = await findWorkerUser(config.user);
     const group = worker?.user === 'root' ? undefined : worker?.gid;
@@ -106,7 +107,17 @@ export class NginxService extends ProcessService<NginxConfig> {
       logFile,
       hangUp: () => this.signal('SIGHUP'),
     };
-    const live = await LiveConfig.begin(setup, liveRun, this.#endpoints);
+    const begin = () => LiveConfig.begin(setup, liveRun, this.#endpoints);
+    const live = await begin().catch(async (error: unknown) => {
+      const { repository } = config;
+      if (!repository || brought?.former === undefined || !(error instanceof ConfigRejectedError)) throw error;
+      // What somebody committed must not take the proxy down.
+      await goBack(repository, brought.former, place);
+      const why = `${instance}: serves the configuration that its repository had before: ${error.message}`;
+      context.log.warn(why, { error });
+      run.setHealth('degraded', why);
+      return await begin();
+    });
     this.#live = live;
     run.defer(async () => {
       this.#live = undefined;

@@ -26,6 +26,13 @@ test('files of a repository are checked and served, follow it, and stay when it 
   await say('two');
   await service.restart();
   expect(await said()).toBe('two');
+  await commitFiles(url, { 'node/own.conf': 'nonsense;\n' });
+  await service.restart();
+  expect(await said()).toBe('two');
+  expect(service.status).toMatchObject({ state: 'running', health: 'degraded' });
+  expect(warnings.splice(0)).toEqual([
+    expect.stringMatching(/serves the configuration that its repository had before: .*unknown directive "nonsense"/),
+  ]);
   await rename(url, `${url}.gone`);
   await service.restart();
   expect(await said()).toBe('two');
@@ -45,5 +52,7 @@ test('a repository that is not there ends the first start; a relative path needs
   const repository = { url: join(folder.path, 'nowhere') };
   const service = new NginxService({ port: lease.first, repository, include: ['*.conf'] });
   await expect(service.start()).rejects.toMatchObject({ code: 'CORE_GIT_REPOSITORY' });
+  const secret = nginx.schema.safeParse({ repository: { url: 'https://user:token@example.org/conf.git' } });
+  expect(secret.error?.issues[0]?.message).toContain('it has a secret in it');
   expect(nginx.schema.safeParse({ include: ['*.conf'] }).error?.issues[0]?.message).toContain('without a repository');
 });

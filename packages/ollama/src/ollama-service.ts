@@ -74,11 +74,12 @@ export class OllamaService extends ProcessService<InstanceConfig, OllamaEvents> 
   }
 
   /** Reads those of its models that are there. Answering needs one in memory, which is for whoever wants an answer. */
-  protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<void> {
+  protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<boolean> {
     await using client = new OllamaClient(this.endpoint);
     const there = await client.list({ signal });
     const isWanted = new Set(this.#wanted.map(withTag));
     for (const { name } of there) if (isWanted.has(name)) await client.show(name, { signal });
+    return true;
   }
 
   protected override async onPrepare(run: Run): Promise<void> {

@@ -30,7 +30,7 @@ export const startedProbe = (path: string, isComing: (engine: string) => boolean
     return coming && redis.state === 'connected' ? `${coming.engine} is not ready yet` : undefined;
   });
 
-/** Redis and every engine can be used. `onStatus` hears of each status that is read. */
+/** Redis and an engine can be used. `onStatus` hears of each status that is read. */
 export const readyProbe = (path: string, onStatus: (status: WorkerStatus) => void) =>
   statusProbe('redis and engines of the worker', path, (status) => {
     onStatus(status);
@@ -39,10 +39,16 @@ export const readyProbe = (path: string, onStatus: (status: WorkerStatus) => voi
     const problems = [
       redis.state === 'connected' ? undefined : (redis.problem ?? 'redis is not connected'),
       engines.length === 0 ? 'there is no engine to feed' : undefined,
-      ...engines.map(({ ready, reason, engine }) => (ready ? undefined : (reason ?? `${engine} is not ready`))),
+      ...(engines.some(({ ready }) => ready) ? [] : [enginesAway(status)]),
     ].filter((each) => each !== undefined);
     return problems.length === 0 ? undefined : problems.join('; ');
   });
+
+/** What keeps engines from being fed, in words; undefined when all can be. */
+export function enginesAway({ engines }: Pick<WorkerStatus, 'engines'>): string | undefined {
+  const reasons = engines.flatMap(({ ready, reason, engine }) => (ready ? [] : [reason ?? `${engine} is not ready`]));
+  return reasons.length === 0 ? undefined : reasons.join('; ');
+}
 
 /** The worker still writes its status. */
 export const aliveProbe = (path: string, clock: Clock, maxAgeMs: number) =>

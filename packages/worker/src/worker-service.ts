@@ -17,7 +17,7 @@ import {
 import { RedisMissingError } from './errors.ts';
 import { type HostSettings, toConnectorSettings } from './settings.ts';
 import { removeStatus, statusFile, type WorkerStatus } from './status-file.ts';
-import { aliveProbe, readyProbe, startedProbe } from './status-probe.ts';
+import { aliveProbe, enginesAway, readyProbe, startedProbe } from './status-probe.ts';
 import { version } from './version.ts';
 import type { WorkerConfig } from './worker-config.ts';
 
@@ -39,6 +39,7 @@ const hostFile = fileURLToPath(
  * says what is missing. Stopping it lets running jobs end for `drainMs`.
  */
 export class WorkerService extends ProcessService<WorkerConfig> {
+  #run: Run | undefined;
   /** What the process of the present run said last. */
   #said: WorkerStatus | undefined;
 
@@ -65,7 +66,9 @@ export class WorkerService extends ProcessService<WorkerConfig> {
   }
 
   protected override async onPrepare(run: Run): Promise<void> {
+    this.#run = run;
     run.defer(() => {
+      this.#run = undefined;
       this.#said = undefined;
     });
     run.defer(() => rm(this.#settingsFile, { force: true }));
@@ -90,6 +93,9 @@ export class WorkerService extends ProcessService<WorkerConfig> {
     const { clock } = this.context;
     const listen = (status: WorkerStatus) => {
       this.#said = status;
+      // The others are fed all the same.
+      const away = enginesAway(status);
+      this.#run?.setHealth(away === undefined ? 'ready' : 'degraded', away);
     };
     return {
       startup: {

@@ -1,7 +1,7 @@
 import { A1111Client, type A1111Config, loadModel } from '@mgpu/a1111';
 import { install } from '@mgpu/a1111/setup';
 import { DaemonNotRunningError } from '@mgpu/control';
-import { loggerTo } from '@mgpu/core';
+import { loggerTo, reportError } from '@mgpu/core';
 import { NoEngineError, OwnCheckoutError } from '../errors.ts';
 import { installerEnvironment } from '../installation.ts';
 import { checkpointsText, loadedText } from '../print/a1111-view.ts';
@@ -72,13 +72,19 @@ export async function a1111Load(
 /** The checkpoints that the instances know, and which of them has which one loaded. */
 export async function a1111Models(context: CommandContext): Promise<ExitCode> {
   const { output, interrupted: signal } = context;
-  const known = await Promise.all(
-    (await enginesOf(context)).map(async ({ id, url }) => {
+  const engines = await enginesOf(context);
+  const answers = await Promise.allSettled(
+    engines.map(async ({ id, url }) => {
       await using client = new A1111Client(url);
       const [models, options] = await Promise.all([client.models({ signal }), client.options({ signal })]);
       return { instance: id, models, loaded: String(options.sd_model_checkpoint ?? '') };
     }),
   );
+  signal.throwIfAborted();
+  const known = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+  const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
+  if (known.length === 0) throw failures[0];
+  for (const failure of failures) output.notice(reportError(failure).message);
   const titles = [...new Set(known.flatMap(({ models }) => models.map(({ title }) => title)))].toSorted();
   const checkpoints = titles.map((title) => ({
     title,
@@ -87,7 +93,7 @@ export async function a1111Models(context: CommandContext): Promise<ExitCode> {
   }));
   output.data('Checkpoints', checkpoints);
   output.line(checkpointsText(checkpoints));
-  return exitCodes.done;
+  return failures.length === 0 ? exitCodes.done : exitCodes.partly;
 }
 
 /** Throws `MACHINE_NO_ENGINE`. */

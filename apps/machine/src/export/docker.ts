@@ -99,7 +99,8 @@ function compose({ checkout, config, port, stopSeconds, usesGpus, version }: Ins
         : { context: relative(folder, checkout) || '.', dockerfile: join(relative(checkout, folder), 'Dockerfile') },
     command: ['--config', target, 'up'],
     configs: [{ source: 'mgpu', target }],
-    env_file: [{ path: './mgpu.env', required: false }],
+    // Values as they are: a password may have a dollar sign in it.
+    env_file: [{ path: './mgpu.env', required: false, format: 'raw' }],
     ports: port === undefined ? [] : [`127.0.0.1:${port}:${port}`],
     volumes: ['workspace:/workspace'],
     // Workers of torch hand tensors to each other there; Docker's default is 64 MB.
@@ -116,7 +117,7 @@ function compose({ checkout, config, port, stopSeconds, usesGpus, version }: Ins
   return `${composeHead}${stringify(file, { lineWidth: 0 })}`;
 }
 
-const composeHead = `# Written by \`mgpu export docker\`. Needs Docker Compose 2.24 or newer. Settings by environment variables, and secrets, go
+const composeHead = `# Written by \`mgpu export docker\`. Needs Docker Compose 2.30 or newer. Settings by environment variables, and secrets, go
 # into mgpu.env beside this file.
 `;
 

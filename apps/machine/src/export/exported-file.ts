@@ -1,6 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { writeFileAtomically } from '@mgpu/core';
+import { ignoreMissing, writeFileAtomically } from '@mgpu/core';
 import { FileInTheWayError } from '../errors.ts';
 
 export interface ExportedFile {
@@ -23,8 +23,4 @@ export async function writeExported(files: readonly PlacedFile[], { force }: { f
   }
 }
 
-const contentOf = (path: string) =>
-  readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+const contentOf = (path: string) => readFile(path, 'utf8').catch(ignoreMissing);

@@ -30,8 +30,10 @@ export interface Installation {
   readonly stopSeconds: number;
 }
 
-/** Seconds for engines to end, and for whoever has to be killed, when the workers have drained. */
-const engineStopSeconds = 60;
+/** For engines to end when the workers have drained, where none is given longer. */
+const engineStopMs = 60_000;
+/** For whoever has to be killed after that. */
+const killMs = 20_000;
 
 export function installationOf({ config, env, file, layout }: Settings, cwd: string): Installation {
   const own = dirname(fileURLToPath(import.meta.resolve('@mgpu/machine/package.json')));
@@ -39,6 +41,7 @@ export function installationOf({ config, env, file, layout }: Settings, cwd: str
   const { nginx, worker } = config.services;
   const { homedir, username } = userInfo();
   const drainMs = worker?.enabled ? Number(worker.drainMs) : 0;
+  const graceMs = Object.values(config.services).map((each) => (each.enabled ? Number(each.graceMs ?? 0) : 0));
   return {
     node: process.execPath,
     program: join(own, 'bin/mgpu.js'),
@@ -53,7 +56,7 @@ export function installationOf({ config, env, file, layout }: Settings, cwd: str
     user: username,
     port: nginx?.enabled ? Number(nginx.port) : undefined,
     usesGpus: config.machine.gpu.mode === 'auto' || config.machine.gpu.mode === 'nvidia',
-    stopSeconds: Math.ceil(drainMs / 1_000) + engineStopSeconds,
+    stopSeconds: Math.ceil((drainMs + Math.max(engineStopMs, ...graceMs.map((ms) => ms + killMs))) / 1_000),
   };
 }
 

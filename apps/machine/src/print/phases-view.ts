@@ -5,8 +5,13 @@ import { clip, duration, lineWidth, marks, paragraph } from './text.ts';
 const nameWidth = 26;
 
 /** A boot as a tree: phases as they began, their steps below them where there are several, each with its time. */
-export function phasesText({ startedAt, totalMs, outcome, phases }: BootReport): string {
-  const how = outcome === 'degraded' ? pc.yellow(outcome) : `${marks[outcome]} ${outcome}`;
+export function phasesText(
+  { startedAt, totalMs, outcome, phases }: BootReport,
+  { isUnderWay }: { isUnderWay: boolean },
+): string {
+  const isCutOff = outcome === 'running' && !isUnderWay;
+  const word = isCutOff ? 'cut off: its daemon ended meanwhile' : outcome;
+  const how = outcome === 'degraded' || isCutOff ? pc.yellow(word) : `${marks[outcome]} ${word}`;
   const when = startedAt.slice(0, 19).replace('T', ' ');
   const told = new Set<string>();
   const problem = ({ error }: BootNode): string[] => {

@@ -1,7 +1,7 @@
 import { logEnd } from '@mgpu/core';
 import { ComfyUIClient } from '../client/comfyui-client.ts';
 import { NoPreviousGenerationError, RollOutFailedError } from '../errors.ts';
-import { proveEngine } from '../prove-engine.ts';
+import { expectProved } from '../prove-engine.ts';
 import { describeFailed, failedImports } from './failed-imports.ts';
 import type { Generation } from './generation.ts';
 import type { GenerationStore } from './generation-store.ts';
@@ -174,5 +174,5 @@ async function expectWhole(
     const few = missing.slice(0, 5).join(', ');
     throw new Error(`${missing.length} of its node classes are missing, among them ${few}`);
   }
-  await proveEngine(client, { signal });
+  await expectProved(client, { signal });
 }

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { ComfyUIClient } from '../client/comfyui-client.ts';
 import { ComfyUIService } from '../comfyui-service.ts';
 import { GenerationBrokenError } from '../errors.ts';
-import { proveEngine } from '../prove-engine.ts';
+import { expectProved } from '../prove-engine.ts';
 import { describeFailed, failedImports } from './failed-imports.ts';
 import type { Generation, generationFolders } from './generation.ts';
 
@@ -69,7 +69,7 @@ export async function verifyGeneration(
     const unexpected = failed.filter(({ name }) => !options.tolerated.includes(name));
     if (unexpected.length > 0) throw broken(`custom nodes cannot be imported: ${describeFailed(unexpected)}`);
     const nodeClasses = await nodeClassesOf(client, { signal });
-    await proveEngine(client, { signal }).catch((error: unknown) => {
+    await expectProved(client, { signal }).catch((error: unknown) => {
       signal?.throwIfAborted();
       throw broken(`it makes no picture: ${(error as Error).message}`, error);
     });

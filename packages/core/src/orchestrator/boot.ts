@@ -170,7 +170,7 @@ class Boot {
     return supervised.instance.service.isVerifiable;
   }
 
-  /** As soon as it is started: before anybody gives it work that takes long. */
+  /** As soon as it is started, for whoever has work for it that takes long may be quick, too. */
   async #verify(supervised: Supervised, start: Promise<void>): Promise<void> {
     const { id, instance } = supervised;
     const isCalledOff = () => this.#signal.aborted || !supervised.isWanted;
@@ -183,7 +183,8 @@ class Boot {
     }
     const work = async () => {
       try {
-        await instance.service.verify({ signal: this.#signal });
+        const isProved = await instance.service.verify({ signal: this.#signal });
+        if (!isProved) this.#options.install.log.info(`${id} is busy with the work of others, and was not tried out`);
       } catch (error) {
         throw isCalledOff() ? new StartAbortedError({ instance: id }) : error;
       }

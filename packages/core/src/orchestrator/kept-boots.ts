@@ -2,6 +2,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../files/atomic.ts';
+import { ignoreMissing } from '../files/ignore.ts';
 import { versionedFile } from '../files/versioned.ts';
 import type { BootReport } from './boot-trace.ts';
 
@@ -53,10 +54,7 @@ export async function latestBoot(stateDir: string): Promise<BootReport | undefin
 }
 
 async function newestFirst(dir: string): Promise<string[]> {
-  const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
+  const names = (await readdir(dir).catch(ignoreMissing)) ?? [];
   const files = await Promise.all(
     names
       .filter((name) => name.endsWith('.json'))

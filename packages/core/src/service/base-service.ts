@@ -165,9 +165,10 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
 
   /**
    * Proves by use that it does its work; at once where it knows no way. When that fails or takes longer than two minutes, its
-   * health is degraded until it is verified again or its run is over. Throws `CORE_VERIFICATION_FAILED`, and the signal's reason.
+   * health is degraded until it is verified again or its run is over. False when it is too busy with the work of others to say.
+   * Throws `CORE_VERIFICATION_FAILED`, and the signal's reason.
    */
-  async verify({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  async verify({ signal }: { signal?: AbortSignal } = {}): Promise<boolean> {
     const run = this.#run;
     if (!run || this.#state !== 'running') {
       throw new VerificationFailedError({ instance: this.id, problem: `it is ${this.#state}` });
@@ -176,8 +177,9 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
     const late = () => new Error(`it took longer than ${verificationMs / 1_000} s`);
     using limit = deadline(this.context.clock, verificationMs, late, either);
     try {
-      await abortable(this.onVerify?.(limit) ?? Promise.resolve(), limit.signal);
-      run.proved = { health: 'ready' };
+      const isProved = await abortable(this.onVerify?.(limit) ?? Promise.resolve(true), limit.signal);
+      if (isProved) run.proved = { health: 'ready' };
+      return isProved;
     } catch (cause) {
       signal?.throwIfAborted();
       const problem = run.signal.aborted ? 'its run ended meanwhile' : reportError(cause).message;
@@ -247,8 +249,11 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   /** It is ready for the first time. */
   protected onRunning?(run: Run): void;
 
-  /** Uses it as whoever has work for it would, at little cost; rejects with what is wrong with it. */
-  protected onVerify?(options: { signal: AbortSignal }): Promise<void>;
+  /**
+   * Uses it as whoever has work for it would, at little cost: true when that went well, false when it is too busy with the work
+   * of others to say. Rejects with what is wrong with it.
+   */
+  protected onVerify?(options: { signal: AbortSignal }): Promise<boolean>;
 
   /** How to tell that it is ready, stays ready, and is alive. */
   protected probes?(): Probes;

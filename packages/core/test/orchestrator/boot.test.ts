@@ -229,7 +229,13 @@ describe('verification', () => {
     const { define, journal } = workshop();
     const slow = Promise.withResolvers<void>();
     const report = await machine([
-      define('engine', { scope: 'gpu', onVerify: async (_, id) => void (id === 'engine_gpu1' && slow.resolve()) }),
+      define('engine', {
+        scope: 'gpu',
+        onVerify: async (_, id) => {
+          if (id === 'engine_gpu1') slow.resolve();
+          return true;
+        },
+      }),
       define('proxy', { onStart: () => slow.promise }),
     ]).start();
     expect(journal).toContain('verify engine_gpu0');
@@ -249,6 +255,7 @@ describe('verification', () => {
         scope: 'gpu',
         onVerify: async (_, id) => {
           if (id === 'engine_gpu1') throw broken('its picture is empty');
+          return true;
         },
       }),
     ]);
@@ -274,10 +281,19 @@ describe('verification', () => {
     expect(orchestrator.status()[1]).toMatchObject({ state: 'running', health: 'ready' });
   });
 
+  test('says nothing of one that is busy with the work of others', async () => {
+    const { define } = workshop();
+    const orchestrator = machine([define('engine', { onVerify: async () => false })]);
+    const report = await orchestrator.start();
+    expect(report.outcome).toBe('ok');
+    expect(phase(report)?.nodes).toMatchObject([{ id: 'engine:verify', outcome: 'ok' }]);
+    expect(orchestrator.status()[0]).toMatchObject({ state: 'running', health: 'ready' });
+  });
+
   test('is left out for what did not come up', async () => {
     const { define } = workshop();
     const onStart = () => Promise.reject(broken('no checkout'));
-    const report = await machine([define('engine', { critical: false, onStart, onVerify: async () => {} })]).start();
+    const report = await machine([define('engine', { critical: false, onStart, onVerify: async () => true })]).start();
     expect(phase(report)?.nodes).toMatchObject([{ id: 'engine:verify', outcome: 'skipped' }]);
     expect(phase(report)?.nodes[0]?.error?.message).toContain('no checkout');
   });
@@ -288,7 +304,7 @@ describe('verification', () => {
     const begun = Promise.withResolvers<void>();
     const onVerify = (signal: AbortSignal) => {
       begun.resolve();
-      return new Promise<void>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+      return new Promise<boolean>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     };
     const orchestrator = machine([define('engine', { onVerify })], { clock });
     const boot = orchestrator.start();

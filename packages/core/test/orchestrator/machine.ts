@@ -27,7 +27,7 @@ const schema = z.strictObject({ enabled: z.boolean().default(true), gpus: gpuSel
 export interface PartOptions
   extends Partial<Pick<ServiceDefinition, 'scope' | 'critical' | 'dependsOn' | 'phase' | 'connector'>> {
   readonly onStart?: (run: Run, id: string) => Promise<void> | void;
-  readonly onVerify?: (signal: AbortSignal, id: string) => Promise<void>;
+  readonly onVerify?: (signal: AbortSignal, id: string) => Promise<boolean>;
   readonly install?: (signal: AbortSignal) => Promise<void>;
   readonly ports?: readonly { instance: string; port: number }[];
   readonly basePort?: number;
@@ -63,9 +63,9 @@ export function workshop() {
   }
 
   class Verifiable extends Part {
-    protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<void> {
+    protected override async onVerify({ signal }: { signal: AbortSignal }): Promise<boolean> {
       journal.push(`verify ${this.id}`);
-      await this.config.onVerify?.(signal, this.id);
+      return (await this.config.onVerify?.(signal, this.id)) ?? true;
     }
   }
 

@@ -1,6 +1,6 @@
 import { cp, lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ErrorReport, reportError } from '@mgpu/core';
+import { type ErrorReport, ignore, ignoreMissing, reportError } from '@mgpu/core';
 import { PreinstalledTakenError } from '../errors.ts';
 
 /** What became of one folder or file of custom nodes. */
@@ -18,15 +18,20 @@ export interface MoveOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Two stages of a move across file systems, in names that no engine takes for nodes. */
 const draftOf = (to: string, name: string) => join(to, `.${name}.moving`);
+const wholeSuffix = '.moved';
+const wholeOf = (to: string, name: string) => join(to, `.${name}${wholeSuffix}`);
 
 /**
  * Moves custom nodes into the shared folder, one by one, and removes the folder they were in once it is empty. Never over
  * something, and never into it: what has a namesake stays where it is (`NODES_PREINSTALLED_TAKEN`). Across file systems the
- * copy is whole before it has its name; an interrupted move is done again.
+ * copy has its name when it is whole and what it was copied from is gone; an interrupted move is gone on with.
  */
 export async function movePreinstalled({ from, to, signal }: MoveOptions): Promise<readonly MovedNode[]> {
-  const names = (await namesIn(from)).toSorted();
+  const whole = (await namesIn(to)).filter((name) => name.startsWith('.') && name.endsWith(wholeSuffix));
+  const interrupted = whole.map((name) => name.slice(1, -wholeSuffix.length));
+  const names = [...new Set([...(await namesIn(from)), ...interrupted])].toSorted();
   if (names.length === 0) return [];
   await mkdir(to, { recursive: true });
   const moved: MovedNode[] = [];
@@ -39,38 +44,31 @@ export async function movePreinstalled({ from, to, signal }: MoveOptions): Promi
       moved.push({ name, status: 'failed', error: reportError(error) });
     }
   }
-  if (moved.every(({ status }) => status === 'moved')) await rmdir(from);
+  // What is mounted there, or is not ours to remove, may stay as an empty folder.
+  if (moved.every(({ status }) => status === 'moved')) await rmdir(from).catch(ignoreStays);
   return moved;
 }
 
+const ignoreStays = ignore('EACCES', 'EBUSY', 'ENOENT', 'ENOTEMPTY', 'EPERM', 'EROFS');
+
 async function move(name: string, { from, to }: MoveOptions): Promise<void> {
-  const [source, target, draft] = [join(from, name), join(to, name), draftOf(to, name)];
+  const [source, target, draft, whole] = [join(from, name), join(to, name), draftOf(to, name), wholeOf(to, name)];
   if (await isThere(target)) throw new PreinstalledTakenError({ name, from, to });
-  try {
-    await rename(source, target);
-  } catch (error) {
-    // An image's layer and a volume are different file systems.
-    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+  if (!(await isThere(whole))) {
+    try {
+      return await rename(source, target);
+    } catch (error) {
+      // An image's layer and a volume are different file systems.
+      if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+    }
     await rm(draft, { recursive: true, force: true });
     await cp(source, draft, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
-    await rename(draft, target);
-    await rm(source, { recursive: true, force: true });
+    await rename(draft, whole);
   }
+  await rm(source, { recursive: true, force: true });
+  await rename(whole, target);
 }
 
-async function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
-}
+const namesIn = async (folder: string): Promise<string[]> => (await readdir(folder).catch(ignoreMissing)) ?? [];
 
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
-}
+const isThere = async (path: string) => (await lstat(path).catch(ignoreMissing)) !== undefined;

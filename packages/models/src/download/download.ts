@@ -1,11 +1,18 @@
 import { dirname } from 'node:path';
-import type { MgpuError } from '@mgpu/core';
-import { BadAnswerError, ChangedError, ChecksumError, CutShortError, SizeError, UnreachableError } from '../errors.ts';
+import { type MgpuError, type RetryOptions, retrying } from '@mgpu/core';
+import {
+  BadAnswerError,
+  ChangedError,
+  ChecksumError,
+  CutShortError,
+  SizeError,
+  UnreachableError,
+  waitAskedFor,
+} from '../errors.ts';
 import type { Source } from '../sources/source.ts';
 import { type FlowLimit, RateMeter, watchFlow } from './flow.ts';
 import { expectSuccess, type Http, type HttpAnswer } from './http.ts';
 import { PartFile } from './part-file.ts';
-import { keepTrying, type RetryTools } from './retry.ts';
 import type { Space } from './space.ts';
 
 export interface DownloadProgress {
@@ -19,7 +26,7 @@ export interface DownloadProgress {
 }
 
 /** `attempts`: connections in a row that may bring next to nothing before it fails. */
-export interface DownloadTools extends RetryTools {
+export interface DownloadTools extends Pick<RetryOptions, 'attempts' | 'clock' | 'signal'> {
   readonly http: Http;
   readonly space: Space;
   readonly flow: FlowLimit;
@@ -62,7 +69,9 @@ export async function download(task: DownloadTask, tools: DownloadTools): Promis
     await run.connect();
     return run.finish();
   };
-  return await keepTrying(connect, tools, { hasHelped: () => part.size - before >= worthwhile, onRetry });
+  const { attempts, clock, signal } = tools;
+  const hasHelped = () => part.size - before >= worthwhile;
+  return await retrying(connect, { attempts, clock, signal, hasHelped, leastWaitMs: waitAskedFor, onRetry });
 }
 
 class DownloadRun {
