@@ -40,6 +40,7 @@ export * as coreErrors from './errors/core-errors.ts';
 export { JobUnknownError, StartAbortedError } from './errors/core-errors.ts';
 export { definedErrors } from './errors/define-error.ts';
 export { reviveError } from './errors/mgpu-error.ts';
+export { nearest } from './errors/nearest.ts';
 export { removeDrafts, writeFileAtomically } from './files/atomic.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
 export { type LinkTreeOptions, linkTree } from './files/link-tree.ts';
@@ -75,6 +76,7 @@ export {
   BootTrace,
 } from './orchestrator/boot-trace.ts';
 export { keepBoot, latestBoot } from './orchestrator/kept-boots.ts';
+export type { InstanceOutcome, InstanceVerb } from './orchestrator/operate.ts';
 export { type MachineEvents, Orchestrator, type OrchestratorOptions } from './orchestrator/orchestrator.ts';
 export { type MachinePlan, type PlannedInstance, type PlannedPort, planMachine } from './orchestrator/plan.ts';
 export { type SettleOptions, settleRoot } from './orchestrator/settle-root.ts';
