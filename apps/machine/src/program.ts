@@ -2,6 +2,7 @@ import { Command, type CommanderError } from 'commander';
 import { exitCodes } from './commands/exit-codes.ts';
 import { addA1111 } from './program/a1111.ts';
 import { addComfyui } from './program/comfyui.ts';
+import { addCompletion } from './program/completion.ts';
 import { addConfig } from './program/config.ts';
 import { addExport } from './program/export.ts';
 import { addJobs } from './program/jobs.ts';
@@ -11,6 +12,9 @@ import { addNodes } from './program/nodes.ts';
 import { addOllama } from './program/ollama.ts';
 import { environmentFile } from './program/options.ts';
 import { createRunner } from './program/runner.ts';
+import { addService, addServices, isServiceVerb } from './program/services.ts';
+import { refuseUnknownSubcommands } from './program/unknown-subcommand.ts';
+import { addVerbs } from './program/verbs.ts';
 import { version } from './version.ts';
 
 // Nobody reads any more: that is no reason to drop what runs.
@@ -32,22 +36,39 @@ const program = new Command('mgpu')
 
 const runner = createRunner(program);
 addMachine(program, runner);
+addVerbs(program, runner);
 addJobs(program, runner);
 addComfyui(program, runner);
 addNodes(program, runner);
 addModels(program, runner);
 addA1111(program, runner);
 addOllama(program, runner);
+addServices(program, runner);
 addExport(program, runner);
 addConfig(program, runner);
+addCompletion(program, runner);
+refuseUnknownSubcommands(program);
+
+/** A command that nobody knows may be a service of a plugin: the daemon knows those. */
+async function parse(): Promise<void> {
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    const [service = '', verb] = program.args;
+    if ((error as CommanderError).code !== 'commander.unknownCommand' || !isServiceVerb(verb)) throw error;
+    addService(program, runner, service);
+    await program.parseAsync();
+  }
+}
 
 try {
-  await program.parseAsync();
+  await parse();
 } catch (error) {
   const { exitCode, message, code } = error as CommanderError;
   // Help and version are no failure; help that nobody asked for says enough, to people.
   if (exitCode !== 0 && (asksForJson || code !== 'commander.help')) {
-    const problem = code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, '');
+    const problem =
+      code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, '').replace('\n', ' ');
     const { refuse } = await import('#ask');
     refuse(problem, asksForJson);
   }

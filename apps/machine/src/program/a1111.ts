@@ -9,10 +9,17 @@ export function addA1111(program: Command, runner: Runner): void {
     .description(
       'install it, or bring it to what the configuration asks for; instances take it when they are restarted',
     )
+    .argument('[gpu...]', 'as a habit: one installation serves all GPUs')
     .option('--update', 'look the branch or tag up again')
-    .action(async (flags: { update?: boolean }) => {
-      const { a1111Setup } = await import('../commands/a1111.ts');
-      await runner.run((context) => a1111Setup(context, flags));
+    .action(async (gpus: string[], flags: { update?: boolean }) => {
+      const [{ a1111Setup }, { expectGpus }] = await Promise.all([
+        import('../commands/a1111.ts'),
+        import('../commands/setup.ts'),
+      ]);
+      await runner.run(async (context) => {
+        await expectGpus(context, 'a1111', gpus);
+        return await a1111Setup(context, flags);
+      });
     });
   a1111
     .command('models', { isDefault: true })

@@ -8,15 +8,22 @@ export function addComfyui(program: Command, runner: Runner): void {
   comfyui
     .command('setup')
     .description('install it, or bring it to what the configuration asks for, instance by instance')
+    .argument('[gpu...]', 'as a habit: one installation serves all GPUs')
     .option('--repository <url>', 'clone from there')
     .option('--ref <ref>', 'branch, tag or commit')
     .addOption(
       new Option('--extra <name...>', 'accelerators').choices(['xformers', 'flash-attention', 'sage-attention']),
     )
     .option('--update', 'look the branch or tag up again')
-    .action(async (flags: SetupFlags) => {
-      const { comfyuiSetup } = await import('../commands/comfyui.ts');
-      await runner.run((context) => comfyuiSetup(context, flags));
+    .action(async (gpus: string[], flags: SetupFlags) => {
+      const [{ comfyuiSetup }, { expectGpus }] = await Promise.all([
+        import('../commands/comfyui.ts'),
+        import('../commands/setup.ts'),
+      ]);
+      await runner.run(async (context) => {
+        await expectGpus(context, 'comfyui', gpus);
+        return await comfyuiSetup(context, flags);
+      });
     });
   const generations = comfyui
     .command('generations')

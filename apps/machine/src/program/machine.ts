@@ -60,11 +60,6 @@ export function addMachine(program: Command, runner: Runner): void {
     });
 
   program
-    .command('status')
-    .description('how the machine is')
-    .action(() => runner.ask(({ status }, context) => status(context)));
-
-  program
     .command('phases')
     .description('the boot under way, or the last one: each phase with its time and its outcome')
     .action(async () => runner.run((await import('../commands/phases.ts')).phases));
