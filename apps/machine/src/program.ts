@@ -4,6 +4,7 @@ import { addA1111 } from './program/a1111.ts';
 import { addComfyui } from './program/comfyui.ts';
 import { addCompletion } from './program/completion.ts';
 import { addConfig } from './program/config.ts';
+import { showExamples } from './program/examples.ts';
 import { addExport } from './program/export.ts';
 import { addJobs } from './program/jobs.ts';
 import { addMachine } from './program/machine.ts';
@@ -11,6 +12,7 @@ import { addModels } from './program/models.ts';
 import { addNodes } from './program/nodes.ts';
 import { addOllama } from './program/ollama.ts';
 import { environmentFile } from './program/options.ts';
+import { addReference } from './program/reference.ts';
 import { createRunner } from './program/runner.ts';
 import { addService, addServices, isServiceVerb } from './program/services.ts';
 import { refuseUnknownSubcommands } from './program/unknown-subcommand.ts';
@@ -47,6 +49,8 @@ addServices(program, runner);
 addExport(program, runner);
 addConfig(program, runner);
 addCompletion(program, runner);
+addReference(program, runner);
+showExamples(program);
 refuseUnknownSubcommands(program);
 
 /** A command that nobody knows may be a service of a plugin: the daemon knows those. */

@@ -26,6 +26,6 @@ function whatHappened(verb: InstanceVerb, before: readonly InstanceStatus[], ins
   const { id, state, run, port, pid } = instance;
   const former = before.find((each) => each.id === id);
   const isOld = verb === 'stop' ? former?.state === 'stopped' : former?.state === state && former.run === run;
-  const place = [port === undefined ? '' : `port ${port}`, pid === undefined ? '' : `pid ${pid}`].filter(Boolean);
+  const place = pid === undefined ? [] : [...(port === undefined ? [] : [`port ${port}`]), `pid ${pid}`];
   return [`${isOld ? 'already ' : ''}${done[verb]}`, ...place].join(', ');
 }

@@ -1,5 +1,6 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import type { ExportFlags } from '../commands/export.ts';
+import { type InitService, initServices } from '../export/init.ts';
 import type { Runner } from './runner.ts';
 
 export function addExport(program: Command, runner: Runner): void {
@@ -29,4 +30,14 @@ export function addExport(program: Command, runner: Runner): void {
       await runner.run((context) => exportDocker(context, flags));
     },
   );
+  exportOptions(
+    exports
+      .command('init')
+      .description('scripts for /etc/init.d, for the habit of `service comfyui start 0`')
+      .addArgument(new Argument('[service...]', 'default: those of them that are enabled').choices(initServices)),
+    'the folder',
+  ).action(async (services: InitService[], flags: ExportFlags) => {
+    const { exportInit } = await import('../commands/export.ts');
+    await runner.run((context) => exportInit(context, services, flags));
+  });
 }
