@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { withExamples } from './examples.ts';
+import { addServiceLogs } from './logs.ts';
 import type { Runner } from './runner.ts';
 
 /** Services that are commands, by name: what they are, and their kind where it has another name. */
@@ -17,7 +18,7 @@ const services: Readonly<Record<string, { readonly summary: string; readonly kin
   models: { summary: 'models of the list and the bucket' },
 };
 
-export const serviceVerbs: readonly string[] = ['start', 'stop', 'restart', 'status', 'setup', 'count'];
+export const serviceVerbs: readonly string[] = ['start', 'stop', 'restart', 'status', 'logs', 'setup', 'count'];
 
 /** Whether a command line such as `mgpu gadget start 0` may be about a service of a plugin. */
 export const isServiceVerb = (word: string | undefined): boolean => word !== undefined && serviceVerbs.includes(word);
@@ -78,6 +79,7 @@ function addVerbsOf(
       ),
     { [`mgpu ${name} status 0 && echo runs`]: 'in scripts' },
   );
+  addServiceLogs(service, runner, kind);
   if (!has('setup'))
     service
       .command('setup')
