@@ -2,6 +2,7 @@
 // they would start in twice the time. What builds or ends a machine comes as modules, which its plugins share.
 export { nearest } from '@mgpu/core';
 export { detach } from './commands/detach.ts';
+export { logs } from './commands/logs.ts';
 export { operate } from './commands/operate.ts';
 export { status } from './commands/status.ts';
 export { liveWords } from './completion/live-words.ts';

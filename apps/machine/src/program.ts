@@ -7,6 +7,7 @@ import { addConfig } from './program/config.ts';
 import { showExamples } from './program/examples.ts';
 import { addExport } from './program/export.ts';
 import { addJobs } from './program/jobs.ts';
+import { addLogs } from './program/logs.ts';
 import { addMachine } from './program/machine.ts';
 import { addModels } from './program/models.ts';
 import { addNodes } from './program/nodes.ts';
@@ -39,6 +40,7 @@ const program = new Command('mgpu')
 const runner = createRunner(program);
 addMachine(program, runner);
 addVerbs(program, runner);
+addLogs(program, runner);
 addJobs(program, runner);
 addComfyui(program, runner);
 addNodes(program, runner);

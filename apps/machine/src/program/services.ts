@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { withExamples } from './examples.ts';
+import { addServiceLogs } from './logs.ts';
 import type { Runner } from './runner.ts';
 
 interface Named {
@@ -28,7 +29,7 @@ const services: Readonly<Record<string, Named>> = {
 /** Those that every service has in the same form: beside them are its own. */
 export const commonVerbs = new WeakSet<Command>();
 
-export const serviceVerbs: readonly string[] = ['start', 'stop', 'restart', 'status', 'setup', 'count'];
+export const serviceVerbs: readonly string[] = ['start', 'stop', 'restart', 'status', 'logs', 'setup', 'count'];
 
 /** Whether a command line such as `mgpu gadget start 0` may be about a service of a plugin. */
 export const isServiceVerb = (word: string | undefined): boolean => word !== undefined && serviceVerbs.includes(word);
@@ -93,6 +94,7 @@ function addVerbsOf(
       ),
     lines('status', ' && echo runs'),
   );
+  addServiceLogs(service, runner, kind);
   if (![...own].some((each) => each.name() === 'setup'))
     withExamples(
       service
