@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import '@mgpu/a1111';
@@ -18,6 +19,7 @@ import '@mgpu/workflows';
 import { definitions } from '@mgpu/machine';
 import { expect, test } from 'vitest';
 
+const cli = join(import.meta.dirname, '../apps/machine/bin/mgpu.js');
 const page = (name: string) => readFileSync(join(import.meta.dirname, '../docs/reference', name), 'utf8');
 
 test('every error code is documented, and every documented one exists', () => {
@@ -50,4 +52,44 @@ test('every phase of a boot is documented with its policy and what it waits for'
   }));
   const byKind = (all: { kind: string }[]) => all.toSorted((a, b) => a.kind.localeCompare(b.kind));
   expect(byKind(documented)).toEqual(byKind(known));
+});
+
+test('the page on the command line is what the program says of itself, with an example of every command', () => {
+  const said = execFileSync(process.execPath, [cli, 'reference'], { encoding: 'utf8' });
+  expect(said).toMatch(/^## Global options\n/);
+  expect(page('cli.md').slice(page('cli.md').indexOf('## Global options'))).toBe(said);
+  const sections = said.split(/^### /m).slice(1);
+  expect(sections.length).toBeGreaterThan(50);
+  expect(
+    sections.filter((section) => !section.includes('```sh\nmgpu')).map((section) => section.split('\n', 1)[0]),
+  ).toEqual(['`mgpu completion <shell>`']);
+});
+
+test('every command of the predecessor has its counterpart on the page', () => {
+  const [, table = ''] = page('cli.md').split('## For those who come from the base machine');
+  const named = table.split('## ', 1)[0] ?? '';
+  const verbs = ['start', 'stop', 'restart', 'status', 'setup', 'logs', 'count'];
+  const own = ['download_a1111_models', 'load_a1111_models', 'install_flash_attention', 'check_flash_attention'];
+  const rest = [
+    'restart_with_…',
+    'disk_usage',
+    'model_cache',
+    'websocket',
+    'rotate',
+    'update',
+    'nodes',
+    'models',
+    'pull',
+    'list',
+  ];
+  expect([...verbs, ...own, ...rest].filter((word) => !named.includes(word))).toEqual([]);
+  // What is named as the counterpart is a command.
+  const commands = [...page('cli.md').matchAll(/^### `mgpu (\S+)/gm)].map(([, word]) => word);
+  const counterparts = named
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .flatMap((line) => [...(line.split(/(?<!\\)\|/)[2] ?? '').matchAll(/`mgpu (\w+)/g)].map(([, word]) => word));
+  expect(counterparts.filter((word) => !['worker', 'ollama'].includes(word ?? '') && !commands.includes(word))).toEqual(
+    [],
+  );
 });

@@ -49,6 +49,7 @@ function caretaker(layout: Layout): MachineControl {
     startInstance: async () => refuse(),
     stopInstance: async () => refuse(),
     restartInstance: async () => refuse(),
+    operate: async () => refuse(),
     holdInstance: async () => refuse(),
     jobs: refuse,
   };

@@ -16,6 +16,8 @@ import {
   type ErrorReport,
   findGpus,
   type Gpu,
+  type InstanceOutcome,
+  type InstanceVerb,
   ignore,
   type JobQueue,
   keepBoot,
@@ -163,6 +165,14 @@ export class Machine implements MachineControl, AsyncDisposable {
 
   async restartInstance(id: string, options: { force: boolean }): Promise<void> {
     await this.#running().restart(id, options);
+  }
+
+  operate(
+    verb: InstanceVerb,
+    ids: readonly string[],
+    options: { force: boolean },
+  ): Promise<readonly InstanceOutcome[]> {
+    return this.#running().operate(verb, ids, options);
   }
 
   async holdInstance(id: string, { why, signal }: { why: string; signal: AbortSignal }): Promise<void> {

@@ -34,7 +34,9 @@ test('from nothing to a picture, to the next version and back, by commands alone
   );
   const current = join(box.root, 'engines', 'comfyui', 'current');
   const first = readlinkSync(current);
-  expect((await box.mgpu(['comfyui', 'setup'])).stdout).toContain('is there already');
+  const again = await box.mgpu(['comfyui', 'setup', '0']);
+  expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('is there already') });
+  expect(again.stderr).toContain('one installation of comfyui serves all GPUs');
   expect((await box.mgpu(['doctor'])).stdout).toMatch(/comfyui +ComfyUI 0\.26\.0, generation 0001-\w+/);
 
   expect((await box.mgpu(['up', '--detach'])).code).toBe(0);

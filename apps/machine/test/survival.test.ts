@@ -67,6 +67,8 @@ test('a worker that other settings have made outdated is replaced, an engine is 
   await expect.poll(() => isAlive(pids.worker_gpu0), { timeout: 10_000 }).toBe(false);
   await expect.poll(async () => (await instanceOf('worker_gpu0'))?.state, { timeout: 10_000 }).toBe('running');
   expect((await instanceOf('worker_gpu0'))?.outdated).toBeUndefined();
+  expect((await box.mgpu(['restart', '--outdated'])).stdout).toMatch(/^✔ comfyui_gpu0 +restarted, .*\n$/);
+  expect((await instanceOf('comfyui_gpu0'))?.outdated).toBeUndefined();
 });
 
 test('down ends what a daemon that was killed has left', async () => {

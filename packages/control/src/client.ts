@@ -4,7 +4,9 @@ import {
   type BootReport,
   type ErrorReport,
   expectSocketPath,
+  type InstanceOutcome,
   type InstanceStatus,
+  type InstanceVerb,
   type JobEvent,
   type JobQueue,
   type JobRequest,
@@ -83,6 +85,19 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     { force = false, ...options }: { force?: boolean } & Signalled = {},
   ): Promise<InstanceStatus> {
     return this.#instance(id, 'restart', { force }, options);
+  }
+
+  /**
+   * The same for several at once, in the order in which they use each other; what runs or has completed is not started. Resolves
+   * with what came of each.
+   */
+  operate(
+    verb: InstanceVerb,
+    instances: readonly string[],
+    { force = false, ...options }: { force?: boolean } & Signalled = {},
+  ): Promise<readonly InstanceOutcome[]> {
+    const doing = `asked to ${verb} ${instances.join(', ')}`;
+    return this.#call('POST', `/v1/instances/${verb}`, doing, { instances, force }, { ...options, takesLong: true });
   }
 
   /**

@@ -1,4 +1,13 @@
-import type { BootPhase, BootReport, ErrorReport, Gpu, InstanceStatus, JobQueue } from '@mgpu/core';
+import type {
+  BootPhase,
+  BootReport,
+  ErrorReport,
+  Gpu,
+  InstanceOutcome,
+  InstanceStatus,
+  InstanceVerb,
+  JobQueue,
+} from '@mgpu/core';
 
 /** Version of every answer's envelope. */
 export const apiVersion = 'mgpu/v1';
@@ -56,6 +65,11 @@ export interface MachineControl {
   stopInstance(id: string, options: { force: boolean }): Promise<void>;
   /** Stops and starts it. Resolves when it is ready. */
   restartInstance(id: string, options: { force: boolean }): Promise<void>;
+  /**
+   * The same for several at once, in the order in which they use each other; what runs or has completed is not started. Resolves
+   * with what came of each. Throws `CORE_SERVICE_UNKNOWN` before anything is done.
+   */
+  operate(verb: InstanceVerb, ids: readonly string[], options: { force: boolean }): Promise<readonly InstanceOutcome[]>;
   /**
    * Stops it, letting work in hand end, and keeps it from starting until the signal fires; `why` is told meanwhile. Resolves when
    * it is gone.

@@ -7,6 +7,10 @@ import { JobsUnavailableError, RequestInvalidError } from './errors.ts';
 import { EventStream } from './event-stream.ts';
 
 const stopSchema = z.strictObject({ force: z.boolean().default(false) });
+const manySchema = z.strictObject({
+  instances: z.array(z.string().max(200)).max(1_000),
+  force: z.boolean().default(false),
+});
 const holdSchema = z.strictObject({ why: z.string().min(1).max(500) });
 const maxBodyBytes = 16 * 1024 * 1024;
 /** Bytes that all readers of events may be behind together. */
@@ -89,6 +93,13 @@ export function createControlServer(control: MachineControl): FastifyInstance {
     await control.restartInstance(id, parse(stopSchema, body ?? {}));
     return instanceAnswer(id);
   });
+
+  for (const verb of ['start', 'stop', 'restart'] as const) {
+    server.post(`/v1/instances/${verb}`, async ({ body }) => {
+      const { instances, force } = parse(manySchema, body);
+      return envelope('Instances', await control.operate(verb, [...new Set(instances)], { force }));
+    });
+  }
 
   // For as long as the answer is open: whoever holds it and dies holds it no longer.
   server.post<{ Params: { id: string } }>('/v1/instances/:id/hold', async ({ params: { id }, body }, reply) => {

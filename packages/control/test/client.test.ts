@@ -81,6 +81,17 @@ describe('the client', () => {
     });
   });
 
+  test('moves several at once, each named once', async () => {
+    await using control = await startControl();
+    const { client, machine, socketPath } = control;
+    expect(await client.operate('start', ['one', 'one'])).toMatchObject([{ instance: { id: 'one' } }]);
+    await client.operate('restart', ['one'], { force: true });
+    expect(machine.moves).toEqual(['start', 'restart by force']);
+    await expect(client.operate('stop', ['one', 'two'])).rejects.toMatchObject({ code: 'CORE_SERVICE_UNKNOWN' });
+    const { status } = await raw(socketPath, 'POST', '/v1/instances/stop', '{"instances":"all"}');
+    expect(status).toBe(400);
+  });
+
   test('holds an instance for as long as it lives', async () => {
     await using control = await startControl();
     const { machine, socketPath } = control;

@@ -11,6 +11,7 @@ import {
 import {
   coreErrors,
   type InstanceStatus,
+  type InstanceVerb,
   type JobEvent,
   type JobQueue,
   type JobStatus,
@@ -76,6 +77,11 @@ export class SmallMachine implements MachineControl {
 
   async stopInstance(id: string, { force }: { force: boolean }) {
     this.#move(id, force ? 'stop by force' : 'stop');
+  }
+
+  async operate(verb: InstanceVerb, ids: readonly string[], { force }: { force: boolean }) {
+    for (const id of ids) this.#move(id, force ? `${verb} by force` : verb);
+    return ids.map(() => ({ instance: one }));
   }
 
   async restartInstance(id: string, { force }: { force: boolean }) {

@@ -2,6 +2,7 @@ import { extname, join, resolve } from 'node:path';
 import { environmentBindings } from '@mgpu/core';
 import { dockerFiles } from '../export/docker.ts';
 import { type ExportedFile, writeExported } from '../export/exported-file.ts';
+import { type InitService, initFiles, initServices } from '../export/init.ts';
 import { type Installation, installationOf } from '../export/installation.ts';
 import { pm2Files } from '../export/pm2.ts';
 import { systemdFiles } from '../export/systemd.ts';
@@ -34,6 +35,17 @@ export async function exportDocker(context: CommandContext, flags: ExportFlags):
   return hand(context, flags, dockerFiles(await installation(context), folder));
 }
 
+/** A script for each service that `/etc/init.d` had, where it is enabled or asked for. */
+export async function exportInit(
+  context: CommandContext,
+  services: readonly InitService[],
+  flags: ExportFlags,
+): Promise<ExitCode> {
+  const { config } = await loadSettings(context.settings);
+  const chosen = services.length > 0 ? services : initServices.filter((name) => config.services[name]?.enabled);
+  return hand(context, flags, initFiles(await installation(context), chosen));
+}
+
 async function installation({ output, settings }: CommandContext): Promise<Installation> {
   const loaded = await loadSettings(settings);
   const own = installationOf(loaded, settings.cwd);
@@ -60,7 +72,9 @@ async function hand(
     output.data('Export', { files });
     return exitCodes.done;
   }
-  const pathOf = (name: string) => (files.length === 1 && extname(out) === extname(name) ? out : join(out, name));
+  // A name without an extension, as those of /etc/init.d, says what is called: --out is its folder.
+  const isFile = (name: string) => files.length === 1 && extname(name) !== '' && extname(out) === extname(name);
+  const pathOf = (name: string) => (isFile(name) ? out : join(out, name));
   const placed = files.map((file) => ({ ...file, path: resolve(cwd, pathOf(file.name)) }));
   await writeExported(placed, { force });
   for (const { path } of placed) output.line(`wrote ${path}`);

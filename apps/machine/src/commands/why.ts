@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { ControlClient, type MachineStatus } from '@mgpu/control';
 import type { Layout } from '@mgpu/core';
 import { type Incident, readIncidents } from '@mgpu/watchdog';
 import { SubjectUnknownError } from '../errors.ts';
+import { instanceLogs } from '../instance-logs.ts';
 import { whyText } from '../print/why-view.ts';
 import { locateMachine } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
@@ -54,17 +53,8 @@ async function expectKnown(
   const index = gpuIn(subject);
   // Without a daemon nobody asks the driver what there is.
   if (subject === 'machine' || (index !== undefined && status === undefined)) return;
-  const instances = status?.instances.map(({ id }) => id) ?? (await instancesOn(layout));
+  const instances = status?.instances.map(({ id }) => id) ?? instanceLogs(layout).map(({ id }) => id);
   const gpus = status?.gpus.map((each) => `gpu:${each.index}`) ?? [];
   const known = [...new Set([...instances, ...all.map((each) => each.subject), ...gpus, 'machine'])].toSorted();
   if (!known.includes(subject)) throw new SubjectUnknownError({ subject, known });
-}
-
-/** Those that have a folder. */
-async function instancesOn({ root, instance }: Layout): Promise<string[]> {
-  if (!existsSync(root)) return [];
-  const entries = await readdir(root, { withFileTypes: true });
-  return entries
-    .filter((each) => each.isDirectory() && existsSync(`${instance(each.name)}/logs/output.log`))
-    .map(({ name }) => name);
 }

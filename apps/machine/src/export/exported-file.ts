@@ -6,20 +6,22 @@ import { FileInTheWayError } from '../errors.ts';
 export interface ExportedFile {
   readonly name: string;
   readonly content: string;
+  /** Default: 0644. */
+  readonly mode?: number;
 }
 
 export interface PlacedFile extends ExportedFile {
   readonly path: string;
 }
 
-/** Writes files, mode 0644. Where one with other content is, none is written unless forced: `MACHINE_FILE_IN_THE_WAY`. */
+/** Writes files. Where one with other content is, none is written unless forced: `MACHINE_FILE_IN_THE_WAY`. */
 export async function writeExported(files: readonly PlacedFile[], { force }: { force: boolean }): Promise<void> {
   for (const { path, content } of force ? [] : files) {
     if (![undefined, content].includes(await contentOf(path))) throw new FileInTheWayError({ path });
   }
-  for (const { path, content } of files) {
+  for (const { path, content, mode = 0o644 } of files) {
     await mkdir(dirname(path), { recursive: true });
-    await writeFileAtomically(path, content, 0o644);
+    await writeFileAtomically(path, content, mode);
   }
 }
 

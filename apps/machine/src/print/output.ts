@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { envelope } from '@mgpu/control';
 import { reportError } from '@mgpu/core';
 import pc from 'picocolors';
@@ -7,6 +8,10 @@ import { clipLine, lineWidth } from './text.ts';
 export interface Output {
   /** True when a person watches. */
   readonly live: boolean;
+  /** True with `--json`. */
+  readonly json: boolean;
+  /** Of the terminal; that of an ordinary one where there is none. */
+  size(): { readonly columns: number; readonly rows: number };
   /** Text for people; nothing with `--json`. One that takes long to lay out is a function. */
   line(text?: string | (() => string)): void;
   /** A line that the next one replaces; nothing unless a person watches. */
@@ -15,6 +20,10 @@ export interface Output {
   notice(text: string): void;
   /** The answer; nothing without `--json`. There is one: a second is a mistake. */
   data(kind: string, data: unknown): void;
+  /**
+   * Part of an answer without an end, as it is; waits for whoever reads slowly. Resolves to false when nobody reads any more.
+   */
+  stream(text: string): Promise<boolean>;
   /** With `--json` it is the answer, or follows it on standard error. */
   error(error: unknown): void;
 }
@@ -29,8 +38,16 @@ export function createOutput(json: boolean): Output {
     hasAnswered = true;
     out.write(`${JSON.stringify(envelope(kind, data), null, 2)}\n`);
   };
+  let isRead = true;
+  for (const end of ['error', 'close']) {
+    out.once(end, () => {
+      isRead = false;
+    });
+  }
   return {
     live,
+    json,
+    size: () => ({ columns: out.columns || lineWidth, rows: out.rows || 24 }),
     line: (text = '') => {
       if (!json) out.write(`${erase}${typeof text === 'string' ? text : text()}\n`);
     },
@@ -41,6 +58,11 @@ export function createOutput(json: boolean): Output {
     data: (kind, data) => {
       if (json) answer(kind, data);
     },
+    stream: async (text) => {
+      hasAnswered = true;
+      if (isRead && text !== '' && !out.write(text)) await room(out);
+      return isRead;
+    },
     error: (error) => {
       const report = reportError(error);
       if (json && !hasAnswered) return answer('Error', report);
@@ -49,4 +71,12 @@ export function createOutput(json: boolean): Output {
       if (cure) err.write(`${pc.dim('→')} ${cure}\n`);
     },
   };
+}
+
+/** Resolves when more can be written, or never any more. */
+async function room(out: NodeJS.WriteStream): Promise<void> {
+  const over = new AbortController();
+  const { signal } = over;
+  await Promise.race(['drain', 'close'].map((event) => once(out, event, { signal }))).catch(() => {}); // nobody reads
+  over.abort();
 }

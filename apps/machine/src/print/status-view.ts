@@ -7,7 +7,13 @@ import { clip, duration, marks, paragraph } from './text.ts';
 
 /** The machine for people: one line each, reasons below. */
 export function statusText(status: MachineStatus): string {
-  const rows = status.instances.map((each) => [
+  const problems = status.problems.map(({ message }) => paragraph(`${marks.warning} `, message));
+  return [headline(status), instancesText(status.instances, problems)].filter(Boolean).join('\n');
+}
+
+/** Instances for people: one line each, then what else there is to say, then why any of them is not well. */
+export function instancesText(instances: readonly InstanceStatus[], remarks: readonly string[] = []): string {
+  const rows = instances.map((each) => [
     each.id,
     colour(each),
     each.gpu === undefined ? '' : String(each.gpu),
@@ -15,17 +21,10 @@ export function statusText(status: MachineStatus): string {
     each.pid === undefined ? '' : String(each.pid),
     duration(Math.max(0, Date.now() - Date.parse(each.since))),
   ]);
-  const reasons = status.instances.flatMap(({ id, reason }) =>
+  const reasons = instances.flatMap(({ id, reason }) =>
     reason ? [paragraph(`${marks.warning} `, clip(`${id}: ${reason.message.replace(`${id}: `, '')}`, 300))] : [],
   );
-  const problems = status.problems.map(({ message }) => paragraph(`${marks.warning} `, message));
-  const parts = [
-    headline(status),
-    table(['instance', 'state', 'gpu', 'port', 'pid', 'for'], rows),
-    ...problems,
-    ...reasons,
-  ];
-  return parts.filter(Boolean).join('\n');
+  return [table(['instance', 'state', 'gpu', 'port', 'pid', 'for'], rows), ...remarks, ...reasons].join('\n');
 }
 
 function colour({ state, health }: InstanceStatus): string {

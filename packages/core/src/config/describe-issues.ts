@@ -1,5 +1,5 @@
-import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
+import { nearest } from '../errors/nearest.ts';
 import { isSecretKey, redact, redacted } from '../logs/redact.ts';
 import type { EnvironmentBinding } from './environment.ts';
 import { childSchema, type JsonSchemaNode, knownKeys } from './json-schema.ts';
@@ -40,10 +40,8 @@ const variablesOf = (path: readonly string[], { bindings = [] }: IssueContext) =
 /** `; did you mean "x"?`, or the known keys when nothing is near. */
 function suggest(word: string, known: readonly string[]): string {
   if (known.length === 0) return '';
-  const lower = new Map(known.map((key) => [key.toLowerCase(), key]));
-  const near = closest(word.toLowerCase(), [...lower.keys()]);
-  if (distance(word.toLowerCase(), near) <= Math.max(2, word.length / 3)) return `; did you mean "${lower.get(near)}"?`;
-  return `; known are ${known.join(', ')}`;
+  const near = nearest(word, known);
+  return near === undefined ? `; known are ${known.join(', ')}` : `; did you mean "${near}"?`;
 }
 
 function show(path: readonly string[], input: unknown): string {

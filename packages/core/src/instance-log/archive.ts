@@ -90,15 +90,21 @@ export async function trimArchives(
   }
 }
 
-/** Removes the oldest archives of a machine until all its logs, `<root>/<instance>/logs/output.log`, fit into `totalBytes`. */
-export async function trimMachine(root: string, totalBytes: number): Promise<void> {
+/**
+ * Removes the archives of a machine, `<root>/<instance>/logs/output.log.*`, that are too old, whether anybody still keeps
+ * that log or not; then the oldest, until all its logs fit into `totalBytes`.
+ */
+export async function trimMachine(
+  root: string,
+  { totalBytes, keepDays, now }: { totalBytes: number; keepDays: number; now: number },
+): Promise<void> {
   const instances = (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory());
   const files = instances.map(({ name }) => join(root, name, 'logs', 'output.log'));
   const living = await sized(files.flatMap((file) => [{ path: file }, { path: timesPath(file) }]));
   const archives = await sized(files.flatMap(archivesOf));
   let bytes = [...living, ...archives].reduce((sum, { size }) => sum + size, 0);
-  for (const { path, size } of archives.toSorted((a, b) => a.writtenAt - b.writtenAt)) {
-    if (bytes <= totalBytes) return;
+  for (const { path, size, writtenAt } of archives.toSorted((a, b) => a.writtenAt - b.writtenAt)) {
+    if (bytes <= totalBytes && now - writtenAt <= keepDays * dayMs) return;
     await rm(path, { force: true });
     bytes -= size;
   }

@@ -85,6 +85,8 @@ class Keeper implements LogKeeper {
   #by: Plan['by'] | undefined;
   #isDue = false;
   #retryAt = 0;
+  /** The day, since the epoch, on which archives that are too old were removed last. */
+  #trimmedOn = 0;
   #rotation: Promise<void> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -194,6 +196,7 @@ class Keeper implements LogKeeper {
       this.#quietLooks = end > offset ? 0 : this.#quietLooks + 1;
       this.#lookedAt = now;
       if (this.#isRotationDue(size)) this.#rotateSoon();
+      else if (this.#trimmedOn !== dayOf(this.#clock.now())) this.#trimSoon();
     });
   }
 
@@ -223,6 +226,16 @@ class Keeper implements LogKeeper {
       this.#rotation = this.#try('rotate its log', () => this.#rotate());
       await this.#rotation;
       this.#isDue = false;
+    });
+  }
+
+  /** A log that does not grow is not rotated; its archives grow old all the same. */
+  #trimSoon(): void {
+    this.#trimmedOn = dayOf(this.#clock.now());
+    this.#rounds.oneAtATime(async () => {
+      if (this.#closed.signal.aborted) return;
+      this.#rotation = this.#try('remove its old archives', () => this.#trim());
+      await this.#rotation;
     });
   }
 
@@ -286,8 +299,9 @@ class Keeper implements LogKeeper {
   }
 
   async #trim(): Promise<void> {
+    this.#trimmedOn = dayOf(this.#clock.now());
     await trimArchives(this.#file, { ...this.#limits, now: this.#clock.now() });
-    await trimMachine(this.#root, this.#limits.totalBytes);
+    await trimMachine(this.#root, { ...this.#limits, now: this.#clock.now() });
     forgetTimesBefore(this.#file, logStart(this.#file));
   }
 

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { lastLineStart } from './last-line-start.ts';
 import { LineSplitter, type SplitLine } from './line-splitter.ts';
 import { LogChanges } from './log-changes.ts';
+import { offsetSince, offsetUntil } from './log-range.ts';
 import { logEnd, logParts, logStart } from './log-source.ts';
 import { type LogTime, LogTimes } from './log-times.ts';
 import { quietRounds, roundMs } from './rounds.ts';
@@ -162,21 +163,4 @@ async function beginning(file: string, { from, since, last }: ReadLogOptions, to
   const floor = from ?? logStart(file);
   const start = since === undefined ? floor : await offsetSince(file, since, floor);
   return last === undefined ? start : lastLineStart(file, { count: last, floor: start, end: to });
-}
-
-/** Behind everything that was certainly written before; at the beginning of a line. */
-async function offsetSince(file: string, since: number, floor: number): Promise<number> {
-  using times = new LogTimes(file);
-  const entry = times.at(times.first(({ time }) => time > since) - 1);
-  return entry === undefined || entry.offset <= floor
-    ? floor
-    : lastLineStart(file, { count: 1, floor, end: entry.offset });
-}
-
-/** Before everything that was certainly written later. */
-function offsetUntil(file: string, until: number | undefined): number {
-  if (until === undefined) return Number.POSITIVE_INFINITY;
-  using times = new LogTimes(file);
-  const entry = times.at(times.first(({ time }) => time > until));
-  return entry?.offset ?? Number.POSITIVE_INFINITY;
 }

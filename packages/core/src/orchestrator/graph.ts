@@ -26,6 +26,13 @@ export function reverse(graph: Graph): Map<string, string[]> {
   return reversed;
 }
 
+/** The graph of these nodes alone: whom each waits for among them, be it by way of others. */
+export function between(graph: Graph, nodes: ReadonlySet<string>): Graph {
+  const reach = (node: string): string[] =>
+    (graph.get(node) ?? []).flatMap((next) => (nodes.has(next) ? [next] : reach(next)));
+  return new Map([...nodes].map((node) => [node, [...new Set(reach(node))]]));
+}
+
 /** Runs `visit` on every node as soon as all it waits for has settled; independent nodes run at the same time. */
 export async function walk(graph: Graph, visit: (node: string) => Promise<void>): Promise<void> {
   const running = new Map<string, Promise<void>>();

@@ -18,6 +18,7 @@ import { type BootFailure, bootMachine } from './boot.ts';
 import { type BootPhase, type BootReport, BootTrace } from './boot-trace.ts';
 import { createInstances } from './instances.ts';
 import { MachineStop } from './machine-stop.ts';
+import { type InstanceOutcome, type InstanceVerb, operate } from './operate.ts';
 import { type MachinePlan, planMachine } from './plan.ts';
 import { settleRoot } from './settle-root.ts';
 import { Supervised } from './supervised.ts';
@@ -181,6 +182,31 @@ export class Orchestrator implements AsyncDisposable {
 
   async restart(id: string, options: StopOptions = {}): Promise<void> {
     await this.#want(id).restart(options);
+  }
+
+  /**
+   * The same for several: independent ones at the same time, whoever uses another of them before it on the way down and after it
+   * on the way up. What runs or has completed is not started. Resolves with what came of each; throws `CORE_SERVICE_UNKNOWN`
+   * before anything is done.
+   */
+  async operate(
+    verb: InstanceVerb,
+    ids: readonly string[],
+    options: StopOptions = {},
+  ): Promise<readonly InstanceOutcome[]> {
+    for (const id of ids) this.#find(id);
+    const asked = new Set(ids.filter((id) => verb !== 'start' || !this.#isThere(id)));
+    if (verb === 'restart') for (const id of asked) this.#want(id);
+    const errors = await operate(verb, asked, this.#plan.graph, {
+      start: (id) => (verb === 'restart' ? this.#find(id).start() : this.startInstance(id)),
+      // One that is restarted stays wanted: whatever becomes of us, it comes back.
+      stop: (id) =>
+        verb === 'restart' ? this.#find(id).instance.service.stop(options) : this.stopInstance(id, options),
+    });
+    return ids.map((id) => {
+      const error = errors.get(id);
+      return { instance: this.#find(id).status, ...(error ? { error } : {}) };
+    });
   }
 
   /**

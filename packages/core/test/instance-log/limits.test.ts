@@ -69,6 +69,28 @@ describe.skipIf(!canCollapse)('what is kept of a log', () => {
     await eventually(() => archivesOf(at).length === 1);
   });
 
+  test('are no older ones, though nothing is written, and nobody keeps the log any more', async () => {
+    const at = place();
+    const gone = place(at.root, 'gone');
+    for (const { file } of [at, gone]) {
+      for (const [name, days] of [
+        ['0-100', 31],
+        ['100-200', 29],
+      ] as const) {
+        const path = `${file}.${name}.gz`;
+        writeFileSync(path, gzipSync('x'.repeat(100)));
+        const then = new Date(Date.now() - days * day);
+        utimesSync(path, then, then);
+      }
+    }
+    writeFileSync(`${at.file}.journal`, JSON.stringify({ v: 1, base: 200, gaps: [] }));
+    writeFileSync(at.file, 'small\n');
+    await kept(at, { limits: { keepDays: 30 } });
+    const left = ['output.log.100-200.gz'];
+    await eventually(() => archivesOf(at).length === 1 && archivesOf(gone, 'gone').length === 1);
+    expect([archivesOf(at), archivesOf(gone, 'gone')]).toEqual([left, left]);
+  });
+
   test('are so many bytes of all instances; the oldest go first', async () => {
     const at = place();
     const other = place(at.root, 'other');

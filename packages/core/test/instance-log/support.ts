@@ -1,6 +1,17 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import {
   type Clock,
@@ -188,3 +199,45 @@ class Numbers {
 export const filesOf = ({ root }: Place, instance = 'program') => readdirSync(join(root, instance, 'logs'));
 export const archivesOf = (at: Place, instance?: string) =>
   filesOf(at, instance).filter((name) => name.endsWith('.gz'));
+
+/** A keeper that looks when it is told, at a time that is told. */
+export async function keeperAt(at: Place, start: number) {
+  let time = start;
+  let rounds: (() => void)[] = [];
+  const clock = {
+    now: () => time,
+    elapsed: systemClock.elapsed,
+    sleep: (_: number, { signal }: { signal?: AbortSignal | undefined } = {}) =>
+      new Promise<void>((resolve, reject) => {
+        rounds.push(resolve);
+        signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+      }),
+  };
+  const keeper = await keepLog({ ...at, clock, log: silentLogger });
+  const wake = () => {
+    for (const each of rounds.splice(0)) each();
+    return false;
+  };
+  return {
+    /** Appends, and lets the keeper see it at this time. */
+    async append(now: number, text: string) {
+      const before = sizeOf(at);
+      appendFileSync(at.file, text);
+      time = now;
+      // A look that had begun before does not count.
+      await eventually(() => sizeOf(at) > before || wake(), 'an entry of the index');
+    },
+    async look(now: number) {
+      time = now;
+      wake();
+      await eventually(() => rounds.length > 0, 'the next round');
+    },
+    async close(now: number) {
+      time = now;
+      rounds = [];
+      await keeper.close();
+    },
+  };
+}
+
+const sizeOf = ({ file }: Place) => statSync(`${file}.times`, { throwIfNoEntry: false })?.size ?? 0;

@@ -1,52 +1,10 @@
-import { appendFileSync, statSync } from 'node:fs';
-import { keepLog, type LogLine, silentLogger, systemClock } from '@mgpu/core';
+import { appendFileSync } from 'node:fs';
+import type { LogLine } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
-import { eventually } from '../support.ts';
-import { linesOf, type Place, place, textsOf } from './support.ts';
+import { keeperAt, linesOf, place, textsOf } from './support.ts';
 
 const second = 1_000;
 
-/** A keeper that looks when it is told, at a time that is told. */
-async function keeperAt(at: Place, start: number) {
-  let time = start;
-  let rounds: (() => void)[] = [];
-  const clock = {
-    now: () => time,
-    elapsed: systemClock.elapsed,
-    sleep: (_: number, { signal }: { signal?: AbortSignal | undefined } = {}) =>
-      new Promise<void>((resolve, reject) => {
-        rounds.push(resolve);
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-      }),
-  };
-  const keeper = await keepLog({ ...at, clock, log: silentLogger });
-  const wake = () => {
-    for (const each of rounds.splice(0)) each();
-    return false;
-  };
-  return {
-    /** Appends, and lets the keeper see it at this time. */
-    async append(now: number, text: string) {
-      const before = sizeOf(at);
-      appendFileSync(at.file, text);
-      time = now;
-      // A look that had begun before does not count.
-      await eventually(() => sizeOf(at) > before || wake(), 'an entry of the index');
-    },
-    async look(now: number) {
-      time = now;
-      wake();
-      await eventually(() => rounds.length > 0, 'the next round');
-    },
-    async close(now: number) {
-      time = now;
-      rounds = [];
-      await keeper.close();
-    },
-  };
-}
-
-const sizeOf = ({ file }: Place) => statSync(`${file}.times`, { throwIfNoEntry: false })?.size ?? 0;
 const timesOf = (lines: readonly LogLine[]) => lines.map(({ text, time, earliest }) => [text, time, earliest]);
 
 describe('the times of a log', () => {

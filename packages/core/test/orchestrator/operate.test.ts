@@ -112,6 +112,57 @@ describe('stopping a machine', () => {
   });
 });
 
+describe('several instances', () => {
+  const used = (by: string) => ({ dependsOn: [{ on: by, when: 'started' as const }] });
+
+  test('move in the order in which they use each other, be it by way of others', async () => {
+    const { define, journal } = workshop();
+    const orchestrator = machine([
+      define('redis'),
+      define('engine', used('redis')),
+      define('worker', used('engine')),
+      define('other'),
+    ]);
+    await orchestrator.start();
+    const journalOf = async (verb: 'start' | 'stop' | 'restart') => {
+      journal.length = 0;
+      const outcomes = await orchestrator.operate(verb, ['redis', 'worker']);
+      expect(outcomes.map(({ error }) => error)).toEqual([undefined, undefined]);
+      return journal.filter((line) => !line.startsWith('ready'));
+    };
+    expect(await journalOf('start')).toEqual([]);
+    expect(await journalOf('restart')).toEqual(['end worker', 'end redis', 'start redis', 'start worker']);
+    expect(await journalOf('stop')).toEqual(['end worker', 'end redis']);
+    expect(statesOf(orchestrator)).toEqual({
+      redis: 'stopped',
+      engine: 'running',
+      worker: 'stopped',
+      other: 'running',
+    });
+    expect(orchestrator.status()[0]).toMatchObject({ desired: 'down' });
+    expect(await journalOf('start')).toEqual(['start redis', 'start worker']);
+    expect(orchestrator.status()[0]).toMatchObject({ desired: 'up' });
+  });
+
+  test('tell one by one what came of it; one that fails keeps none of the others back', async () => {
+    const { define } = workshop();
+    let isBroken = false;
+    const onStart = () => {
+      if (isBroken) throw broken('no GPU memory');
+    };
+    const orchestrator = machine([define('a', { onStart }), define('b', used('a'))]);
+    await orchestrator.start();
+    isBroken = true;
+    expect(await orchestrator.operate('restart', ['b', 'a'])).toMatchObject([
+      { instance: { id: 'b', state: 'running' } },
+      { instance: { id: 'a', state: 'failed' }, error: { message: expect.stringContaining('no GPU memory') } },
+    ]);
+    const unknown = failureOf(orchestrator.operate('stop', ['b', 'c']));
+    expect(await unknown).toMatchObject({ code: 'CORE_SERVICE_UNKNOWN' });
+    expect(statesOf(orchestrator)).toMatchObject({ b: 'running' });
+  });
+});
+
 describe('one instance', () => {
   test('can be stopped, started and restarted while the others go on', async () => {
     const { define, runs } = workshop();
