@@ -13,6 +13,7 @@ const programs = {
   python: { names: ['python3'], packages: { 'apt-get': 'python3', dnf: 'python3' } },
   supervisord: { names: ['supervisord'], packages: { 'apt-get': 'supervisor', dnf: 'supervisor' } },
   runit: { names: ['runsvdir'], packages: { 'apt-get': 'runit' } },
+  multitail: { names: ['multitail'], packages: { 'apt-get': 'multitail', dnf: 'multitail' } },
   s6: { names: ['s6-svscan'], packages: { 'apt-get': 's6' } },
 };
 const managers = {

@@ -23,39 +23,56 @@ export interface LineRange extends LineFilter {
   readonly last?: number | undefined;
 }
 
-/** Lines before the first one that are read for its level. */
-const linesBefore = 100;
+/** Bytes before the first line that are read for its level. */
+const bytesBefore = 16 * 1024;
+
+/** Lines that are looked at before any is given out, at most: many logs take their time for their first ones. */
+const mostLines = 200;
 
 /** The wanted lines of a log, in steps. */
 export async function openLineSource(
   log: NamedLog,
-  { last, ...filter }: LineRange,
+  { last, level, grep, since, until }: LineRange,
   clock: Clock,
 ): Promise<LineSource & Disposable> {
-  const { since, until } = filter;
-  const sieve = (before?: LogLevel) => new LineSieve(log.name, filter, before);
-  const trial = () => {
-    const each = sieve('debug'); // a level that is not known is wanted seldom enough: rather too many lines than too few
-    return (lines: readonly LogLine[]) => each.take(lines);
-  };
-  const tail = last === undefined ? undefined : { count: last, sieve: trial };
+  const filter = { level, grep, since, until };
   if ('folder' in log) {
     const { folder } = log;
-    const from = tail ? await daemonLogTail(folder, tail) : daemonLogSince(folder, since ?? 0);
-    return new SievedFeed(new DaemonFeed(folder, { from, clock }), sieve());
+    const from =
+      last === undefined ? daemonLogSince(folder, since ?? 0) : await daemonLogTail(folder, tailOf(last, filter));
+    return new SievedFeed(new DaemonFeed(folder, { from, clock }), new LineSieve(log.name, filter));
   }
   const { file } = log;
   const to = offsetUntil(file, until);
   const floor = log.from ?? logStart(file);
   const begin = since === undefined ? floor : await offsetSince(file, since, floor);
-  const from = tail ? (await tailStart(file, { ...tail, floor: begin, to })).start : begin;
-  return new SievedFeed(new InstanceFeed(file, { from, to, clock }), sieve(await levelBefore(file, from)));
+  const from = last === undefined ? begin : await tailFrom(file, { last, floor: begin, to }, filter);
+  const sieve = new LineSieve(log.name, filter, await levelBefore(file, from));
+  return new SievedFeed(new InstanceFeed(file, { from, to, clock }), sieve);
 }
 
+async function tailFrom(
+  file: string,
+  { last, floor, to }: { last: number; floor: number; to: number },
+  filter: LineFilter,
+): Promise<number> {
+  const isFiltered = Object.values(filter).some((each) => each !== undefined);
+  if (!isFiltered) return lastLineStart(file, { count: last, floor, end: to });
+  return (await tailStart(file, { ...tailOf(last, filter), floor, to })).start;
+}
+
+/** A level that is not known counts as the least: rather more lines are read than too few. */
+const tailOf = (count: number, filter: LineFilter) => ({
+  count,
+  sieve: () => {
+    const trial = new LineSieve('', filter, 'debug');
+    return (lines: readonly LogLine[]) => trial.take(lines);
+  },
+});
+
+/** Of the last line before an offset that says its level; a traceback is shorter than what is looked at. */
 async function levelBefore(file: string, offset: number): Promise<LogLevel | undefined> {
-  const floor = logStart(file);
-  if (offset <= floor) return undefined;
-  const from = await lastLineStart(file, { count: linesBefore, floor, end: offset });
+  const from = Math.max(logStart(file), offset - bytesBefore);
   let level: LogLevel | undefined;
   for await (const { text } of readLog(file, { from, to: offset })) level = lineLevel(text) ?? level;
   return level;
@@ -72,7 +89,10 @@ class SievedFeed implements LineSource, Disposable {
   }
 
   async *read(signal: AbortSignal): AsyncGenerator<NamedLine[], void> {
-    for await (const lines of this.#feed.read(signal)) yield this.#sieve.take(lines);
+    for await (const lines of this.#feed.read(signal)) {
+      for (let next = 0; next < lines.length; next += mostLines)
+        yield this.#sieve.take(lines.slice(next, next + mostLines));
+    }
   }
 
   partial(): NamedLine | undefined {

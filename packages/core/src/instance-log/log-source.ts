@@ -12,6 +12,9 @@ export type LogPart =
 
 const chunkBytes = 256 * 1024;
 
+/** Whoever wants a few lines is not to wait for many: chunks grow up to `chunkBytes`. */
+const firstChunkBytes = 32 * 1024;
+
 /**
  * The stream from a logical offset to its present end: archives and file as one. Safe beside a keeper: what was read
  * while the file was cut is read again.
@@ -19,6 +22,7 @@ const chunkBytes = 256 * 1024;
 export async function* logParts(file: string, from: number): AsyncGenerator<LogPart, void> {
   let position = from;
   let told = -1; // the end of the last gap
+  let most = firstChunkBytes;
   for (;;) {
     const journal = journalOf(file).read();
     const live = liveFrom(journal);
@@ -27,11 +31,12 @@ export async function* logParts(file: string, from: number): AsyncGenerator<LogP
       yield { kind: 'gap', offset: position, end: position };
     }
     if (position >= live) {
-      const bytes = await bytesFrom(file, journal, position);
+      const bytes = await bytesFrom(file, journal, { position, most });
       if (bytes === 'cut') continue;
       if (bytes.length === 0) return;
       yield { kind: 'bytes', offset: position, bytes };
       position += bytes.length;
+      most = Math.min(2 * most, chunkBytes);
       continue;
     }
     const archives = archivesOf(file);
@@ -51,10 +56,14 @@ export async function* logParts(file: string, from: number): AsyncGenerator<LogP
   }
 }
 
-async function bytesFrom(file: string, journal: Journal, position: number): Promise<Buffer | 'cut'> {
+async function bytesFrom(
+  file: string,
+  journal: Journal,
+  { position, most }: { position: number; most: number },
+): Promise<Buffer | 'cut'> {
   using view = View.open(file, journal);
   if (!view) return Buffer.alloc(0);
-  const bytes = await view.readFrom(position);
+  const bytes = await view.readFrom(position, most);
   return view.isUncut ? bytes : 'cut';
 }
 
@@ -122,8 +131,8 @@ class View implements Disposable {
     return fstatSync(this.#fd).mtimeMs;
   }
 
-  async readFrom(position: number): Promise<Buffer> {
-    const length = Math.max(0, Math.min(chunkBytes, this.#limit - position));
+  async readFrom(position: number, most: number): Promise<Buffer> {
+    const length = Math.max(0, Math.min(most, this.#limit - position));
     const buffer = Buffer.allocUnsafe(length);
     const { bytesRead } = await readAsync(this.#fd, buffer, 0, length, position - this.#base);
     return buffer.subarray(0, bytesRead);

@@ -34,7 +34,8 @@ export class LogTimes implements Disposable {
     let high = this.length;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const entry = this.at(middle);
+      const isFar = high - low > blockEntries;
+      const entry = isFar ? this.#read(middle, 1)[0] : this.at(middle);
       if (entry && !test(entry)) low = middle + 1;
       else high = middle;
     }
@@ -57,14 +58,17 @@ export class LogTimes implements Disposable {
   }
 
   #load(first: number): void {
-    if (this.#file === undefined) return;
-    const bytes = Buffer.alloc(Math.min(blockEntries, this.length - first) * entryBytes);
+    this.#block = { first, entries: this.#read(first, Math.min(blockEntries, this.length - first)) };
+  }
+
+  #read(first: number, length: number): LogTime[] {
+    if (this.#file === undefined) return [];
+    const bytes = Buffer.allocUnsafe(length * entryBytes);
     const count = Math.floor(readSync(this.#file, bytes, 0, bytes.length, first * entryBytes) / entryBytes);
-    const entries = Array.from({ length: count }, (_, index) => ({
+    return Array.from({ length: count }, (_, index) => ({
       offset: bytes.readDoubleLE(index * entryBytes),
       time: bytes.readDoubleLE(index * entryBytes + 8),
     }));
-    this.#block = { first, entries };
   }
 }
 

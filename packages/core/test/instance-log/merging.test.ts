@@ -194,7 +194,7 @@ describe('many logs that are followed', () => {
       const whole = () => lines.filter(({ isPartial }) => !isPartial);
       await eventually(() => whole().length >= counts.reduce((sum, count) => sum + count), 'all lines', 30_000);
       for (const each of all) {
-        expect(archivesOf(each, named(each).name).length).toBeGreaterThan(1);
+        await eventually(() => archivesOf(each, named(each).name).length > 1, 'rotations', 30_000);
         const numbers = whole()
           .filter(({ instance }) => instance === named(each).name)
           .map(numberOf);
