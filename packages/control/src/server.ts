@@ -63,7 +63,12 @@ export function createControlServer(control: MachineControl): FastifyInstance {
     return reply.status(404).send(envelope('Error', reportError(error)));
   });
 
-  server.get('/v1/status', () => envelope('Status', control.status()));
+  server.get('/v1/status', async () => envelope('Status', await control.overview()));
+  server.get('/metrics', async (_request, reply) => {
+    const { metricsText } = await import('./metrics.ts'); // whoever asks for none does not wait for the library
+    const { contentType, text } = await metricsText(await control.measure());
+    return reply.type(contentType).send(text);
+  });
   server.post('/v1/up', async () => envelope('Boot', await control.up()));
   server.post('/v1/down', async (request) => {
     const { force } = parse(stopSchema, request.body ?? {});

@@ -6,6 +6,7 @@ import {
   ControlService,
   type MachineControl,
   type MachineEvent,
+  type MachineMeasures,
   type MachineStatus,
 } from '@mgpu/control';
 import {
@@ -58,6 +59,14 @@ export class SmallMachine implements MachineControl {
       instances: [one],
       problems: [],
     };
+  }
+
+  overview() {
+    return Promise.resolve(this.status());
+  }
+
+  measure(): Promise<MachineMeasures> {
+    return Promise.resolve({ status: this.status(), instances: [] });
   }
 
   up() {

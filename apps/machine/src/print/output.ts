@@ -7,6 +7,8 @@ import { clipLine, lineWidth } from './text.ts';
 export interface Output {
   /** True when a person watches. */
   readonly live: boolean;
+  /** Columns that text for people may take: those of the terminal, else 80. */
+  readonly width: number;
   /** Text for people; nothing with `--json`. One that takes long to lay out is a function. */
   line(text?: string | (() => string)): void;
   /** A line that the next one replaces; nothing unless a person watches. */
@@ -15,8 +17,10 @@ export interface Output {
   notice(text: string): void;
   /** The answer; nothing without `--json`. There is one: a second is a mistake. */
   data(kind: string, data: unknown): void;
-  /** With `--json` it is the answer, or follows it on standard error. */
-  error(error: unknown): void;
+  /** One of many answers, of a command that goes on: with `--json` a line each. */
+  change(kind: string, data: unknown, text: () => string): void;
+  /** With `--json` it is the answer, or follows it on standard error. `more` is for programs alone. */
+  error(error: unknown, more?: object): void;
 }
 
 export function createOutput(json: boolean): Output {
@@ -31,6 +35,9 @@ export function createOutput(json: boolean): Output {
   };
   return {
     live,
+    get width() {
+      return live ? out.columns || lineWidth : lineWidth;
+    },
     line: (text = '') => {
       if (!json) out.write(`${erase}${typeof text === 'string' ? text : text()}\n`);
     },
@@ -41,9 +48,12 @@ export function createOutput(json: boolean): Output {
     data: (kind, data) => {
       if (json) answer(kind, data);
     },
-    error: (error) => {
+    change: (kind, data, text) => {
+      out.write(`${json ? JSON.stringify(envelope(kind, data)) : text()}\n`);
+    },
+    error: (error, more = {}) => {
       const report = reportError(error);
-      if (json && !hasAnswered) return answer('Error', report);
+      if (json && !hasAnswered) return answer('Error', { ...report, ...more });
       err.write(`${erase}${pc.red('error')} ${report.message} ${pc.dim(`(${report.code})`)}\n`);
       const cure = report.hint ?? report.cause?.hint;
       if (cure) err.write(`${pc.dim('→')} ${cure}\n`);

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { withExamples } from './examples.ts';
 import type { Runner } from './runner.ts';
+import { withoutDaemon } from './without-daemon.ts';
 
 /** Services that are commands, by name: what they are, and their kind where it has another name. */
 const services: Readonly<Record<string, { readonly summary: string; readonly kind?: string }>> = {
@@ -73,7 +74,7 @@ function addVerbsOf(
       .argument('[gpu...]', gpuHelp)
       .action((gpus: string[]) =>
         runner.ask(({ status, ofService }, context) =>
-          status(context, ofService(kind, gpus.length === 0 ? ['all'] : gpus)),
+          status(context, ofService(kind, gpus.length === 0 ? ['all'] : gpus), { withoutDaemon }),
         ),
       ),
     { [`mgpu ${name} status 0 && echo runs`]: 'in scripts' },

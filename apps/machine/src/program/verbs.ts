@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { withExamples } from './examples.ts';
 import type { Runner } from './runner.ts';
+import { withoutDaemon } from './without-daemon.ts';
 
 interface VerbFlags {
   readonly force?: boolean;
@@ -64,15 +65,22 @@ export function addVerbs(program: Command, runner: Runner): void {
   withExamples(
     program
       .command('status')
-      .description('how the machine is; of the instances that are named exit 4 when some do not run, 1 when none does')
+      .description(
+        'how the machine is, without a daemon what is left of it; of the instances that are named exit 4 when some do not run, 1 when none does',
+      )
       .argument('[selector...]', selectorHelp)
-      .action((selectors: string[]) =>
+      .option(
+        '--watch',
+        'go on until Ctrl-C: in place on a terminal, else a block, or with --json a line, for each change',
+      )
+      .action((selectors: string[], { watch }: { watch?: boolean }) =>
         runner.ask(({ status, bySelectors }, context) =>
-          status(context, selectors.length === 0 ? undefined : bySelectors(selectors)),
+          status(context, selectors.length === 0 ? undefined : bySelectors(selectors), { watch, withoutDaemon }),
         ),
       ),
     {
       'mgpu status': 'the machine',
+      'mgpu status --watch': 'the same, for as long as somebody looks',
       'mgpu status gpu:0 nginx': 'these, and by the exit code whether all of them run',
       'mgpu status --json': 'for programs',
     },
