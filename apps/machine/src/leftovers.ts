@@ -44,7 +44,6 @@ function caretaker(layout: Layout): MachineControl {
   return {
     status: () => status,
     overview: async () => status,
-    measure: async () => ({ status, instances: [] }),
     subscribe: () => () => {},
     up: async () => refuse(),
     down: async () => {},

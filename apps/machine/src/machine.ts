@@ -6,8 +6,8 @@ import {
   JobsUnavailableError,
   type MachineControl,
   type MachineEvent,
-  type MachineMeasures,
   type MachineStatus,
+  metricsText,
 } from '@mgpu/control';
 import {
   abortable,
@@ -125,9 +125,10 @@ export class Machine implements MachineControl, AsyncDisposable {
     return this.#overview.complete(this.status());
   }
 
-  async measure(): Promise<MachineMeasures> {
+  async metrics(): Promise<string> {
     const status = await this.overview();
-    return { status, instances: measureInstances(this.#orchestrator?.view.supervisor.instances() ?? []) };
+    const instances = measureInstances(this.#orchestrator?.view.supervisor.instances() ?? []);
+    return await metricsText({ status, instances });
   }
 
   subscribe(listener: (event: MachineEvent) => void): () => void {

@@ -106,8 +106,6 @@ export interface MachineControl {
   status(): MachineStatus;
   /** The same with the queue and the last incident, as far as they are known within a moment. */
   overview(): Promise<MachineStatus>;
-  /** For `/metrics`. */
-  measure(): Promise<MachineMeasures>;
   /** Starts what is not running. Resolves when everything was tried. */
   up(): Promise<BootReport>;
   /** Stops everything and then the daemon. Resolves when the instances are gone. */
@@ -132,4 +130,6 @@ export interface MachineControl {
   subscribe(listener: (event: MachineEvent) => void): () => void;
   /** Throws `CONTROL_NO_JOBS` on a machine without a queue. */
   jobs(): JobQueue;
+  /** In the text format of Prometheus 0.0.4. */
+  metrics?(): Promise<string>;
 }

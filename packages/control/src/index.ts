@@ -22,4 +22,5 @@ export {
   launcherOf,
 } from './daemon-launch.ts';
 export { DaemonNotRunningError, DaemonRunningError, HeldError, JobsUnavailableError } from './errors.ts';
+export { metricsText } from './metrics-text.ts';
 export { socketPathOf } from './socket-path.ts';

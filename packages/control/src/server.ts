@@ -65,9 +65,8 @@ export function createControlServer(control: MachineControl): FastifyInstance {
 
   server.get('/v1/status', async () => envelope('Status', await control.overview()));
   server.get('/metrics', async (_request, reply) => {
-    const { metricsText } = await import('./metrics.ts'); // whoever asks for none does not wait for the library
-    const { contentType, text } = await metricsText(await control.measure());
-    return reply.type(contentType).send(text);
+    if (!control.metrics) return reply.callNotFound();
+    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(await control.metrics());
   });
   server.post('/v1/up', async () => envelope('Boot', await control.up()));
   server.post('/v1/down', async (request) => {

@@ -6,7 +6,6 @@ import {
   ControlService,
   type MachineControl,
   type MachineEvent,
-  type MachineMeasures,
   type MachineStatus,
 } from '@mgpu/control';
 import {
@@ -63,10 +62,6 @@ export class SmallMachine implements MachineControl {
 
   overview() {
     return Promise.resolve(this.status());
-  }
-
-  measure(): Promise<MachineMeasures> {
-    return Promise.resolve({ status: this.status(), instances: [] });
   }
 
   up() {

@@ -13,14 +13,14 @@ type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number | undefined];
 
 /** A machine in Prometheus' text format 0.0.4. Names and units as https://prometheus.io/docs/practices/naming has them. */
-export async function metricsText(measures: MachineMeasures): Promise<{ contentType: string; text: string }> {
+export async function renderMetrics(measures: MachineMeasures): Promise<string> {
   const registry = new Registry();
   const { status, instances } = measures;
   machineMetrics(registry, status);
   gpuMetrics(registry, status.gpus);
   instanceMetrics(registry, status, instances);
   workMetrics(registry, instances);
-  return { contentType: registry.contentType, text: await registry.metrics() };
+  return await registry.metrics();
 }
 
 /** What is not known is left out: a gauge that says 0 would be believed. */
