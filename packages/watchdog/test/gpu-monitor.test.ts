@@ -72,6 +72,26 @@ describe.concurrent('the health of GPUs', () => {
     expect(await monitor.sample()).not.toBe(one);
   });
 
+  test('is good enough for whoever does not want it newer', async () => {
+    using folder = temporaryFolder();
+    const { monitor, clock } = simulated(folder.path);
+    expect(monitor.latest).toBeUndefined();
+    const first = await monitor.sample();
+    expect(monitor.latest).toBe(first);
+    await clock.advance(999);
+    expect(await monitor.sample({ maxAgeMs: 1_000 })).toBe(first);
+    await clock.advance(1);
+    expect(await monitor.sample({ maxAgeMs: 1_000 })).not.toBe(first);
+  });
+
+  test('has the use of each GPU and its power, where the driver tells them', async () => {
+    using folder = temporaryFolder();
+    const { monitor } = simulated(folder.path, { gpus: [{ utilizationPercent: 83 }] });
+    expect(await monitor.sample()).toMatchObject({
+      gpus: [{ utilizationPercent: 83, powerW: 352, powerLimitW: 450 }],
+    });
+  });
+
   test('leaves out fewer GPUs than there were', async () => {
     using folder = temporaryFolder();
     const { monitor, set } = simulated(folder.path, sick);
@@ -185,6 +205,16 @@ describe.concurrent('nvidia-smi that hangs', () => {
     stop.abort(new Error('enough'));
     await expect(asking).rejects.toThrow('enough');
     await eventually(() => !isRunning(started), systemClock);
+  });
+
+  test('goes on for those who still wait when one of them has left', async () => {
+    using folder = temporaryFolder();
+    const { monitor } = simulated(folder.path, { faults: { slowMs: 300 } });
+    const leave = new AbortController();
+    const [leaver, waiter] = [monitor.sample({ signal: leave.signal }), monitor.sample()];
+    leave.abort(new Error('enough'));
+    await expect(leaver).rejects.toThrow('enough');
+    expect(await waiter).toMatchObject({ gpus: [{}] });
   });
 
   test('is not asked for a while where that would be dangerous', async () => {
