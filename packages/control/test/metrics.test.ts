@@ -131,6 +131,12 @@ describe('the metrics of a machine', () => {
   });
 });
 
+test('the README lists the metrics there are, and no others', () => {
+  const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8');
+  const listed = new Set([...readme.matchAll(/`(mgpu_\w*[a-z])`/g)].map(([, name]) => name));
+  expect([...listed].toSorted()).toEqual(families.map(({ name }) => name).toSorted());
+});
+
 describe('the dashboard', () => {
   interface Panel {
     readonly title: string;

@@ -31,7 +31,8 @@ export function quarantinedGpus(stateDir: string): readonly QuarantinedGpu[] {
   try {
     names = readdirSync(folderIn(stateDir)).filter((name) => name.endsWith('.json'));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // there never was one
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return []; // there never was one
     throw error;
   }
   return names.map((name) => {
