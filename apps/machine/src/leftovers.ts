@@ -43,6 +43,7 @@ function caretaker(layout: Layout): MachineControl {
   };
   return {
     status: () => status,
+    overview: async () => status,
     subscribe: () => () => {},
     up: async () => refuse(),
     down: async () => {},

@@ -7,6 +7,7 @@ import {
   type MachineControl,
   type MachineEvent,
   type MachineStatus,
+  metricsText,
 } from '@mgpu/control';
 import {
   abortable,
@@ -24,6 +25,7 @@ import {
   type Logger,
   machineIdOf,
   Orchestrator,
+  type QueueDepth,
   removeDrafts,
   reportError,
   StartAbortedError,
@@ -36,14 +38,20 @@ import { JobClient } from '@mgpu/worker';
 import { bootPauses } from './boot-pauses.ts';
 import { environmentOfOthers } from './environment-of-others.ts';
 import { RootUnusableError, RootVanishedError, StoppingError } from './errors.ts';
+import { withGauges } from './machine-gpus.ts';
+import { measureInstances } from './measures.ts';
 import { withNodeSite } from './node-site.ts';
 import { ollamaVariables } from './ollama-variables.ts';
+import { Overview } from './overview.ts';
 import type { Settings } from './settings.ts';
 import { makeSharedDirectories } from './shared-directories.ts';
 import { version } from './version.ts';
 
 /** Milliseconds between two looks at whether the root is still there. */
 const rootCheckMs = 5_000;
+/** Milliseconds between two looks at real GPUs while nobody asks how they are, and for which a look is good enough. */
+const gpuLookMs = 10_000;
+const gpuFreshMs = 2_000;
 
 export interface MachineOptions {
   readonly log?: Logger;
@@ -65,6 +73,7 @@ export class Machine implements MachineControl, AsyncDisposable {
   readonly #ended = Promise.withResolvers<void>();
   readonly #halt = new AbortController();
   readonly #left = new AbortController();
+  readonly #overview: Overview;
   #state: MachineStatus['state'] = 'booting';
   #hasRoot = false;
   #machineId = '';
@@ -84,6 +93,11 @@ export class Machine implements MachineControl, AsyncDisposable {
       clock: systemClock,
       onPhase: (data) => this.#publish({ event: 'phase', data }),
     });
+    this.#overview = new Overview({
+      clock: systemClock,
+      stateDir: settings.layout.state,
+      depths: () => this.#depths(),
+    });
     const context = standaloneContext({ kind: 'control', root: settings.layout.root, log });
     this.#control = new ControlService({ socketPath: settings.socketPath }, this, context);
     this.#booted.promise.catch(() => {}); // boot() itself rejects
@@ -101,11 +115,22 @@ export class Machine implements MachineControl, AsyncDisposable {
       root: this.#settings.layout.root,
       state: this.#state,
       daemon: { pid: process.pid, run: this.#daemonRun, version, startedAt: this.#startedAt },
-      gpus: this.#gpus,
+      gpus: withGauges(this.#gpus, this.#orchestrator?.view.gpuMonitor.latest, systemClock),
       boot: this.#orchestrator?.boot ?? this.#trace.report(),
       instances: this.#orchestrator?.status() ?? [],
       problems: this.#problems,
     };
+  }
+
+  overview(): Promise<MachineStatus> {
+    this.#lookAtGpus(gpuFreshMs);
+    return this.#overview.complete(this.status());
+  }
+
+  async metrics(): Promise<string> {
+    const status = await this.overview();
+    const instances = measureInstances(this.#orchestrator?.view.supervisor.instances() ?? []);
+    return await metricsText({ status, instances });
   }
 
   subscribe(listener: (event: MachineEvent) => void): () => void {
@@ -185,6 +210,10 @@ export class Machine implements MachineControl, AsyncDisposable {
   }
 
   jobs(): JobQueue {
+    return this.#queue();
+  }
+
+  #queue(): JobClient {
     const { redis: queue, worker } = this.#settings.config.services;
     // Nobody would ever take a job: the queue is ours alone.
     if (queue?.url === undefined && !worker?.enabled)
@@ -197,6 +226,27 @@ export class Machine implements MachineControl, AsyncDisposable {
     const prefix = worker?.prefix;
     this.#jobs ??= new JobClient({ redis: redis.url.href, ...(typeof prefix === 'string' ? { prefix } : {}) });
     return this.#jobs;
+  }
+
+  /** Of the types of jobs that are done here. */
+  async #depths(): Promise<readonly QueueDepth[]> {
+    const { connectors = () => [], gpus = [] } = this.#orchestrator?.view ?? {};
+    const types = gpus.flatMap(({ index }) => connectors(index).flatMap((each) => each.types));
+    return await this.#queue().depths([...new Set(types)].toSorted());
+  }
+
+  /** Asks real GPUs how they are, for whoever looks next: none who looks waits for nvidia-smi. */
+  #lookAtGpus(maxAgeMs: number): void {
+    if (!this.#gpus.some(({ mode }) => mode === 'nvidia')) return;
+    const { signal } = this.#halt;
+    this.#orchestrator?.view.gpuMonitor.sample({ maxAgeMs, signal }).catch(() => {}); // the machine ends
+  }
+
+  async #keepLookingAtGpus(): Promise<void> {
+    for (;;) {
+      this.#lookAtGpus(gpuLookMs / 2);
+      await systemClock.sleep(gpuLookMs, { signal: this.#halt.signal });
+    }
   }
 
   /** Stops everything and lets go of the root. */
@@ -254,6 +304,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       ]);
       // Somebody may have lost interest while there was nothing to stop yet.
       if (this.#down) throw new StartAbortedError({ instance: 'machine' });
+      void this.#keepLookingAtGpus().catch(() => {}); // the machine ends
       // Whoever leaves everything as it is does not wait for the rest of the boot.
       return await abortable(this.#orchestrator.start(), this.#left.signal);
     } finally {

@@ -93,6 +93,25 @@ test('doctor names a port in use and a root that is a file', async () => {
   }
 });
 
+test('doctor finds a machine of simulated GPUs healthy, group by group', async () => {
+  await using box = await openBox();
+  const { code, stdout } = await box.mgpu(['doctor', '--mock', '2']);
+  expect(code).toBe(0);
+  expect(stdout.match(/^[A-Z]\w+$/gm)).toEqual(['Host', 'GPUs', 'Machine', 'Services']);
+  for (const subject of ['node', 'disk', 'open files', 'clock', 'git', 'gpu 1', 'root', 'config', 'ports', 'redis'])
+    expect(stdout, subject).toMatch(new RegExp(`^[✔!] ${subject} `, 'm'));
+  expect(stdout).toMatch(/^healthy(, \d+ warnings?)?$/m);
+  for (const line of stdout.split('\n')) if (!line.includes(box.dir)) expect(line.length, line).toBeLessThanOrEqual(80);
+});
+
+test('doctor says what to do about too little room, and that no jobs are taken there', async () => {
+  await using box = await openBox(() => ({ watchdog: { disk: { stopGiB: 1e9, resumeGiB: 2e9 } } }));
+  const { code, stdout } = await box.mgpu(['doctor', '--mock', '1']);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/✖ disk +.*no\s+jobs\s+are\s+taken[\s\S]*→ make room: `mgpu models du`/);
+  expect(stdout).toMatch(/^1 error, \d+ warnings?$/m);
+});
+
 test('doctor reports the host, its disk and the names of the variables that are set', async () => {
   await using box = await openBox();
   const doctor = await box.mgpu(['doctor', '--json'], { TEST_GPUS: '2', HF_TOKEN: 'hf_secret' });

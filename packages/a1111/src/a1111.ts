@@ -10,6 +10,7 @@ import {
   toMgpuError,
   wordsFromText,
 } from '@mgpu/core';
+import { torchFindings } from '@mgpu/core/python';
 import { A1111Service } from './a1111-service.ts';
 import { a1111Schema } from './config.ts';
 import { findEngine } from './engine.ts';
@@ -79,7 +80,8 @@ export const a1111 = defineService({
       const { file, args, dir } = await findEngine(config, { layout, env });
       const where = dir === undefined ? [file, ...args].join(' ') : `${dir}, run by ${file}`;
       const torch = installation?.packages.torch;
-      return [{ level: 'ok', message: `Automatic1111 is ${where}${torch === undefined ? '' : `, torch ${torch}`}` }];
+      const present = `Automatic1111 is ${where}${torch === undefined ? '' : `, torch ${torch}`}`;
+      return [{ level: 'ok', message: present }, ...(await torchFindings(torch, env))];
     } catch (error) {
       return [findingOf(toMgpuError(error, 'a1111'), 'error')];
     }

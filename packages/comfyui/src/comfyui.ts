@@ -10,6 +10,7 @@ import {
   toMgpuError,
   wordsFromText,
 } from '@mgpu/core';
+import { torchFindings } from '@mgpu/core/python';
 import { findEngine } from './checkout.ts';
 import { ComfyUIService } from './comfyui-service.ts';
 import { comfyuiSchema } from './config.ts';
@@ -81,7 +82,8 @@ export const comfyui = defineService({
       const generation = (config.dir ?? config.command) ? undefined : await new GenerationStore(layout).current();
       if (generation) {
         const { version, id, packages } = generation;
-        return [{ level: 'ok', message: `ComfyUI ${version}, generation ${id}, torch ${packages.torch}` }];
+        const present = `ComfyUI ${version}, generation ${id}, torch ${packages.torch}`;
+        return [{ level: 'ok', message: present }, ...(await torchFindings(packages.torch, env))];
       }
       const message =
         dir === undefined

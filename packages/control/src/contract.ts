@@ -3,10 +3,13 @@ import type {
   BootReport,
   ErrorReport,
   Gpu,
+  GpuHealth,
   InstanceOutcome,
   InstanceStatus,
   InstanceVerb,
   JobQueue,
+  QueueDepth,
+  WorkTotals,
 } from '@mgpu/core';
 
 /** Version of every answer's envelope. */
@@ -30,18 +33,63 @@ export interface DaemonStatus {
   readonly startedAt: string;
 }
 
+/** What a real GPU said when it was asked last; what its driver does not tell is left out. */
+export interface GpuGauges extends Partial<Omit<GpuHealth, 'uuid' | 'bus'>> {
+  /** ISO time of the answer. */
+  readonly at: string;
+}
+
+/** A GPU with how it is; simulated ones and the CPU measure nothing. */
+export type MachineGpu = Gpu & {
+  readonly gauges?: GpuGauges;
+  /** Why nothing is started on it. */
+  readonly outOfService?: { readonly reason: string; readonly hint: string /** ISO time. */; readonly since: string };
+};
+
+/** One failure or fault in a line; `mgpu why <subject>` has the rest. */
+export interface IncidentSummary {
+  /** ISO time. */
+  readonly at: string;
+  /** Instance id, GPU UUID or `machine`. */
+  readonly subject: string;
+  readonly severity: 'info' | 'warning' | 'error' | 'critical';
+  readonly code: string;
+  readonly message: string;
+  /** What was done about it, or came of it, last. */
+  readonly outcome?: string;
+}
+
 /** The machine at one moment. */
 export interface MachineStatus {
   readonly machineId: string;
   readonly root: string;
   readonly state: 'booting' | 'running' | 'stopping';
   readonly daemon: DaemonStatus;
-  readonly gpus: readonly Gpu[];
+  readonly gpus: readonly MachineGpu[];
   /** The latest: of everything, or of what was missing when somebody asked for it. */
   readonly boot: BootReport;
   readonly instances: readonly InstanceStatus[];
   /** What is wrong with the machine as a whole. */
   readonly problems: readonly ErrorReport[];
+  /** The queue of each type of job that this machine does; left out while nobody answers for it. */
+  readonly queues?: readonly QueueDepth[];
+  readonly lastIncident?: IncidentSummary;
+}
+
+/** What is counted of one instance, beside its status. */
+export interface InstanceMeasures {
+  readonly id: string;
+  /** Resident memory of its processes; pages that they share count once for each. */
+  readonly memoryBytes?: number;
+  /** Bytes it has ever printed. */
+  readonly logBytes?: number;
+  readonly work?: WorkTotals;
+}
+
+/** The machine in numbers. */
+export interface MachineMeasures {
+  readonly status: MachineStatus;
+  readonly instances: readonly InstanceMeasures[];
 }
 
 /** What happens on the machine; `snapshot` comes first on every stream. */
@@ -54,7 +102,10 @@ export type MachineEvent =
 
 /** What the control socket gives a face to. */
 export interface MachineControl {
+  /** What is known without asking anybody. */
   status(): MachineStatus;
+  /** The same with the queue and the last incident, as far as they are known within a moment. */
+  overview(): Promise<MachineStatus>;
   /** Starts what is not running. Resolves when everything was tried. */
   up(): Promise<BootReport>;
   /** Stops everything and then the daemon. Resolves when the instances are gone. */
@@ -79,4 +130,6 @@ export interface MachineControl {
   subscribe(listener: (event: MachineEvent) => void): () => void;
   /** Throws `CONTROL_NO_JOBS` on a machine without a queue. */
   jobs(): JobQueue;
+  /** In the text format of Prometheus 0.0.4. */
+  metrics?(): Promise<string>;
 }

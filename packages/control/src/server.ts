@@ -63,7 +63,11 @@ export function createControlServer(control: MachineControl): FastifyInstance {
     return reply.status(404).send(envelope('Error', reportError(error)));
   });
 
-  server.get('/v1/status', () => envelope('Status', control.status()));
+  server.get('/v1/status', async () => envelope('Status', await control.overview()));
+  server.get('/metrics', async (_request, reply) => {
+    if (!control.metrics) return reply.callNotFound();
+    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(await control.metrics());
+  });
   server.post('/v1/up', async () => envelope('Boot', await control.up()));
   server.post('/v1/down', async (request) => {
     const { force } = parse(stopSchema, request.body ?? {});

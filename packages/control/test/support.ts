@@ -60,6 +60,10 @@ export class SmallMachine implements MachineControl {
     };
   }
 
+  overview() {
+    return Promise.resolve(this.status());
+  }
+
   up() {
     return Promise.resolve(report);
   }

@@ -60,6 +60,15 @@ export { type VersionedFile, versionedFile } from './files/versioned.ts';
 export { type GitAccessFiles, gitAccessFiles, gitEnvironment } from './git/git-environment.ts';
 export { type FindGpusOptions, findGpus, type GpuPreference } from './gpu/find-gpus.ts';
 export { cpuGpu, type Gpu, type GpuInventory, gpuEnvironment, gpuIndex, mockGpus } from './gpu/gpu.ts';
+export {
+  type GpuHealthSample,
+  GpuMonitor,
+  type GpuMonitorOptions,
+  type GpuSampleOptions,
+} from './gpu/gpu-monitor.ts';
+export type { ComputeApp, GpuHealth, Slowdown } from './gpu/health/parse.ts';
+export type { GpuProblem } from './gpu/health/problem.ts';
+export { pciBus } from './gpu/pci-bus.ts';
 export { instantFromText } from './instance-log/instant-from-text.ts';
 export { type KeepLogOptions, keepLog, type LogKeeper } from './instance-log/keep-log.ts';
 export { lastLines } from './instance-log/last-lines.ts';
@@ -106,11 +115,13 @@ export { folderUsers } from './process/folder-users.ts';
 export { type FollowOptions, followCommand } from './process/follow-command.ts';
 export { leasePorts, type PortLease } from './process/port-lease.ts';
 export { expectPortsFree, isPortFree, type ListenAddress, portHolder, socketHolder } from './process/ports.ts';
+export { processTreeOf, residentBytes } from './process/process-memory.ts';
 export { bootId, commandLineOf, listProcesses, type ProcessFacts, readProcess } from './process/process-table.ts';
 export { type RequiredProgram, requireProgram } from './process/require-program.ts';
 export { type CommandOptions, type CommandResult, runCommand } from './process/run-command.ts';
 export type { ProcessExit, ProcessSpec } from './process/spawn.ts';
 export { type StreamOptions, type StreamResult, streamCommand } from './process/stream-command.ts';
+export { type Survivor, survivorsOn } from './process/survivors.ts';
 export { forEachBounded, type RetryOptions, retrying } from './repeat.ts';
 export { BaseService } from './service/base-service.ts';
 export {

@@ -1,4 +1,13 @@
-import type { Clock, Logger, SupervisedInstance, Supervisor } from '@mgpu/core';
+import {
+  type Clock,
+  type GpuHealthSample,
+  type GpuMonitor,
+  type GpuProblem,
+  type Logger,
+  pciBus,
+  type SupervisedInstance,
+  type Supervisor,
+} from '@mgpu/core';
 import type { FaultLadder } from './fault-ladder.ts';
 import type { Feeders } from './feeders.ts';
 import { Histories } from './histories.ts';
@@ -13,18 +22,15 @@ import { rowRemap } from './rules/row-remap.ts';
 import { strayMemory } from './rules/stray-memory.ts';
 import { type XidSample, xid } from './rules/xid.ts';
 import { xidFacts } from './rules/xid-table.ts';
-import type { GpuHealthQuery, GpuHealthSample } from './sources/gpu-health/gpu-health-query.ts';
-import type { GpuProblem } from './sources/gpu-health/problem.ts';
 import type { OomKill, XidEvent } from './sources/kernel-log/kernel-event.ts';
 import { kernelEvents } from './sources/kernel-log/kernel-events.ts';
 import { describeProcess, seesHostPids } from './sources/memory-holders.ts';
-import { pciBus } from './sources/pci-bus.ts';
 
 export interface GpuFaultsOptions {
   readonly supervisor: Supervisor;
   readonly feeders: Feeders;
   readonly ladder: FaultLadder;
-  readonly query: GpuHealthQuery;
+  readonly monitor: GpuMonitor;
   readonly clock: Clock;
   readonly log: Logger;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -95,27 +101,27 @@ export class GpuFaults {
 
   /** Asks nvidia-smi until the signal fires; nobody, on a machine without real GPUs. */
   async watchHealth(): Promise<void> {
-    const { clock, signal, query, queryMs, supervisor } = this.#options;
+    const { clock, signal, monitor, queryMs, supervisor } = this.#options;
     if (!supervisor.instances().some(({ gpu }) => gpu?.mode === 'nvidia')) return;
     while (!signal.aborted) {
-      const sample = await query.sample(signal);
+      const sample = await monitor.sample({ signal });
       if (sample) this.#judge(sample);
-      await clock.sleep(query.nextIn(queryMs), { signal });
+      await clock.sleep(monitor.nextIn(queryMs), { signal });
     }
   }
 
   /** Who has memory of a GPU from now on; undefined where that cannot be told. */
   async memoryOf(gpu: string): Promise<GpuMemorySample | undefined> {
-    const { clock, query, signal } = this.#options;
+    const { clock, monitor, signal } = this.#options;
     const asked = clock.elapsed();
-    const former = await query.sample(signal);
+    const former = await monitor.sample({ signal });
     // Of a question that was under way already, the answer may not tell of what has happened since.
-    const sample = former && former.at < asked ? await query.sample(signal) : former;
+    const sample = former && former.at < asked ? await monitor.sample({ signal }) : former;
     return sample?.gpus.some(({ uuid }) => uuid === gpu) ? this.#memoryIn(sample, gpu) : undefined;
   }
 
   #onXid({ bus, xid: number, pid, nvlink, recovery, line }: XidEvent, at: number): void {
-    const { ladder, query } = this.#options;
+    const { ladder, monitor } = this.#options;
     const gpu = this.#instances().find(({ gpu: each }) => pciBus(each?.pciBusId ?? '') === bus)?.gpu?.uuid ?? bus;
     const sample: XidSample = {
       at,
@@ -127,7 +133,7 @@ export class GpuFaults {
       recovery,
       line,
     };
-    if (xidFacts(number).pausesQueries) query.pause(queryPauseMs);
+    if (xidFacts(number).pausesQueries) monitor.pause(queryPauseMs);
     const verdicts = xid(this.#xids.add(gpu, sample));
     // Whoever has ended over it is being restarted already: the next run is not to blame.
     const isOver = sample.instance !== undefined && !this.#isStillThere(sample.instance, pid, at);

@@ -68,6 +68,15 @@ export async function readIncidents(stateDir: string, isWanted: (incident: Incid
   return incidents;
 }
 
+/** The one that began last, of those that can be read; undefined when there is none. Needs no daemon. */
+export async function latestIncident(stateDir: string): Promise<Incident | undefined> {
+  for (const id of (await idsIn(stateDir)).toReversed()) {
+    const incident = readIncident(stateDir, id);
+    if (incident) return incident;
+  }
+  return undefined;
+}
+
 function readIncident(stateDir: string, id: string): Incident | undefined {
   try {
     return fileIn(stateDir, id).read();

@@ -20,7 +20,31 @@ const flagSchema = z.object({
   reason: z.string(),
   hint: z.string(),
 });
-type Flag = z.infer<typeof flagSchema>;
+/** A GPU that is out of service. */
+export type QuarantinedGpu = z.infer<typeof flagSchema>;
+
+const folderIn = (stateDir: string) => join(stateDir, 'quarantine');
+
+/** The GPUs that are out of service, as their files say; needs no daemon. Throws when they cannot be looked for. */
+export function quarantinedGpus(stateDir: string): readonly QuarantinedGpu[] {
+  let names: string[];
+  try {
+    names = readdirSync(folderIn(stateDir)).filter((name) => name.endsWith('.json'));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return []; // there never was one
+    throw error;
+  }
+  return names.map((name) => {
+    const gpu = name.slice(0, -'.json'.length);
+    try {
+      return flagSchema.parse(JSON.parse(readFileSync(join(folderIn(stateDir), name), 'utf8')));
+    } catch {
+      // Made by hand, or by another version: its name says all that is needed.
+      return { gpu, at: '', bootId: bootId() ?? '', reason: `${name} says so`, hint: 'see who made that file' };
+    }
+  });
+}
 
 export interface QuarantineOptions {
   readonly stateDir: string;
@@ -41,14 +65,14 @@ export interface QuarantineOptions {
 export class Quarantine implements Disposable {
   readonly #options: QuarantineOptions;
   readonly #folder: string;
-  readonly #held = new Map<string, Flag>();
+  readonly #held = new Map<string, QuarantinedGpu>();
   /** Whose file could not be written. */
   readonly #unwritten = new Set<string>();
   #watcher: FSWatcher | undefined;
 
   constructor(options: QuarantineOptions) {
     this.#options = options;
-    this.#folder = join(options.stateDir, 'quarantine');
+    this.#folder = folderIn(options.stateDir);
   }
 
   /** UUIDs. */
@@ -82,7 +106,7 @@ export class Quarantine implements Disposable {
     }
     const { log, now, incidents } = this.#options;
     if (this.#instancesOn(gpu).length === 0) return incidents.note(gpu, 'nothing of ours runs on it');
-    const flag: Flag = { gpu, at: now(), bootId: bootId() ?? '', reason, hint };
+    const flag: QuarantinedGpu = { gpu, at: now(), bootId: bootId() ?? '', reason, hint };
     this.#held.set(gpu, flag);
     log.error(`${gpu} is put out of service: ${reason}`, { gpu, hint });
     // Before anything is told of it: whoever comes after us is not to start anything there.
@@ -108,7 +132,7 @@ export class Quarantine implements Disposable {
   }
 
   /** Its file was there before us, or somebody made it. */
-  #takeUp(flag: Flag): void {
+  #takeUp(flag: QuarantinedGpu): void {
     const { gpu, reason, hint } = flag;
     const { log } = this.#options;
     this.#held.set(gpu, flag);
@@ -118,7 +142,7 @@ export class Quarantine implements Disposable {
     this.#test(flag).catch((error: unknown) => log.warn(`${gpu} stays out of service`, { error }));
   }
 
-  #keep(flag: Flag): void {
+  #keep(flag: QuarantinedGpu): void {
     try {
       versionedFile(this.#pathOf(flag.gpu), 1, flagSchema).writeSync(flag);
     } catch (error) {
@@ -129,7 +153,7 @@ export class Quarantine implements Disposable {
   }
 
   /** Engines go on until nobody feeds them any more. */
-  async #drain(flag: Flag): Promise<readonly string[]> {
+  async #drain(flag: QuarantinedGpu): Promise<readonly string[]> {
     const on = this.#instancesOn(flag.gpu);
     const feeders = new Set(this.#options.feeders.of().map(({ id }) => id));
     await this.#holdEach(
@@ -144,13 +168,13 @@ export class Quarantine implements Disposable {
     return on.map(({ id }) => id);
   }
 
-  async #holdAll(flag: Flag): Promise<readonly string[]> {
+  async #holdAll(flag: QuarantinedGpu): Promise<readonly string[]> {
     const on = this.#instancesOn(flag.gpu);
     await this.#holdEach(flag, on);
     return on.map(({ id }) => id);
   }
 
-  async #holdEach(flag: Flag, instances: readonly SupervisedInstance[]): Promise<void> {
+  async #holdEach(flag: QuarantinedGpu, instances: readonly SupervisedInstance[]): Promise<void> {
     const { gpu, reason, hint: cure } = flag;
     const error = reportError(new GpuQuarantinedError({ gpu, reason, cure, file: this.#pathOf(gpu) }));
     await Promise.all(
@@ -170,7 +194,7 @@ export class Quarantine implements Disposable {
   }
 
   /** A reboot clears it, if the GPU then is well. */
-  async #test({ gpu }: Flag): Promise<void> {
+  async #test({ gpu }: QuarantinedGpu): Promise<void> {
     const { isWell, log, incidents } = this.#options;
     if (await isWell(gpu)) await rm(this.#pathOf(gpu), { force: true });
     else {
@@ -185,24 +209,13 @@ export class Quarantine implements Disposable {
   }
 
   /** Undefined when they cannot be looked for. */
-  #flags(): Flag[] | undefined {
-    let names: string[];
+  #flags(): readonly QuarantinedGpu[] | undefined {
     try {
-      names = readdirSync(this.#folder).filter((name) => name.endsWith('.json'));
+      return quarantinedGpus(this.#options.stateDir);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // there never was one
       this.#options.log.warn('which GPUs are out of service cannot be read, all stay as they are', { error });
       return undefined;
     }
-    return names.flatMap((name) => {
-      const gpu = name.slice(0, -'.json'.length);
-      try {
-        return [flagSchema.parse(JSON.parse(readFileSync(join(this.#folder, name), 'utf8')))];
-      } catch {
-        // Made by hand, or by another version: its name says all that is needed.
-        return [{ gpu, at: '', bootId: bootId() ?? '', reason: `${name} says so`, hint: 'see who made that file' }];
-      }
-    });
   }
 
   #pathOf(gpu: string): string {

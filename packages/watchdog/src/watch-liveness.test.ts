@@ -37,6 +37,7 @@ async function followSilent({
       await clock.sleep(timeoutMs, { signal }).catch(() => {}); // it is over
       return { outcome: 'fail', reason: 'no answer' };
     },
+    workTotals: () => undefined,
     observations: () => [],
     relieve: async () => false,
     fail(error) {

@@ -23,7 +23,6 @@ import { Quarantine } from './quarantine.ts';
 import { type RecoveryPolicy, recoveryPolicy } from './recovery-policy.ts';
 import { RestartFiles } from './restart-files.ts';
 import { restartPolicy, wasStable } from './restart-policy.ts';
-import { GpuHealthQuery } from './sources/gpu-health/gpu-health-query.ts';
 import { lineageOf } from './sources/process-trees.ts';
 import { VramGuard } from './vram-guard.ts';
 import { watchLiveness } from './watch-liveness.ts';
@@ -78,19 +77,18 @@ export class Watch {
     this.#config = config;
     this.#signal = signal;
     const { clock, log, layout, env, machine } = context;
-    const { supervisor } = machine;
+    const { supervisor, gpuMonitor: monitor } = machine;
     this.#supervisor = supervisor;
     const stateDir = layout.state;
     const incidents = new IncidentBook({ stateDir, clock, log });
     const feeders = new Feeders(supervisor);
-    const query = new GpuHealthQuery({ clock, env });
     this.#incidents = incidents;
     this.#feeders = feeders;
     this.#files = new RestartFiles({ layout, log, onChange: (id, isAllowed) => this.#onPermission(id, isAllowed) });
     const isWell = async (gpu: string) => {
       // Of one that did not answer at the boot there is no instance: that does not make it well.
       if (this.#instances.some((each) => each.gpu?.uuid === gpu && each.gpu.mode !== 'nvidia')) return true;
-      const sample = await query.sample(signal);
+      const sample = await monitor.sample({ signal });
       return sample?.gpus.some(({ uuid }) => uuid === gpu) === true;
     };
     const now = () => new Date(clock.now()).toISOString();
@@ -118,7 +116,7 @@ export class Watch {
       supervisor,
       feeders,
       ladder,
-      query,
+      monitor,
       clock,
       log,
       env,

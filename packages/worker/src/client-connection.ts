@@ -1,4 +1,4 @@
-import { abortable, type Clock, deadline, MgpuError, reportError } from '@mgpu/core/jobs';
+import { abortable, type Clock, deadline, MgpuError, type QueueDepth, reportError } from '@mgpu/core/jobs';
 import { RedisUnreachableError } from './errors.ts';
 import { JobFeed } from './job-feed.ts';
 import { previewChannel } from './job-names.ts';
@@ -34,11 +34,11 @@ export class ClientConnection {
     data: Parameters<JobSink['add']>[1],
     attempts: number | undefined,
   ): Promise<void> {
-    await this.#within(() => {
-      const sink = this.#sinks.get(type) ?? new JobSink(type, this.#link.client, this.#prefix);
-      this.#sinks.set(type, sink);
-      return sink.add(id, data, attempts);
-    }, id);
+    await this.#within(() => this.#sink(type).add(id, data, attempts), id);
+  }
+
+  depth(type: string): Promise<Omit<QueueDepth, 'type'>> {
+    return this.#within(() => this.#sink(type).depth());
   }
 
   read(type: string, id: string): Promise<KnownJob | undefined> {
@@ -76,6 +76,12 @@ export class ClientConnection {
     this.#link.close();
     const feeds = await Promise.allSettled(this.#feeds.values());
     for (const each of feeds) if (each.status === 'fulfilled') each.value.close();
+  }
+
+  #sink(type: string): JobSink {
+    const sink = this.#sinks.get(type) ?? new JobSink(type, this.#link.client, this.#prefix);
+    this.#sinks.set(type, sink);
+    return sink;
   }
 
   /** Tries as often as connections break, for `waitMs` in all; each of the commands may be given twice. `added`: id of a new job. */

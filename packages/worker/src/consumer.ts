@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Clock, deadline, JobHandoverError, type Logger } from '@mgpu/core/jobs';
+import { type AttemptOutcome, type Clock, deadline, JobHandoverError, type Logger } from '@mgpu/core/jobs';
 import type { EngineGate } from './engine-gate.ts';
 import { JobCancelledError, JobLostError } from './errors.ts';
 import type { JobOutcome, JobRunner } from './job-runner.ts';
@@ -8,12 +8,14 @@ import { pause } from './pause.ts';
 import { Prefetch } from './prefetch.ts';
 import { type JobSource, type TakenJob, waitMs } from './queue.ts';
 import { RunningJob } from './running-job.ts';
+import type { Tally } from './tally.ts';
 
 export interface ConsumerOptions {
   readonly source: JobSource;
   readonly scripts: JobScripts;
   readonly runner: JobRunner;
   readonly gate: EngineGate;
+  readonly tally: Tally;
   readonly concurrency: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -182,6 +184,7 @@ export class Consumer {
     for (let running: RunningJob | undefined = first; running; ) {
       const job: RunningJob = running;
       const outcome = await this.#attempt(job);
+      this.#count(job, outcome);
       const next: TakenJob | undefined = await this.#untilDone(`${job.taken.publicId} could not be ended`, () =>
         this.#end(job, outcome),
       );
@@ -203,6 +206,12 @@ export class Consumer {
     this.running.delete(job.taken.id);
     this.#slotFreed.resolve();
     this.#slotFreed = Promise.withResolvers();
+  }
+
+  #count({ taken, startedAt }: RunningJob, outcome: JobOutcome): void {
+    const { tally, clock } = this.#options;
+    if (outcome.end !== 'completed' && outcome.end !== 'failed') return; // that was no attempt
+    tally.count(taken.type, attemptOutcome(taken, outcome), clock.elapsed() - startedAt);
   }
 
   async #attempt(running: RunningJob): Promise<JobOutcome> {
@@ -250,4 +259,10 @@ export class Consumer {
     this.#options.log.warn(`${this.type}: ${problem}`, { error });
     await this.#options.clock.sleep(retryMs);
   }
+}
+
+function attemptOutcome(taken: TakenJob, outcome: JobOutcome & { end: 'completed' | 'failed' }): AttemptOutcome {
+  if (outcome.end === 'completed') return 'completed';
+  if (outcome.error.code === JobCancelledError.code) return 'cancelled';
+  return outcome.retry && !taken.isLastAttempt ? 'retried' : 'failed';
 }

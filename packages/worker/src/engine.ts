@@ -17,6 +17,7 @@ import type { RedisLink } from './redis.ts';
 import type { RunningJob } from './running-job.ts';
 import type { HostSettings } from './settings.ts';
 import type { EngineStatus } from './status-file.ts';
+import { Tally } from './tally.ts';
 
 export interface EngineOptions {
   readonly settings: HostSettings;
@@ -30,6 +31,7 @@ export interface EngineOptions {
 /** One engine with its connector and a consumer for each type of job it does. */
 export class Engine {
   readonly consumers: readonly Consumer[];
+  readonly tally: Tally;
   readonly #connector: Connector;
   readonly #gate: EngineGate;
   readonly #sources: readonly JobSource[];
@@ -38,6 +40,8 @@ export class Engine {
   constructor(connector: Connector, { settings, binding, link, clock, log, onChange }: EngineOptions) {
     this.#connector = connector;
     this.#binding = binding;
+    this.tally = new Tally(binding.endpoint.instance, clock);
+    const { tally } = this;
     const isBusy = () => this.#oldest() !== undefined;
     this.#gate = new EngineGate({ connector, engine: binding.endpoint.instance, clock, isBusy, onChange });
     const { prefix, owner, lockMs, attempts, retryDelayMs, keepJobs, concurrency, machine, artifactsDir } = settings;
@@ -52,6 +56,7 @@ export class Engine {
         binding,
         connector,
         gate: this.#gate,
+        tally,
         scripts,
         machine,
         artifactsDir,
@@ -67,7 +72,7 @@ export class Engine {
       });
       return {
         source,
-        consumer: new Consumer({ source, scripts, runner, gate: this.#gate, concurrency, clock, log }),
+        consumer: new Consumer({ source, scripts, runner, gate: this.#gate, tally, concurrency, clock, log }),
       };
     });
     this.consumers = parts.map(({ consumer }) => consumer);

@@ -9,6 +9,7 @@ import {
   JobUnknownError,
   jobRequestSchema,
   problemsOf,
+  type QueueDepth,
   reportError,
   systemClock,
 } from '@mgpu/core';
@@ -62,6 +63,12 @@ export class JobClient implements JobQueue, AsyncDisposable {
     const known = parts && (await (await this.#open()).read(parts.type, parts.id));
     if (!known) throw new JobUnknownError({ job: id });
     return known.status;
+  }
+
+  /** How many jobs of these types are in the queue. Throws `WORKER_REDIS_UNREACHABLE`. */
+  async depths(types: readonly string[]): Promise<readonly QueueDepth[]> {
+    const connection = await this.#open();
+    return await Promise.all(types.map(async (type) => ({ type, ...(await connection.depth(type)) })));
   }
 
   /** Resolves when the job is cancelled or its worker has been told. Throws `CORE_JOB_UNKNOWN`. */

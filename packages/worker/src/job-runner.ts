@@ -5,6 +5,7 @@ import {
   type Connector,
   type ConnectorBinding,
   type ConnectorIo,
+  type ConnectorJob,
   type ConnectorResult,
   cudaFault,
   deadline,
@@ -35,11 +36,13 @@ import type { JobScripts, JobState } from './job-scripts.ts';
 import { LatestSender } from './latest-sender.ts';
 import type { TakenJob } from './queue.ts';
 import type { RunningJob } from './running-job.ts';
+import type { Tally } from './tally.ts';
 
 export interface JobRunnerOptions {
   readonly binding: ConnectorBinding;
   readonly connector: Connector;
   readonly gate: EngineGate;
+  readonly tally: Tally;
   readonly scripts: JobScripts;
   /** Id of this machine. */
   readonly machine: string;
@@ -100,7 +103,7 @@ export class JobRunner {
   }
 
   async #attempt(running: RunningJob, input: unknown, state: JobState): Promise<JobOutcome> {
-    const { connector, gate, clock, log } = this.#options;
+    const { gate, clock, log } = this.#options;
     const { taken, signal } = running;
     const { id, publicId: job, attempt } = taken;
     const saved = { state };
@@ -135,8 +138,8 @@ export class JobRunner {
     };
     try {
       if (!taken.isFresh) await store.clear();
-      const work = connector.run({ id: job, type: taken.type, input, attempt, resumed: state.checkpoint }, io);
-      const { output } = await this.#obeyed(work, signal);
+      const given = { id: job, type: taken.type, input, attempt, resumed: state.checkpoint };
+      const { output } = await this.#use(given, io, taken.submittedAt);
       signal.throwIfAborted();
       const stored = await abortable(Promise.all(artifacts), signal);
       gate.reportSuccess();
@@ -186,6 +189,16 @@ export class JobRunner {
       await store.clear();
     } catch (error) {
       this.#options.log.warn(`${job}: its artifacts could not be removed`, { error });
+    }
+  }
+
+  async #use(job: ConnectorJob, io: ConnectorIo, submittedAt: number): Promise<ConnectorResult> {
+    const { connector, tally } = this.#options;
+    tally.begin(submittedAt);
+    try {
+      return await this.#obeyed(connector.run(job, io), io.signal);
+    } finally {
+      tally.end();
     }
   }
 

@@ -1,4 +1,4 @@
-import type { ErrorReport, JobProgress, JobResult } from '@mgpu/core/jobs';
+import type { ErrorReport, JobProgress, JobResult, QueueDepth } from '@mgpu/core/jobs';
 import { createRedisBackend, type Job, type JobJson, Queue, QueueEvents, UnrecoverableError, Worker } from 'bullmq';
 import { JobLostError } from './errors.ts';
 import { isProgress, type JobData } from './job-data.ts';
@@ -80,6 +80,11 @@ export class TakenJob {
   /** Counted from 1. */
   get attempt(): number {
     return this.#job.attemptsMade + 1;
+  }
+
+  /** Whether it is not tried again when this attempt fails. */
+  get isLastAttempt(): boolean {
+    return this.attempt >= (this.#job.opts.attempts || this.#source.options.attempts);
   }
 
   /** Whether no worker had it before. */
@@ -214,6 +219,13 @@ export class JobSink {
   /** Adding the same id twice adds it once. */
   async add(id: string, data: JobData, attempts: number | undefined): Promise<void> {
     await this.#queue.add(this.#queue.name, data, { jobId: id, ...(attempts === undefined ? {} : { attempts }) });
+  }
+
+  /** How many jobs it has; those with a priority wait, too. */
+  async depth(): Promise<Omit<QueueDepth, 'type'>> {
+    const counts = await this.#queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed');
+    const { waiting = 0, prioritized = 0, active = 0, delayed = 0, failed = 0 } = counts;
+    return { waiting: waiting + prioritized, active, delayed, failed };
   }
 }
 

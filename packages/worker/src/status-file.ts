@@ -1,5 +1,5 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
-import type { Clock, JobProgress, Logger } from '@mgpu/core/jobs';
+import type { Clock, JobProgress, Logger, WorkTotals } from '@mgpu/core/jobs';
 import type { EngineFault } from './engine-gate.ts';
 import { pause } from './pause.ts';
 
@@ -13,6 +13,8 @@ export interface WorkerStatus {
   readonly redis: { readonly state: 'connecting' | 'connected' | 'unreachable'; readonly problem?: string };
   readonly engines: readonly EngineStatus[];
   readonly jobs: readonly JobInHand[];
+  /** Since the process began; of a worker that is older there are none. */
+  readonly totals?: WorkTotals;
 }
 
 export interface EngineStatus {

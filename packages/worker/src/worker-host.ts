@@ -44,6 +44,10 @@ export class WorkerHost {
       },
       engines: [...this.#engines.map((each) => each.status), ...this.#broken],
       jobs: this.#jobs(),
+      totals: {
+        attempts: this.#engines.flatMap(({ tally }) => tally.attempts),
+        idle: this.#engines.map(({ tally }) => tally.idle),
+      },
     });
     this.#status = new StatusWriter({ path: settings.statusFile, status, clock, log });
   }

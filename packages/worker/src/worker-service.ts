@@ -12,6 +12,7 @@ import {
   ProcessService,
   type ProcessSpec,
   type Run,
+  type WorkTotals,
   writeFileAtomically,
 } from '@mgpu/core';
 import { RedisMissingError } from './errors.ts';
@@ -60,9 +61,16 @@ export class WorkerService extends ProcessService<WorkerConfig> {
       instance: engine,
       work: said.jobs
         .filter((job) => job.engine === engine)
-        .map(({ id: job, since, progressAt }) => ({ job, since, progressAt })),
+        .map(({ id: job, since, progressAt, progress }) => {
+          return { job, since, progressAt, ...(progress === undefined ? {} : { progress }) };
+        }),
       ...(fault === undefined ? {} : { fault }),
     }));
+  }
+
+  /** Of the present process. */
+  override workTotals(): WorkTotals | undefined {
+    return this.#said?.totals;
   }
 
   protected override async onPrepare(run: Run): Promise<void> {

@@ -93,5 +93,5 @@ async function show(output: CommandContext['output'], status: MachineStatus, hea
   // Loaded here: no launch waits for the look of its end.
   const { statusText } = await import('../print/status-view.ts');
   output.data('Status', status);
-  output.line(`${head}\n${statusText(status)}`);
+  output.line(() => `${head}\n${statusText(status, { width: output.width, now: Date.now() })}`);
 }

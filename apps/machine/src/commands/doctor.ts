@@ -5,48 +5,64 @@ import {
   expectPortsFree,
   type Finding,
   findGpus,
-  type Gpu,
   type GpuInventory,
   type PlannedPort,
   planMachine,
   reportError,
   systemClock,
 } from '@mgpu/core';
-import pc from 'picocolors';
 import { asInit } from '../as-init.ts';
 import { RootUnusableError } from '../errors.ts';
-import { marks, paragraph } from '../print/text.ts';
+import { doctorText } from '../print/doctor-view.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
+import { gpuFindings } from './gpu-findings.ts';
 import { hostFindings, nearestFolder } from './host-findings.ts';
 
-interface Named extends Finding {
+/** What was found, what about, and where it belongs. */
+export interface NamedFinding extends Finding {
   readonly subject: string;
+  readonly group: 'Host' | 'Machine' | 'GPUs' | 'Services';
 }
 
-/** Looks for what would keep the machine from working, changing nothing. */
+type Named = Omit<NamedFinding, 'group'>;
+
+/** Looks for what would keep the machine from working, changing nothing. Exit code 1 when something would. */
 export async function doctor({ output, settings }: CommandContext): Promise<ExitCode> {
   const loaded = await loadSettings(settings);
   const inventory = await findGpus(loaded.config.machine.gpu).catch(asError);
   const daemonPid = await pidOfDaemon(loaded);
-  const findings = [
-    { subject: 'node', level: 'ok' as const, message: `${process.version} on ${process.platform} ${process.arch}` },
-    ...(process.pid === 1 || daemonPid === 1 ? [{ subject: 'init', level: 'warning' as const, message: asInit }] : []),
-    ...(await hostFindings(loaded)),
-    await rootFinding(loaded),
-    ...loaded.notices.map((message): Named => ({ subject: 'config', level: 'warning', message })),
-    ...gpuFindings(inventory),
-    ...(inventory instanceof Error ? [] : await planFindings(loaded, inventory, daemonPid !== undefined)),
-    ...(await serviceFindings(loaded)),
+  const init: Named[] =
+    process.pid === 1 || daemonPid === 1 ? [{ subject: 'init', level: 'warning', message: asInit }] : [];
+  const node: Named = {
+    subject: 'node',
+    level: 'ok',
+    message: `${process.version} on ${process.platform} ${process.arch}`,
+  };
+  const findings: NamedFinding[] = [
+    ...inGroup('Host', [node, ...init, ...(await hostFindings(loaded))]),
+    ...inGroup('GPUs', await gpuFindings(loaded, inventory)),
+    ...inGroup('Machine', [
+      await rootFinding(loaded),
+      configFinding(loaded),
+      ...loaded.notices.map((message): Named => ({ subject: 'config', level: 'warning', message })),
+      ...(inventory instanceof Error ? [] : await planFindings(loaded, inventory, daemonPid)),
+    ]),
+    ...inGroup('Services', await serviceFindings(loaded)),
   ];
   output.data('Doctor', findings);
-  const subjectWidth = Math.max(...findings.map(({ subject }) => subject.length));
-  for (const { level, subject, message, hint } of findings) {
-    output.line(paragraph(`${marks[level]} ${subject.padEnd(subjectWidth)} `, message));
-    if (hint && level !== 'ok') output.line(paragraph(`${' '.repeat(subjectWidth + 3)}${pc.dim('→')} `, hint));
-  }
+  output.line(() => doctorText(findings, output.width));
   return findings.some(({ level }) => level === 'error') ? exitCodes.failed : exitCodes.done;
 }
+
+const inGroup = (group: NamedFinding['group'], findings: readonly Named[]): NamedFinding[] =>
+  findings.map((each) => ({ ...each, group }));
+
+const configFinding = ({ file }: Settings): Named => ({
+  subject: 'config',
+  level: 'ok',
+  message: file ?? 'no file: everything as it comes',
+});
 
 async function rootFinding({ layout }: Settings): Promise<Named> {
   const refuse = (problem: string) => failed('root', new RootUnusableError({ root: layout.root, problem }));
@@ -60,21 +76,15 @@ async function rootFinding({ layout }: Settings): Promise<Named> {
   }
 }
 
-function gpuFindings(inventory: GpuInventory | Error): Named[] {
-  if (inventory instanceof Error) return [failed('gpu', inventory)];
-  const { gpus, problem } = inventory;
-  const found = gpus.map((gpu): Named => ({ subject: `gpu ${gpu.index}`, level: 'ok', message: describeGpu(gpu) }));
-  return problem ? [...found, { ...failed('gpu', problem), level: 'warning' }] : found;
-}
-
-const describeGpu = ({ name, memoryMiB, uuid, mode }: Gpu) =>
-  mode === 'cpu' ? 'none found, engines run on the CPU' : `${name}, ${memoryMiB} MiB, ${uuid ?? 'no UUID'}`;
-
 /** What a boot would refuse before it starts anything, and ports that somebody holds. */
-async function planFindings(settings: Settings, inventory: GpuInventory, isUp: boolean): Promise<Named[]> {
+async function planFindings(
+  settings: Settings,
+  inventory: GpuInventory,
+  daemonPid: number | undefined,
+): Promise<Named[]> {
   try {
     const { ports } = planMachine(settings.definitions, settings.config, inventory);
-    return await portFindings(ports, isUp);
+    return await portFindings(ports, daemonPid);
   } catch (error) {
     return [failed('plan', error)];
   }
@@ -90,15 +100,19 @@ async function pidOfDaemon({ socketPath }: Settings): Promise<number | undefined
 }
 
 /** A machine that runs holds its ports itself. */
-async function portFindings(ports: readonly PlannedPort[], isUp: boolean): Promise<Named[]> {
-  if (isUp) return [{ subject: 'ports', level: 'ok', message: 'the machine is running' }];
+async function portFindings(ports: readonly PlannedPort[], daemonPid: number | undefined): Promise<Named[]> {
+  if (daemonPid !== undefined)
+    return [{ subject: 'ports', level: 'ok', message: `the machine is running, its daemon is process ${daemonPid}` }];
   const findings = ports.map(({ instance, port }) =>
     expectPortsFree(instance, [{ port }], { clock: systemClock }).then(
       () => [],
       (error: unknown) => [failed('ports', error)],
     ),
   );
-  return (await Promise.all(findings)).flat();
+  const taken = (await Promise.all(findings)).flat();
+  if (taken.length > 0 || ports.length === 0) return taken;
+  const free = ports.map(({ port }) => port).toSorted((a, b) => a - b);
+  return [{ subject: 'ports', level: 'ok', message: `free: ${free.join(', ')}` }];
 }
 
 async function serviceFindings({ definitions, config, layout, env }: Settings): Promise<Named[]> {

@@ -71,7 +71,7 @@ async function runDaemon(
     await machine.boot();
     tellNoMore();
     output.data('Status', machine.status());
-    if (statusText) output.line(`\n${statusText(machine.status())}`);
+    if (statusText) output.line(`\n${statusText(machine.status(), { width: output.width, now: Date.now() })}`);
     await machine.ended;
     await machine.down({ force: false });
     output.line(hasLeft ? 'left running' : 'stopped');

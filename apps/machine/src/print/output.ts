@@ -12,6 +12,8 @@ export interface Output {
   readonly json: boolean;
   /** Of the terminal; that of an ordinary one where there is none. */
   size(): { readonly columns: number; readonly rows: number };
+  /** Columns that text for people may take: those of the terminal, else 80. */
+  readonly width: number;
   /** Text for people; nothing with `--json`. One that takes long to lay out is a function. */
   line(text?: string | (() => string)): void;
   /** A line that the next one replaces; nothing unless a person watches. */
@@ -24,8 +26,10 @@ export interface Output {
    * Part of an answer without an end, as it is; waits for whoever reads slowly. Resolves to false when nobody reads any more.
    */
   stream(text: string): Promise<boolean>;
-  /** With `--json` it is the answer, or follows it on standard error. */
-  error(error: unknown): void;
+  /** One of many answers, of a command that goes on: with `--json` a line each. */
+  change(kind: string, data: unknown, text: () => string): void;
+  /** With `--json` it is the answer, or follows it on standard error. `more` is for programs alone. */
+  error(error: unknown, more?: object): void;
 }
 
 export function createOutput(json: boolean): Output {
@@ -48,6 +52,9 @@ export function createOutput(json: boolean): Output {
     live,
     json,
     size: () => ({ columns: out.columns || lineWidth, rows: out.rows || 24 }),
+    get width() {
+      return live ? out.columns || lineWidth : lineWidth;
+    },
     line: (text = '') => {
       if (!json) out.write(`${erase}${typeof text === 'string' ? text : text()}\n`);
     },
@@ -63,9 +70,12 @@ export function createOutput(json: boolean): Output {
       if (isRead && text !== '' && !out.write(text)) await room(out);
       return isRead;
     },
-    error: (error) => {
+    change: (kind, data, text) => {
+      out.write(`${json ? JSON.stringify(envelope(kind, data)) : text()}\n`);
+    },
+    error: (error, more = {}) => {
       const report = reportError(error);
-      if (json && !hasAnswered) return answer('Error', report);
+      if (json && !hasAnswered) return answer('Error', { ...report, ...more });
       err.write(`${erase}${pc.red('error')} ${report.message} ${pc.dim(`(${report.code})`)}\n`);
       const cure = report.hint ?? report.cause?.hint;
       if (cure) err.write(`${pc.dim('→')} ${cure}\n`);

@@ -20,6 +20,13 @@ export function duration(ms: number): string {
   return days === 0 ? `${hours} h ${two(minutes % 60)} min` : `${days} d ${two(hours % 24)} h`;
 }
 
+/** How long something has lasted, as far as anybody cares: `12 s`, `5 min`, `3 h 20 min`, `3 d 02 h`. */
+export function age(ms: number): string {
+  const seconds = Math.floor(Math.max(0, ms) / 1_000);
+  if (seconds < 100) return `${seconds} s`;
+  return seconds < 3_600 ? `${Math.floor(seconds / 60)} min` : duration(seconds * 1_000);
+}
+
 export function fileSize(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(1)} kB`;
@@ -54,8 +61,8 @@ export function clipLine(line: string, width: number): string {
 }
 
 /** The text as a paragraph of lines, those after the first indented like the text after `head`. */
-export function paragraph(head: string, text: string): string {
+export function paragraph(head: string, text: string, width = lineWidth): string {
   const indent = ' '.repeat(stripVTControlCharacters(head).length);
-  const lines = wrapAnsi(text, lineWidth - indent.length, { hard: false }).split('\n');
+  const lines = wrapAnsi(text, width - indent.length, { hard: false }).split('\n');
   return lines.map((line, index) => `${index === 0 ? head : indent}${line}`).join('\n');
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { withExamples } from './examples.ts';
 import { addServiceLogs } from './logs.ts';
 import type { Runner } from './runner.ts';
+import { withoutDaemon } from './without-daemon.ts';
 
 interface Named {
   readonly summary: string;
@@ -89,7 +90,7 @@ function addVerbsOf(
       .argument('[gpu...]', gpuHelp)
       .action((gpus: string[]) =>
         runner.ask(({ status, ofService }, context) =>
-          status(context, ofService(kind, gpus.length === 0 ? ['all'] : gpus)),
+          status(context, ofService(kind, gpus.length === 0 ? ['all'] : gpus), { withoutDaemon }),
         ),
       ),
     lines('status', ' && echo runs'),

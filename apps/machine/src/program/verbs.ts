@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Runner } from './runner.ts';
+import { withoutDaemon } from './without-daemon.ts';
 
 interface VerbFlags {
   readonly force?: boolean;
@@ -39,11 +40,17 @@ export function addVerbs(program: Command, runner: Runner): void {
     });
   program
     .command('status')
-    .description('how the machine is; of the instances that are named exit 4 when some do not run, 1 when none does')
+    .description(
+      'how the machine is, without a daemon what is left of it; of the instances that are named exit 4 when some do not run, 1 when none does',
+    )
     .argument('[selector...]', selectorHelp)
-    .action((selectors: string[]) =>
+    .option(
+      '--watch',
+      'go on until Ctrl-C: in place on a terminal, else a block, or with --json a line, for each change',
+    )
+    .action((selectors: string[], { watch }: { watch?: boolean }) =>
       runner.ask(({ status, bySelectors }, context) =>
-        status(context, selectors.length === 0 ? undefined : bySelectors(selectors)),
+        status(context, selectors.length === 0 ? undefined : bySelectors(selectors), { watch, withoutDaemon }),
       ),
     );
   program

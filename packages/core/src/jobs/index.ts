@@ -39,4 +39,12 @@ export {
   type JobStatus,
   type JobTimings,
   jobRequestSchema,
+  type QueueDepth,
 } from './job.ts';
+export {
+  type AttemptOutcome,
+  type AttemptTotals,
+  durationBounds,
+  type IdleTotals,
+  type WorkTotals,
+} from './work-totals.ts';

@@ -84,6 +84,17 @@ export type JobEvent =
   | { readonly event: 'preview'; readonly mediaType: string /** Base64. */; readonly data: string }
   | { readonly event: 'ended'; readonly status: JobStatus };
 
+/** How many jobs of one type are in the queue, of all machines that share it. */
+export interface QueueDepth {
+  readonly type: string;
+  readonly waiting: number;
+  readonly active: number;
+  /** Waiting for their next attempt. */
+  readonly delayed: number;
+  /** Failed or cancelled, of those that are kept. */
+  readonly failed: number;
+}
+
 /** The producer's side of the queue: what control offers to clients, implemented by `@mgpu/worker`. */
 export interface JobQueue {
   /** Resolves with the job's id when the queue has it. */

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { MachineConfig } from '../config/machine-config.ts';
 import type { Layout } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { GpuMonitor } from '../gpu/gpu-monitor.ts';
 import { type LogLimits, mebibyte } from '../instance-log/log-limits.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import type { Logger } from '../logs/logger.ts';
@@ -39,6 +40,7 @@ export function createInstances(
   const view: MachineView = {
     machineId,
     gpus,
+    gpuMonitor: new GpuMonitor({ clock, env }),
     supervisor: options.supervisor,
     instances: options.statuses,
     endpoints: (filter = {}) =>

@@ -22,6 +22,7 @@ import { type InstanceOutcome, type InstanceVerb, operate } from './operate.ts';
 import { type MachinePlan, planMachine } from './plan.ts';
 import { settleRoot } from './settle-root.ts';
 import { Supervised } from './supervised.ts';
+import { workByInstance } from './work-by-instance.ts';
 
 export interface OrchestratorOptions {
   readonly definitions: readonly AnyServiceDefinition[];
@@ -131,7 +132,9 @@ export class Orchestrator implements AsyncDisposable {
   }
 
   status(): readonly InstanceStatus[] {
-    return [...(this.#supervised?.values() ?? [])].map((each) => each.status);
+    const all = [...(this.#supervised?.values() ?? [])];
+    const work = workByInstance(all);
+    return all.map(({ id, status }) => ({ ...status, ...(work.has(id) ? { work: work.get(id) ?? [] } : {}) }));
   }
 
   get boot(): BootReport {

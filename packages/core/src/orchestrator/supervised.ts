@@ -7,6 +7,7 @@ import {
 } from '../errors/core-errors.ts';
 import { type ErrorReport, type MgpuError, reportError } from '../errors/mgpu-error.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { WorkTotals } from '../jobs/work-totals.ts';
 import type { Logger } from '../logs/logger.ts';
 import type { LivenessProbe, ProbeOutcome } from '../probe/probe.ts';
 import type { InstanceStatus, ServiceStatus, StartOptions, StopOptions } from '../service/types.ts';
@@ -245,6 +246,10 @@ export class Supervised implements SupervisedInstance {
 
   askAlive(options: { timeoutMs: number; signal?: AbortSignal }): Promise<ProbeOutcome> {
     return this.instance.service.askAlive(options);
+  }
+
+  workTotals(): WorkTotals | undefined {
+    return this.instance.service.workTotals();
   }
 
   observations(): readonly Observation[] {

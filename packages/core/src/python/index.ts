@@ -11,5 +11,6 @@ export {
   type Requirements,
 } from './python-environment.ts';
 export { installerFields, requirementSchema, torchFields } from './setup-fields.ts';
+export { driverCuda, torchFindings } from './torch-finding.ts';
 export { type TorchIndexOptions, torchIndexFor } from './torch-index.ts';
 export { pinTorch, torchSources } from './torch-packages.ts';

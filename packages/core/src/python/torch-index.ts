@@ -1,6 +1,7 @@
 import { findProgram } from '../process/find-program.ts';
 import { runCommand } from '../process/run-command.ts';
 import { TorchIndexError } from './errors.ts';
+import { driverCudaIn } from './torch-finding.ts';
 
 /** Where PyTorch publishes its builds, one folder for each CUDA version, e.g. `cu128` (pytorch.org/get-started). */
 const builds = 'https://download.pytorch.org/whl';
@@ -34,9 +35,8 @@ export async function torchIndexFor(
   throw new TorchIndexError({ problem: `nvidia-smi names no CUDA version that runs any of the builds: ${versions}` });
 }
 
-/** From the head of nvidia-smi's table: `CUDA Version: 12.8`; newer ones say `CUDA UMD Version`. */
 export function torchIndexIn(text: string, cudaVersions: readonly number[]): string | undefined {
-  const driver = Number(/CUDA (?:UMD )?Version\s*:\s*(\d+\.\d+)/.exec(text)?.[1]);
+  const driver = Number(driverCudaIn(text));
   const version = cudaVersions.toSorted((a, b) => b - a).find((each) => each <= driver);
   return version === undefined ? undefined : `${builds}/cu${version.toFixed(1).replace('.', '')}`;
 }

@@ -3,6 +3,7 @@ import { Emitter } from '../emitter.ts';
 import { StartAbortedError, StopIncompleteError, VerificationFailedError } from '../errors/core-errors.ts';
 import { type MgpuError, reportError, toMgpuError } from '../errors/mgpu-error.ts';
 import { type Gpu, gpuIndex } from '../gpu/gpu.ts';
+import type { WorkTotals } from '../jobs/work-totals.ts';
 import { redact } from '../logs/redact.ts';
 import type { LivenessProbe, ProbeContext, ProbeOutcome, Probes } from '../probe/probe.ts';
 import { tryProbe } from '../probe/try-probe.ts';
@@ -106,7 +107,7 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
       health,
       ...(reason === undefined ? {} : { reason }),
       since: new Date(this.#since).toISOString(),
-      ...(this.#run === undefined ? {} : { run: this.#run.id }),
+      ...(this.#run === undefined ? {} : { run: this.#run.id, startedAt: new Date(this.#run.startedOn).toISOString() }),
       ...(endpoint?.url.port ? { port: Number(endpoint.url.port) } : {}),
       ...(endpoint === undefined ? {} : { endpoint: redact(endpoint.url.href) }),
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
@@ -227,6 +228,11 @@ export abstract class BaseService<C extends object, E extends ServiceEvents = Se
   /** What it knows of other instances. Default: nothing. */
   observations(): readonly Observation[] {
     return [];
+  }
+
+  /** What became of the work it has passed on to other instances. Default: it passes on none. */
+  workTotals(): WorkTotals | undefined {
+    return undefined;
   }
 
   /** Frees what memory it can while it runs; false when it knows no way. Default: it knows none. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Layout, layoutOf } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { GpuMonitor } from '../gpu/gpu-monitor.ts';
 import type { LogLimits } from '../instance-log/log-limits.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
@@ -20,6 +21,8 @@ export interface MachineView {
   /** The connectors of the engines on this GPU, with the endpoint each talks to. */
   connectors(gpu: number): readonly ConnectorBinding[];
   instances(): readonly ServiceStatus[];
+  /** How the GPUs are: asked once for all who want to know. */
+  readonly gpuMonitor: GpuMonitor;
   /** For the watchdog: how instances are watched and moved. */
   readonly supervisor: Supervisor;
 }
@@ -58,6 +61,7 @@ const nobody: MachineView = {
   endpoints: () => [],
   connectors: () => [],
   instances: () => [],
+  gpuMonitor: new GpuMonitor({ clock: systemClock, env: process.env }),
   supervisor: noSupervisor,
 };
 

@@ -65,6 +65,7 @@ const forcedMs = 15_000;
 export class RunScope implements Run {
   #id: string = randomUUID();
   #startedAt: number;
+  #startedOn: number;
   #isAdopted = false;
   #wasReady = false;
   /** Asked for once, so that a probe can remember what it saw of this run. */
@@ -88,6 +89,7 @@ export class RunScope implements Run {
   constructor(clock: Clock, hooks: RunHooks) {
     this.#clock = clock;
     this.#startedAt = clock.elapsed();
+    this.#startedOn = clock.now();
     this.#hooks = hooks;
   }
 
@@ -98,6 +100,11 @@ export class RunScope implements Run {
   /** Monotonic milliseconds. */
   get startedAt(): number {
     return this.#startedAt;
+  }
+
+  /** Milliseconds since the epoch. */
+  get startedOn(): number {
+    return this.#startedOn;
   }
 
   get isAdopted(): boolean {
@@ -113,6 +120,7 @@ export class RunScope implements Run {
   adopt({ id, startedAt, wasReady }: { id: string; startedAt: number; wasReady: boolean }): void {
     this.#id = id;
     this.#startedAt = startedAt;
+    this.#startedOn = this.#clock.now() - (this.#clock.elapsed() - startedAt);
     this.#isAdopted = true;
     this.#wasReady = wasReady;
   }

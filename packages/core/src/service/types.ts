@@ -1,5 +1,6 @@
 import type { ErrorReport } from '../errors/mgpu-error.ts';
 import type { ProcessExit } from '../process/spawn.ts';
+import type { WorkInHand } from '../supervision/supervisor.ts';
 
 /** The life of an instance. `blocked` and `backoff` are the orchestrator's, the rest belongs to one run. */
 export type ServiceState =
@@ -61,6 +62,8 @@ export interface ServiceStatus {
   readonly since: string;
   /** Id of the present run. */
   readonly run?: string;
+  /** ISO time of the beginning of the present run. */
+  readonly startedAt?: string;
   readonly pid?: number;
   readonly port?: number;
   readonly endpoint?: string;
@@ -80,6 +83,8 @@ export interface InstanceStatus extends ServiceStatus {
   readonly attempt: number;
   /** ISO time of the next start, while in backoff or given up. */
   readonly until?: string;
+  /** Jobs that it has in hand, as far as whoever feeds it says. */
+  readonly work?: readonly WorkInHand[];
 }
 
 export interface StopOptions {

@@ -1,5 +1,7 @@
 import type { ErrorReport, MgpuError } from '../errors/mgpu-error.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { JobProgress } from '../jobs/connector.ts';
+import type { WorkTotals } from '../jobs/work-totals.ts';
 import type { LivenessProbe, ProbeOutcome } from '../probe/probe.ts';
 import type { InstanceStatus } from '../service/types.ts';
 import type { Failure, RestartDecision, RestartPolicy } from './restart-policy.ts';
@@ -12,6 +14,8 @@ export interface WorkInHand {
   readonly since: string;
   /** ISO time of the last sign of progress; `since` when there was none yet. */
   readonly progressAt: string;
+  /** How far it is, where that is known. */
+  readonly progress?: JobProgress;
 }
 
 /** What a service knows about another instance: a worker about the engine it feeds. */
@@ -43,6 +47,8 @@ export interface SupervisedInstance {
   askAlive(options: { timeoutMs: number; signal?: AbortSignal }): Promise<ProbeOutcome>;
   /** What it knows of other instances. */
   observations(): readonly Observation[];
+  /** What became of the work it has passed on; undefined for what passes on none. */
+  workTotals(): WorkTotals | undefined;
   /** Lets it free what memory it can while it runs; false when it knows no way. */
   relieve(options: { signal?: AbortSignal }): Promise<boolean>;
   /** Ends the present run as failed with this error, whereupon the policy decides; false when there is none to end. */

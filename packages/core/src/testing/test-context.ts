@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { layoutOf } from '../files/layout.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { GpuMonitor } from '../gpu/gpu-monitor.ts';
 import type { ConnectorBinding } from '../jobs/connector.ts';
 import { type Logger, silentLogger } from '../logs/logger.ts';
 import { instanceId, isAskedFor, noSupervisor, type ServiceContext } from '../service/context.ts';
@@ -50,6 +51,7 @@ export function testContext(options: TestContextOptions): ServiceContext & Dispo
     machine: {
       machineId: 'test',
       gpus: options.gpus ?? (gpu === undefined ? [] : [gpu]),
+      gpuMonitor: new GpuMonitor({ clock, env }),
       supervisor,
       instances: () => [],
       connectors: () => connectors,

@@ -1,5 +1,4 @@
-import type { GpuHealthSample } from '../sources/gpu-health/gpu-health-query.ts';
-import type { GpuProblem } from '../sources/gpu-health/problem.ts';
+import type { GpuHealthSample, GpuProblem } from '@mgpu/core';
 import { machine, type Rule } from './verdict.ts';
 
 const meanings: Readonly<Partial<Record<GpuProblem['kind'], { reason: string; hint: string }>>> = {

@@ -1,4 +1,4 @@
-import type { GpuHealthSample } from '../sources/gpu-health/gpu-health-query.ts';
+import type { GpuHealthSample } from '@mgpu/core';
 import type { Rule, Verdict } from './verdict.ts';
 
 /** Uncorrected memory errors, counted by the GPU since its driver was loaded. A rise means that results may be wrong. */

@@ -1,7 +1,5 @@
+import type { GpuHealth, GpuHealthSample, GpuProblem } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
-import type { GpuHealthSample } from '../sources/gpu-health/gpu-health-query.ts';
-import type { GpuHealth } from '../sources/gpu-health/parse.ts';
-import type { GpuProblem } from '../sources/gpu-health/problem.ts';
 import { driverUnusable } from './driver-unusable.ts';
 import { ecc } from './ecc.ts';
 import { gpuMissing } from './gpu-missing.ts';
@@ -15,6 +13,9 @@ const card = (more: Partial<GpuHealth> = {}): GpuHealth => ({
   memoryTotalMiB: 24_564,
   memoryUsedMiB: 1,
   temperatureC: 40,
+  utilizationPercent: 0,
+  powerW: 20,
+  powerLimitW: 450,
   eccUncorrected: undefined,
   remapPending: undefined,
   remapFailed: undefined,

@@ -1,4 +1,4 @@
-import type { GpuHealthSample } from '../sources/gpu-health/gpu-health-query.ts';
+import type { GpuHealthSample } from '@mgpu/core';
 import type { Rule, Verdict } from './verdict.ts';
 
 /** A GPU that this machine should have. */

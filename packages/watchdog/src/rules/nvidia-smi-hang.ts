@@ -1,4 +1,4 @@
-import type { GpuHealthSample } from '../sources/gpu-health/gpu-health-query.ts';
+import type { GpuHealthSample } from '@mgpu/core';
 import { machine, type Rule } from './verdict.ts';
 
 /** Milliseconds after which a hang is no hiccup. */

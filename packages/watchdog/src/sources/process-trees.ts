@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { type Clock, listProcesses, type ProcessFacts, readProcess } from '@mgpu/core';
+import { type Clock, listProcesses, type ProcessFacts, processTreeOf, readProcess, residentBytes } from '@mgpu/core';
 import { fieldsOf, kilobytes } from './host-memory.ts';
 
 /** An instance's process with all it started. */
@@ -32,7 +32,7 @@ export interface TreeSample {
 export function sampleTrees(trees: readonly ProcessTree[], clock: Clock): TreeSample[] {
   const processes = listProcesses();
   return trees.flatMap(({ instance, pid, exactAbove = Number.POSITIVE_INFINITY }) => {
-    const members = membersOf(pid, processes);
+    const members = processTreeOf(pid, processes);
     if (!members.some((each) => each.pid === pid)) return [];
     const stuck = members.filter(({ state }) => state === 'D').map((each) => each.pid);
     const resident = sum(members.map((each) => residentBytes(each.pid)));
@@ -49,22 +49,6 @@ export function lineageOf(pid: number): number[] {
     lineage.push(facts.session, facts.parent);
   return lineage;
 }
-
-function membersOf(leader: number, processes: readonly ProcessFacts[]): ProcessFacts[] {
-  const members = new Set(processes.filter(({ pid, session }) => pid === leader || session === leader));
-  const pids = new Set([...members].map(({ pid }) => pid));
-  for (let before = -1; before !== members.size; ) {
-    before = members.size;
-    for (const each of processes) {
-      if (!pids.has(each.parent)) continue;
-      members.add(each);
-      pids.add(each.pid);
-    }
-  }
-  return [...members];
-}
-
-const residentBytes = (pid: number): number => kilobytes(fieldsOf(read(`/proc/${pid}/status`)).get('VmRSS')) ?? 0;
 
 function exactBytes({ pid, state }: ProcessFacts): number {
   // It may hold its memory's lock: reading would wait for it as well.

@@ -1,4 +1,4 @@
-import { pciBus } from '../pci-bus.ts';
+import { pciBus } from '@mgpu/core';
 
 /** The NVIDIA driver reports a fault of a GPU. */
 export interface XidEvent {

@@ -9,6 +9,11 @@ export interface GpuHealth {
   readonly memoryTotalMiB: number | undefined;
   readonly memoryUsedMiB: number | undefined;
   readonly temperatureC: number | undefined;
+  /** Share of the last moments in which something was computed, 0 to 100. */
+  readonly utilizationPercent: number | undefined;
+  /** Watts. */
+  readonly powerW: number | undefined;
+  readonly powerLimitW: number | undefined;
   /** Since the driver was loaded. */
   readonly eccUncorrected: number | undefined;
   readonly remapPending: boolean | undefined;
@@ -70,6 +75,9 @@ export function parseHealth(text: string, columns: readonly HealthColumn[]): { g
       memoryTotalMiB: numberIn(cell('memoryTotalMiB')),
       memoryUsedMiB: numberIn(cell('memoryUsedMiB')),
       temperatureC: numberIn(cell('temperatureC')),
+      utilizationPercent: numberIn(cell('utilizationPercent')),
+      powerW: numberIn(cell('powerW')),
+      powerLimitW: numberIn(cell('powerLimitW')),
       eccUncorrected: numberIn(cell('eccUncorrected')),
       remapPending: yesIn(cell('remapPending')),
       remapFailed: yesIn(cell('remapFailed')),

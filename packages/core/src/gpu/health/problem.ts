@@ -1,4 +1,4 @@
-import type { CommandResult } from '@mgpu/core';
+import type { CommandResult } from '../../process/run-command.ts';
 import { pciBus } from '../pci-bus.ts';
 
 /** Why nvidia-smi could not say all. */
