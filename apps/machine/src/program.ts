@@ -38,16 +38,21 @@ const program = new Command('mgpu')
   .exitOverride();
 
 const runner = createRunner(program);
+program.commandsGroup('Machine:');
 addMachine(program, runner);
+program.commandsGroup('Instances, by selectors:');
 addVerbs(program, runner);
 addLogs(program, runner);
+program.commandsGroup('Jobs:');
 addJobs(program, runner);
+program.commandsGroup('Services, each with start, stop, restart, status, logs, setup and count:');
 addComfyui(program, runner);
 addNodes(program, runner);
 addModels(program, runner);
 addA1111(program, runner);
 addOllama(program, runner);
 addServices(program, runner);
+program.commandsGroup('Around it:');
 addExport(program, runner);
 addConfig(program, runner);
 addCompletion(program, runner);

@@ -67,7 +67,7 @@ const shown = (argument: Argument) => {
 
 function item(what: string, description: string, choices: readonly string[] | undefined): string {
   const list = choices ? choices.map((each) => `\`${each}\``).join(', ') : '';
-  return `- \`${what}\`: ${[description, list].filter(Boolean).join(': ')}`;
+  return [`- \`${what}\``, description, list].filter(Boolean).join(': ');
 }
 
 const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;

@@ -7,7 +7,7 @@ interface VerbFlags {
   readonly outdated?: boolean;
 }
 
-export const selectorHelp = 'a service, an instance such as comfyui_gpu0, gpu:N, or all';
+const selectorHelp = 'a service, an instance such as comfyui_gpu0, gpu:N, or all';
 
 /** What is done to instances, whichever are named. */
 export function addVerbs(program: Command, runner: Runner): void {
