@@ -25,6 +25,7 @@ export const exampleLines: Readonly<Record<string, Examples>> = {
   },
   status: {
     'mgpu status': 'the machine',
+    'mgpu status --watch': 'the same, for as long as somebody looks',
     'mgpu status gpu:0 nginx': 'these, and by the exit code whether all of them run',
     'mgpu status --json': 'for programs',
   },
