@@ -106,6 +106,12 @@ const mgpu: Contender = {
   since: [process.execPath, cli, '--root', root, 'logs', '--since', '1h'],
 };
 
+/** As many lines of an empty program: what of mgpu's and PM2's time is the start of Node, on this machine at this time. */
+const node: Contender = {
+  name: 'Node alone',
+  merged: [process.execPath, '-e', 'console.log("line 0\\n".repeat(100))'],
+};
+
 const tail: Contender = {
   name: 'tail',
   merged: ['tail', '-q', '-n', String(Math.ceil(wanted / count)), ...every.map(fileOf)],
@@ -170,7 +176,7 @@ try {
     process.stderr.write(`making log ${index + 1} of ${count}\n`);
     makeLog(index);
   }
-  const found = [mgpu, tail, await multitail(), await pm2()];
+  const found = [mgpu, node, tail, await multitail(), await pm2()];
   const missing = found.filter((each): each is Absent => 'why' in each);
   present.push(...found.filter((each): each is Contender => !('why' in each)));
   const readings = new Readings('mgpu', missing);
