@@ -58,7 +58,7 @@ describe('on a machine that runs', () => {
     const status = await mgpu('status comfyui gadget');
     expect(status.code).toBe(4);
     expect(status.stdout).toMatch(
-      /^instance .*\ncomfyui_gpu0 +ready .*\ncomfyui_gpu1 +stopped .*\ngadget_gpu1 +stopped .*\n$/,
+      /^instance .*\ncomfyui_gpu0 +ready .*\ncomfyui_gpu1 +stopped.*\ngadget_gpu1 +stopped.*\n$/,
     );
     const started = await mgpu('start all');
     expect(started.code).toBe(0);
