@@ -1,4 +1,4 @@
-import { type FSWatcher, mkdirSync, readdirSync, readFileSync, watch } from 'node:fs';
+import { existsSync, type FSWatcher, mkdirSync, readdirSync, readFileSync, watch } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bootId, type Logger, reportError, type SupervisedInstance, type Supervisor, versionedFile } from '@mgpu/core';
@@ -32,7 +32,8 @@ export function quarantinedGpus(stateDir: string): readonly QuarantinedGpu[] {
     names = readdirSync(folderIn(stateDir)).filter((name) => name.endsWith('.json'));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return []; // there never was one
+    // There never was one; something else in its place is no answer.
+    if (code === 'ENOENT' || (code === 'ENOTDIR' && !existsSync(stateDir))) return [];
     throw error;
   }
   return names.map((name) => {

@@ -171,8 +171,10 @@ async function openNodes(context: CommandContext) {
   const view = new SetupView(output);
   const { allow, scripts, concurrency, attempts } = config;
   // Without a log: what becomes of each node is in the report.
-  const env = { ...machine.common.env, ...ollamaVariables(settings.config, settings.env) };
-  const options = { env, allow, scripts, concurrency, attempts, signal: interrupted };
+  const { env } = machine.common;
+  // What a list asks for by name its nodes get, also what has become configuration and no other process sees.
+  const variables = { ...settings.env, ...ollamaVariables(settings.config, settings.env) };
+  const options = { env, variables, allow, scripts, concurrency, attempts, signal: interrupted };
   const site = (request: string, commit?: string) =>
     new GenerationSite({
       ...machine.common,

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { lineWidth, paragraph } from '../print/text.ts';
 import { exampleLines } from './example-lines.ts';
 
 /** Command lines, each with what it does. */
@@ -20,7 +21,11 @@ export function showExamples(program: Command): void {
     const examples = Object.entries(examplesOf(command));
     if (examples.length === 0) return '';
     const width = Math.max(...examples.map(([line]) => line.length));
-    return `\nExamples:\n${examples.map(([line, what]) => `  ${line.padEnd(width)}   ${what}`).join('\n')}`;
+    const isNarrow = examples.every(([, what]) => width + what.length + 5 <= lineWidth);
+    const shown = examples.map(([line, what]) =>
+      isNarrow ? `  ${line.padEnd(width)}   ${what}` : `  ${line}\n${paragraph('      ', what)}`,
+    );
+    return `\nExamples:\n${shown.join('\n')}`;
   });
 }
 
