@@ -16,8 +16,7 @@ export async function endLeftovers({ layout, socketPath }: Location, signal: Abo
   const context = standaloneContext({ kind: 'control', root: layout.root });
   await using lock = new ControlService({ socketPath }, caretaker(layout), context);
   await lock.start();
-  const options = { layout, planned: new Set<string>(), clock: systemClock, log: silentLogger };
-  const ended = await settleRoot({ ...options, signal, graceful: true });
+  const ended = await settleRoot({ layout, clock: systemClock, log: silentLogger, signal, graceful: true });
   // Sockets and drafts of the dead: with everything ended they mean nothing any more.
   const rest = (await readdir(layout.run)).filter((name) => name !== basename(socketPath));
   if (ended.length > 0) await Promise.all(rest.map((name) => rm(join(layout.run, name), { recursive: true })));

@@ -377,8 +377,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       else if (isAskedFor && this.#hasRoot && this.#survive) {
         // Before anything is planned there is nobody else to end what a daemon before us left.
         const signal = force ? AbortSignal.abort() : new AbortController().signal;
-        const planned = new Set<string>();
-        await settleRoot({ layout, planned, clock: systemClock, log: this.#log, signal, graceful: true });
+        await settleRoot({ layout, clock: systemClock, log: this.#log, signal, graceful: true });
       }
       await removeDrafts(layout.run);
     } finally {

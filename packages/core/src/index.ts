@@ -44,6 +44,7 @@ export { nearest } from './errors/nearest.ts';
 export { removeDrafts, writeFileAtomically } from './files/atomic.ts';
 export { type Layout, layoutOf } from './files/layout.ts';
 export { type LinkTreeOptions, linkTree } from './files/link-tree.ts';
+export { LinkedFolders } from './files/linked-folders.ts';
 export { isFolderLocked, lockFolder } from './files/lock-folder.ts';
 export { machineIdOf } from './files/machine-id.ts';
 export {

@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { folderUsers, ignoreMissing, isFolderLocked, type Layout, lockFolder } from '@mgpu/core';
+import { folderUsers, ignoreMissing, isFolderLocked, type Layout, LinkedFolders, lockFolder } from '@mgpu/core';
 import { GenerationInUseError, GenerationUnknownError, NoGenerationError } from '../errors.ts';
 import { type Generation, readGeneration } from './generation.ts';
 
@@ -12,9 +11,11 @@ import { type Generation, readGeneration } from './generation.ts';
 export class GenerationStore {
   /** `<root>/engines/comfyui`. */
   readonly dir: string;
+  readonly #folders: LinkedFolders;
 
   constructor({ engines }: Pick<Layout, 'engines'>) {
     this.dir = join(engines, 'comfyui');
+    this.#folders = new LinkedFolders({ dir: this.dir, family: 'generations', isId: /^\d{4,}-[0-9a-f]+$/ });
   }
 
   /** For whoever is going to change something. Throws `CORE_FOLDER_BUSY`. */
@@ -24,23 +25,23 @@ export class GenerationStore {
 
   /** Those that are whole, the oldest first. */
   async list(): Promise<readonly Generation[]> {
-    const names = await this.#names();
+    const names = await this.#folders.ids();
     return names.flatMap((name) => readGeneration(this.folder(name)) ?? []);
   }
 
   /** Folders of those that are not: being made, or interrupted. */
   async drafts(): Promise<readonly string[]> {
-    const folders = (await this.#names()).map((name) => this.folder(name));
+    const folders = (await this.#folders.ids()).map((name) => this.folder(name));
     return folders.filter((dir) => readGeneration(dir) === undefined);
   }
 
   folder(id: string): string {
-    return join(this.dir, 'generations', id);
+    return this.#folders.folder(id);
   }
 
   /** Name for the next one; it is larger than all before. */
   async nextId(commit: string): Promise<string> {
-    const last = Math.max(0, ...(await this.#names()).map((name) => Number.parseInt(name, 10)));
+    const last = Math.max(0, ...(await this.#folders.ids()).map((name) => Number.parseInt(name, 10)));
     return `${String(last + 1).padStart(4, '0')}-${commit.slice(0, 7)}`;
   }
 
@@ -55,9 +56,9 @@ export class GenerationStore {
 
   /** Of an instance, or of all that try out none. What is tried counts as long as whoever tries it holds the lock. */
   async current(instance?: string): Promise<Generation | undefined> {
-    const tried = instance === undefined ? undefined : await this.#target(instance);
+    const tried = instance === undefined ? undefined : await this.#folders.target(instance);
     const isTried = tried !== undefined && (await isFolderLocked(this.dir));
-    const id = isTried ? tried : await this.#target('current');
+    const id = isTried ? tried : await this.#folders.target('current');
     return id === undefined ? undefined : readGeneration(this.folder(id));
   }
 
@@ -75,7 +76,7 @@ export class GenerationStore {
 
   /** The one that was current before. */
   async previous(): Promise<Generation | undefined> {
-    const id = await this.#target('previous');
+    const id = await this.#folders.target('previous');
     return id === undefined ? undefined : readGeneration(this.folder(id));
   }
 
@@ -88,21 +89,19 @@ export class GenerationStore {
   async #trials(): Promise<ReadonlyMap<string, string>> {
     const entries = await readdir(this.dir, { withFileTypes: true }).catch(ignoreMissing);
     const names = (entries ?? []).filter((each) => each.isSymbolicLink() && isInstance(each.name));
-    const targets = await Promise.all(names.map(async ({ name }) => [name, await this.#target(name)] as const));
+    const targets = await Promise.all(names.map(async ({ name }) => [name, await this.#folders.target(name)] as const));
     return new Map(targets.flatMap(([name, id]) => (id === undefined ? [] : [[name, id]])));
   }
 
   /** From its next start on every instance runs this one. */
   async switch({ id }: Generation): Promise<void> {
-    const former = await this.#target('current');
-    if (former !== undefined && former !== id) await this.#point('previous', former);
-    await this.#point('current', id);
+    await this.#folders.switchTo(id);
     await this.untry();
   }
 
   /** From its next start on this instance runs this one, as long as the lock is held. */
   async try(instance: string, { id }: Generation): Promise<void> {
-    await this.#point(instance, id);
+    await this.#folders.point(instance, id);
   }
 
   /** From its next start on this instance, or every one, runs the current one again. */
@@ -113,15 +112,11 @@ export class GenerationStore {
 
   /** Throws `COMFYUI_GENERATION_IN_USE` for one that is current, tried out, or run by a process. */
   async remove(id: string): Promise<void> {
-    const dir = this.folder(id);
-    const [current, tried, users] = [await this.#target('current'), await this.tried(), await folderUsers(dir)];
+    const [current, tried] = [await this.#folders.target('current'), await this.tried()];
+    const users = await folderUsers(this.folder(id));
     const pids = users.length > 0 ? ` by process ${users.join(', ')}` : '';
     if (id === current || pids || [...tried.values()].includes(id)) throw new GenerationInUseError({ id, by: pids });
-    const grave = this.folder(`.${id}.${randomUUID()}`);
-    // In one step no generation any more, however long the rest takes.
-    await rename(dir, grave);
-    if ((await this.#target('previous')) === id) await rm(join(this.dir, 'previous'), { force: true });
-    await rm(grave, { recursive: true, force: true, maxRetries: 3 });
+    await this.#folders.remove(id);
   }
 
   /**
@@ -148,33 +143,8 @@ export class GenerationStore {
   }
 
   /** Removes what a removal that was interrupted has left. */
-  async sweep(): Promise<void> {
-    const names = await readdir(join(this.dir, 'generations')).catch(ignoreMissing);
-    const graves = (names ?? []).filter((name) => name.startsWith('.'));
-    await Promise.all(graves.map((name) => rm(this.folder(name), { recursive: true, force: true, maxRetries: 3 })));
-  }
-
-  async #names(): Promise<string[]> {
-    const names = await readdir(join(this.dir, 'generations')).catch(ignoreMissing);
-    return (names ?? []).filter((name) => /^\d{4,}-[0-9a-f]+$/.test(name)).toSorted();
-  }
-
-  async #target(name: string): Promise<string | undefined> {
-    // What is no link, or leads elsewhere, is a checkout of the user's own.
-    const target = await readlink(join(this.dir, name)).catch(() => undefined);
-    return target?.startsWith('generations/') ? basename(target) : undefined;
-  }
-
-  async #point(name: string, id: string): Promise<void> {
-    await mkdir(this.dir, { recursive: true });
-    const draft = join(this.dir, `.${name}.${randomUUID()}`);
-    await symlink(join('generations', id), draft);
-    try {
-      await rename(draft, join(this.dir, name));
-    } catch (error) {
-      await rm(draft, { force: true });
-      throw error;
-    }
+  sweep(): Promise<void> {
+    return this.#folders.sweep();
   }
 }
 

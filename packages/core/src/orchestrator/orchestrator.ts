@@ -441,7 +441,7 @@ export class Orchestrator implements AsyncDisposable {
     const { layout, survive = true } = this.#options;
     if (!survive) return;
     const signal = force ? AbortSignal.abort() : new AbortController().signal;
-    const options = { layout, planned: new Set<string>(), clock: this.#clock, log: this.#log, signal };
+    const options = { layout, clock: this.#clock, log: this.#log, signal };
     await settleRoot({ ...options, graceful: true }).catch((error: unknown) => {
       this.#log.error('what a former daemon left could not be ended', { error });
     });

@@ -13,8 +13,8 @@ import { sweepLeftover } from '../process/sweep-leftover.ts';
 
 export interface SettleOptions {
   readonly layout: Layout;
-  /** Instances that are going to exist: what is theirs is left to them. */
-  readonly planned: ReadonlySet<string>;
+  /** Instances that are going to exist: what is theirs is left to them. Default: none are. */
+  readonly planned?: ReadonlySet<string>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Fires when nobody wants to wait: then they are killed. */
@@ -30,7 +30,7 @@ export interface SettleOptions {
  */
 export async function settleRoot({
   layout,
-  planned,
+  planned = new Set(),
   clock,
   log,
   signal,
