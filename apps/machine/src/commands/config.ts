@@ -6,8 +6,8 @@ import {
   planMachine,
   redact,
 } from '@mgpu/core';
-import pc from 'picocolors';
 import { stringify } from 'yaml';
+import { paint } from '../print/colours.ts';
 import { paragraph } from '../print/text.ts';
 import { definitions } from '../services.ts';
 import { loadSettings, type SettingsOptions } from '../settings.ts';
@@ -53,6 +53,6 @@ export async function configEnvironment({ output, settings }: CommandContext): P
   const rows = bindings.map(({ name, path, summary }) => ({ name, key: path.join('.'), summary }));
   output.data('Environment', rows);
   // One below the other: names and keys are too long for three columns.
-  for (const { name, key, summary } of rows) output.line(`${name}  ${pc.dim(key)}\n${paragraph('  ', summary)}`);
+  for (const { name, key, summary } of rows) output.line(`${name}  ${paint.dim(key)}\n${paragraph('  ', summary)}`);
   return exitCodes.done;
 }

@@ -1,6 +1,6 @@
 import { type ControlClient, DaemonNotRunningError, envelope, type MachineStatus } from '@mgpu/control';
 import { reportError, systemClock } from '@mgpu/core';
-import pc from 'picocolors';
+import { paint } from '../print/colours.ts';
 import { LiveScreen } from '../print/live-screen.ts';
 import type { Output } from '../print/output.ts';
 import { instancesText, statusText, type ViewOptions } from '../print/status-view.ts';
@@ -41,7 +41,7 @@ export async function watchStatus(options: WatchOptions): Promise<ExitCode> {
     const { answer, text } = await look(options);
     if (interrupted.aborted) break;
     const said = JSON.stringify(envelope(answer.kind, answer.data));
-    if (screen) screen.show(`${text({ width: output.width, now: Date.now() })}\n\n${pc.dim('Ctrl-C ends')}`);
+    if (screen) screen.show(`${text({ width: output.width, now: Date.now() })}\n\n${paint.dim('Ctrl-C ends')}`);
     else if (said !== told)
       output.change(answer.kind, answer.data, () => `${text({ width: output.width, now: Date.now() })}\n`);
     told = said;
@@ -56,7 +56,7 @@ async function look({ client, select, offline, interrupted: signal }: WatchOptio
     status = await client.status({ signal });
   } catch (error) {
     const known = reportError(error);
-    const problem = ({ width }: ViewOptions) => paragraph(`${pc.red('error')} `, known.message, width);
+    const problem = ({ width }: ViewOptions) => paragraph(`${paint.red('error')} `, known.message, width);
     if (!(error instanceof DaemonNotRunningError)) return { answer: { kind: 'Error', data: known }, text: problem };
     const { report, text } = await offline();
     const data = { ...known, offline: report };

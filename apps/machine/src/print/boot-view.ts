@@ -1,6 +1,6 @@
 import type { MachineEvent, MachineStatus } from '@mgpu/control';
 import type { BootPhase } from '@mgpu/core';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import type { Output } from './output.ts';
 import { clip, duration, lineWidth, marks, paragraph } from './text.ts';
 
@@ -30,13 +30,13 @@ export class BootView {
       this.#shown.add(name);
       const head = `  ${marks[outcome]} ${name.padEnd(nameWidth)} ${duration(ms).padStart(8)}`;
       const about = clip(detail(phase), lineWidth - nameWidth - 15);
-      this.#output.line(about === '' ? head : `${head}  ${pc.dim(about)}`);
+      this.#output.line(about === '' ? head : `${head}  ${paint.dim(about)}`);
       // A critical one ends the boot, and the command with it: it is told there.
       const problem = phase.critical || outcome === 'cancelled' ? undefined : nodes.find(({ error }) => error)?.error;
       if (problem && !this.#problems.has(problem.message)) {
         this.#problems.add(problem.message);
         this.#output.line(paragraph('    ', problem.message));
-        if (problem.hint) this.#output.line(paragraph(`    ${pc.dim('→')} `, problem.hint));
+        if (problem.hint) this.#output.line(paragraph(`    ${paint.dim('→')} `, problem.hint));
       }
     }
     if (this.#running.size > 0) this.#output.transient(`  ${marks.running} ${[...this.#running].join(', ')}`);
@@ -54,6 +54,6 @@ export function headline({ machineId, gpus, root, daemon, state }: MachineStatus
   const mode = gpus[0]?.mode;
   const kind = mode === 'mock' ? 'simulated ' : '';
   const what = mode === 'cpu' ? 'no GPU' : `${gpus.length} ${kind}GPU${gpus.length === 1 ? '' : 's'}`;
-  const doing = state === 'running' ? '' : ` · ${pc.yellow(state)}`;
-  return `${pc.bold('mgpu')} ${daemon.version} · ${machineId} · ${what}${doing} · ${root}`;
+  const doing = state === 'running' ? '' : ` · ${paint.yellow(state)}`;
+  return `${paint.bold('mgpu')} ${daemon.version} · ${machineId} · ${what}${doing} · ${root}`;
 }

@@ -1,5 +1,5 @@
 import type { Change, Generation, GenerationDiff } from '@mgpu/comfyui/setup';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import { table } from './table.ts';
 import { marks } from './text.ts';
 
@@ -27,7 +27,7 @@ export function generationsText(generations: readonly Generation[], roles: Gener
 function roleOf(id: string, { current, previous, tried }: GenerationRoles): string {
   const instances = Object.entries(tried).flatMap(([instance, own]) => (own === id ? [instance] : []));
   const words = [
-    id === current && pc.green('in force'),
+    id === current && paint.green('in force'),
     id === previous && 'before',
     instances.length > 0 && `tried on ${instances.join(', ')}`,
   ];
@@ -44,20 +44,20 @@ export function diffText({ commit, version, packages, nodeClasses }: GenerationD
     commit && changeLine('commit', { from: commit.from?.slice(0, 12) ?? '', to: commit.to?.slice(0, 12) ?? '' }),
     ...Object.entries(packages).map(([name, change]) => changeLine(name, change)),
     ...classes.slice(0, shownClasses).map(([name, change]) => classLine(name, change)),
-    left > 0 && pc.dim(`and ${left} more node classes; --json has them all`),
+    left > 0 && paint.dim(`and ${left} more node classes; --json has them all`),
   ];
   return parts.filter(Boolean).join('\n') || 'no difference';
 }
 
 /** A package that came, went or changed. */
 export function changeLine(name: string, { from, to }: Change): string {
-  if (from === undefined) return `${pc.green('+')} ${name} ${to}`;
-  return to === undefined ? `${pc.red('-')} ${name} ${from}` : `${pc.yellow('~')} ${name} ${from} → ${to}`;
+  if (from === undefined) return `${paint.green('+')} ${name} ${to}`;
+  return to === undefined ? `${paint.red('-')} ${name} ${from}` : `${paint.yellow('~')} ${name} ${from} → ${to}`;
 }
 
 function classLine(name: string, { from, to }: Change): string {
-  if (from === undefined) return `${pc.green('+')} node ${name} ${pc.dim(`(${to})`)}`;
+  if (from === undefined) return `${paint.green('+')} node ${name} ${paint.dim(`(${to})`)}`;
   return to === undefined
-    ? `${pc.red('-')} node ${name} ${pc.dim(`(${from})`)}`
+    ? `${paint.red('-')} node ${name} ${paint.dim(`(${from})`)}`
     : `${marks.warning} node ${name} ${from} → ${to}`;
 }

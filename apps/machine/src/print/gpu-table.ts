@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { GpuGauges, MachineGpu } from '@mgpu/control';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import { table } from './table.ts';
 import { age, clip } from './text.ts';
 
@@ -50,7 +50,7 @@ function memoryOf({ gauges, memoryMiB, mode }: MachineGpu): string {
 
 function temperatureOf(gauges: GpuGauges | undefined): string {
   const text = withUnit(gauges?.temperatureC, '°C');
-  return (gauges?.temperatureC ?? 0) >= hotC ? pc.yellow(text) : text;
+  return (gauges?.temperatureC ?? 0) >= hotC ? paint.yellow(text) : text;
 }
 
 function powerOf({ powerW, powerLimitW }: Partial<GpuGauges> = {}): string {
@@ -59,9 +59,9 @@ function powerOf({ powerW, powerLimitW }: Partial<GpuGauges> = {}): string {
 }
 
 function faultsOf({ mode, gauges, outOfService }: MachineGpu, now: number): string {
-  if (outOfService) return pc.red('out of service');
+  if (outOfService) return paint.red('out of service');
   if (mode !== 'nvidia') return '';
-  if (!gauges) return pc.yellow('not seen');
+  if (!gauges) return paint.yellow('not seen');
   const { eccUncorrected = 0, remapPending, remapFailed, slowdowns = [], at } = gauges;
   const faults = [
     ...(eccUncorrected > 0 ? [`${eccUncorrected} ECC`] : []),
@@ -69,6 +69,6 @@ function faultsOf({ mode, gauges, outOfService }: MachineGpu, now: number): stri
     ...(slowdowns.length > 0 ? [`slow: ${slowdowns.join(', ')}`] : []),
   ];
   const lookedMs = now - Date.parse(at);
-  if (faults.length > 0) return pc.yellow(faults.join(', '));
-  return lookedMs > oldMs ? pc.dim(`${age(lookedMs)} ago`) : pc.green('ok');
+  if (faults.length > 0) return paint.yellow(faults.join(', '));
+  return lookedMs > oldMs ? paint.dim(`${age(lookedMs)} ago`) : paint.green('ok');
 }

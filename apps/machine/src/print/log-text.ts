@@ -1,5 +1,5 @@
 import type { LogLevel, NamedLine } from '@mgpu/core';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import { printable } from './printable.ts';
 
 export interface LogTextOptions {
@@ -11,21 +11,21 @@ export interface LogTextOptions {
 
 /** Red and yellow are how severe a line is. */
 const colours = [
-  pc.cyan,
-  pc.green,
-  pc.magenta,
-  pc.blue,
-  pc.cyanBright,
-  pc.greenBright,
-  pc.magentaBright,
-  pc.blueBright,
+  paint.cyan,
+  paint.green,
+  paint.magenta,
+  paint.blue,
+  paint.cyanBright,
+  paint.greenBright,
+  paint.magentaBright,
+  paint.blueBright,
 ];
 
 const separators: Readonly<Record<LogLevel, string>> = {
-  error: pc.red('|'),
-  warn: pc.yellow('|'),
-  info: pc.dim('|'),
-  debug: pc.dim('|'),
+  error: paint.red('|'),
+  warn: paint.yellow('|'),
+  info: paint.dim('|'),
+  debug: paint.dim('|'),
 };
 
 /** Lines of logs as people read them: `comfyui_gpu0 | got prompt`. */
@@ -43,7 +43,7 @@ export class LogText {
   /** What stands before a line; as wide for all of them. */
   head({ instance, level, time }: NamedLine): string {
     const { withNames, withTimes } = this.#options;
-    const at = withTimes ? `${pc.dim(localTime(time))} ` : '';
+    const at = withTimes ? `${paint.dim(localTime(time))} ` : '';
     if (!withNames) return at;
     const colour = this.#know(instance);
     return `${at}${colour(instance.padEnd(this.#width))} ${separators[level]} `;
@@ -51,8 +51,8 @@ export class LogText {
 
   /** The line itself; one that another program of ours wrote as JSON in words. */
   body({ text, lost }: NamedLine): string {
-    const shown = printable(wordsOf(text) ?? text, { colours: pc.isColorSupported });
-    return lost === undefined ? shown : `${pc.yellow(lostText(lost))}${shown}`;
+    const shown = printable(wordsOf(text) ?? text, { colours: paint.isColorSupported });
+    return lost === undefined ? shown : `${paint.yellow(lostText(lost))}${shown}`;
   }
 
   #know(name: string): (text: string) => string {
@@ -88,7 +88,7 @@ function wordsOf(text: string): string | undefined {
   const { level, message, timestamp, instance, ...rest } = fields;
   if (typeof level !== 'string' || typeof message !== 'string' || timestamp === undefined) return undefined;
   const whose = typeof instance === 'string' ? `${instance}: ` : '';
-  const more = Object.entries(rest).map(([key, value]) => ` ${pc.dim(`${key}=`)}${valueText(value)}`);
+  const more = Object.entries(rest).map(([key, value]) => ` ${paint.dim(`${key}=`)}${valueText(value)}`);
   return `${level} ${whose}${message}${more.join('')}`;
 }
 

@@ -1,6 +1,6 @@
 import { systemClock } from '@mgpu/core';
 import { type ModelProgress, shortPath } from '@mgpu/models';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import type { Output } from './output.ts';
 import { bar, clip, duration, fileSize, lineWidth, marks } from './text.ts';
 
@@ -54,6 +54,6 @@ export class ModelsProgressView {
     ];
     const [first] = all;
     const name = all.length === 1 && first ? shortPath(first.path) : `${all.length} models`;
-    this.#output.transient(`  ${marks.running} ${parts.filter(Boolean).join('  ')}  ${pc.dim(name)}`);
+    this.#output.transient(`  ${marks.running} ${parts.filter(Boolean).join('  ')}  ${paint.dim(name)}`);
   }
 }

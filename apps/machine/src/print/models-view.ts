@@ -7,7 +7,7 @@ import {
   shortPath,
   type VerifyResult,
 } from '@mgpu/models';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import { table } from './table.ts';
 import { fileSize, marks, paragraph } from './text.ts';
 
@@ -56,8 +56,8 @@ export function syncText(report: SyncReport): string {
   const { label, skipped, error } = report.bucket;
   const bucket = error
     ? reasonsOf({ path: label ?? 'the bucket', error })
-    : [pc.dim(skipped === undefined ? `bucket ${label}` : `bucket ${label ?? ''}: ${skipped}`.replace(' :', ':'))];
-  const evicted = report.evicted.map((path) => `${pc.red('-')} ${shortPath(path)} ${pc.dim('evicted')}`);
+    : [paint.dim(skipped === undefined ? `bucket ${label}` : `bucket ${label ?? ''}: ${skipped}`.replace(' :', ':'))];
+  const evicted = report.evicted.map((path) => `${paint.red('-')} ${shortPath(path)} ${paint.dim('evicted')}`);
   return [pullText(report), ...evicted, ...bucket].join('\n');
 }
 
@@ -82,7 +82,7 @@ export function verifiedText(results: readonly VerifyResult[]): string {
 /** What went, or would. */
 export function evictionText({ models, bytes, missingBytes }: EvictionPlan, isDryRun: boolean): string {
   const rows = models.map((model) => [
-    pc.red('-'),
+    paint.red('-'),
     fileSize(model.bytes).padStart(9),
     day(model.usedMs),
     shortPath(model.path),
@@ -121,6 +121,6 @@ function reasonsOf({ path, error }: { path: string; error?: { message: string; h
   if (error === undefined) return [];
   return [
     paragraph(`${marks.error} `, `${shortPath(path)}: ${error.message.replace(`${path} `, 'it ')}`),
-    ...(error.hint ? [paragraph(`  ${pc.dim('→')} `, error.hint)] : []),
+    ...(error.hint ? [paragraph(`  ${paint.dim('→')} `, error.hint)] : []),
   ];
 }

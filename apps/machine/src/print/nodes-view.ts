@@ -1,5 +1,5 @@
 import type { InstalledNode, NodePlan, NodeResult, NodesPlan, NodesReport } from '@mgpu/custom-nodes';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import { changeLine } from './generations-view.ts';
 import { table } from './table.ts';
 import { marks, paragraph } from './text.ts';
@@ -13,7 +13,7 @@ export function planText({ nodes, packages, warnings, isSettled }: NodesPlan): s
   if (isSettled && nodes.every(({ blocked }) => !blocked))
     return [...warningLines(warnings), 'nothing to do'].join('\n');
   const rows = nodes.map(({ name, action, from, to, blocked }) => [
-    blocked ? marks.error : action === 'none' ? pc.dim('·') : marks.running,
+    blocked ? marks.error : action === 'none' ? paint.dim('·') : marks.running,
     name,
     blocked ? 'blocked' : action === 'none' ? '' : action,
     way(from, to),
@@ -63,7 +63,7 @@ function reasonsOf(node: NodePlan | NodeResult): string[] {
     ...(error
       ? [paragraph(`${marks.error} `, `${node.name}: ${error.message.replace(`${node.name}: `, '')}${told}`)]
       : []),
-    ...(error?.hint ? [paragraph(`  ${pc.dim('→')} `, error.hint)] : []),
+    ...(error?.hint ? [paragraph(`  ${paint.dim('→')} `, error.hint)] : []),
     ...node.notes.map((note) => paragraph(`${marks.warning} `, `${node.name}: ${note}`)),
   ];
 }

@@ -1,5 +1,5 @@
 import type { InstanceOutcome, InstanceStatus, InstanceVerb } from '@mgpu/core';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import { marks, paragraph } from './text.ts';
 
 const done = { start: 'started', stop: 'stopped', restart: 'restarted' } as const;
@@ -17,7 +17,7 @@ export function outcomesText(
       const head = (mark: string) => `${mark} ${instance.id.padEnd(width)}  `;
       if (!error) return [`${head(marks.ok)}${whatHappened(verb, before, instance)}`];
       const told = paragraph(head(marks.error), `not ${done[verb]}: ${error.message} (${error.code})`);
-      return error.hint ? [told, paragraph(`${' '.repeat(width + 4)}${pc.dim('→')} `, error.hint)] : [told];
+      return error.hint ? [told, paragraph(`${' '.repeat(width + 4)}${paint.dim('→')} `, error.hint)] : [told];
     })
     .join('\n');
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { envelope } from '@mgpu/control';
 import { reportError } from '@mgpu/core';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import { clipLine, lineWidth } from './text.ts';
 
 /** Where a command's words go: people read standard output and error, programs read one JSON envelope. */
@@ -61,7 +61,7 @@ export function createOutput(json: boolean): Output {
     transient: (text) => {
       if (live) out.write(`${erase}${clipLine(text, (out.columns || lineWidth) - 1)}`);
     },
-    notice: (text) => void err.write(`${erase}${pc.yellow('!')} ${text}\n`),
+    notice: (text) => void err.write(`${erase}${paint.yellow('!')} ${text}\n`),
     data: (kind, data) => {
       if (json) answer(kind, data);
     },
@@ -76,9 +76,9 @@ export function createOutput(json: boolean): Output {
     error: (error, more = {}) => {
       const report = reportError(error);
       if (json && !hasAnswered) return answer('Error', { ...report, ...more });
-      err.write(`${erase}${pc.red('error')} ${report.message} ${pc.dim(`(${report.code})`)}\n`);
+      err.write(`${erase}${paint.red('error')} ${report.message} ${paint.dim(`(${report.code})`)}\n`);
       const cure = report.hint ?? report.cause?.hint;
-      if (cure) err.write(`${pc.dim('→')} ${cure}\n`);
+      if (cure) err.write(`${paint.dim('→')} ${cure}\n`);
     },
   };
 }

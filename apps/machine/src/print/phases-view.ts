@@ -1,5 +1,5 @@
 import type { BootNode, BootPhase, BootReport } from '@mgpu/core';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import { clip, duration, lineWidth, marks, paragraph } from './text.ts';
 
 const nameWidth = 26;
@@ -11,7 +11,7 @@ export function phasesText(
 ): string {
   const isCutOff = outcome === 'running' && !isUnderWay;
   const word = isCutOff ? 'cut off: its daemon ended meanwhile' : outcome;
-  const how = outcome === 'degraded' || isCutOff ? pc.yellow(word) : `${marks[outcome]} ${word}`;
+  const how = outcome === 'degraded' || isCutOff ? paint.yellow(word) : `${marks[outcome]} ${word}`;
   const when = startedAt.slice(0, 19).replace('T', ' ');
   const told = new Set<string>();
   const problem = ({ error }: BootNode): string[] => {
@@ -19,9 +19,9 @@ export function phasesText(
     if (!error || told.has(error.message)) return [];
     told.add(error.message);
     const said = paragraph('      ', error.message);
-    return error.hint ? [said, paragraph(`      ${pc.dim('→')} `, error.hint)] : [said];
+    return error.hint ? [said, paragraph(`      ${paint.dim('→')} `, error.hint)] : [said];
   };
-  const head = `${''.padEnd(nameWidth + 4)} ${pc.dim('began at'.padStart(9))}  ${pc.dim('took'.padStart(9))}`;
+  const head = `${''.padEnd(nameWidth + 4)} ${paint.dim('began at'.padStart(9))}  ${paint.dim('took'.padStart(9))}`;
   const lines = phases.flatMap((phase) => phaseLines(phase, problem));
   return [`boot of ${when} UTC · ${duration(totalMs)} · ${how}`, head, ...lines].join('\n');
 }
@@ -47,6 +47,6 @@ function line(
   const width = nameWidth - 2 * depth;
   const head = `${'  '.repeat(depth + 1)}${marks[outcome]} ${clip(name, width).padEnd(width)}`;
   const took = outcome === 'running' ? '' : duration(ms);
-  const after = waitedFor ? pc.dim(clip(`after ${waitedFor}`, lineWidth - nameWidth - 28)) : '';
+  const after = waitedFor ? paint.dim(clip(`after ${waitedFor}`, lineWidth - nameWidth - 28)) : '';
   return `${head} ${duration(startedMs).padStart(9)}  ${took.padStart(9)}  ${after}`.trimEnd();
 }

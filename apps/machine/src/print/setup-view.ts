@@ -1,7 +1,7 @@
 import type { SetupProgress, SetupStep } from '@mgpu/a1111/setup';
 import type { BuildProgress, RollOutProgress } from '@mgpu/comfyui/setup';
 import { systemClock } from '@mgpu/core';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import type { Output } from './output.ts';
 import { bar, clip, duration, lineWidth, marks } from './text.ts';
 
@@ -60,11 +60,11 @@ export class SetupView {
   #line(mark: string, name: string, about = ''): void {
     const began = this.#began.get(name);
     const took = began === undefined ? '' : duration(systemClock.elapsed() - began);
-    this.#output.line(`  ${mark} ${name.padEnd(nameWidth)} ${took.padStart(10)}${about && `  ${pc.dim(about)}`}`);
+    this.#output.line(`  ${mark} ${name.padEnd(nameWidth)} ${took.padStart(10)}${about && `  ${paint.dim(about)}`}`);
   }
 
   #transient(name: string, about: string): void {
     const head = `  ${marks.running} ${name.padEnd(nameWidth)} `;
-    this.#output.transient(`${head}${pc.dim(clip(about, lineWidth - nameWidth - 6))}`);
+    this.#output.transient(`${head}${paint.dim(clip(about, lineWidth - nameWidth - 6))}`);
   }
 }

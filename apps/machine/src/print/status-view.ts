@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { IncidentSummary, MachineStatus } from '@mgpu/control';
 import type { InstanceStatus, QueueDepth, WorkInHand } from '@mgpu/core';
-import pc from 'picocolors';
 import { headline } from './boot-view.ts';
+import { paint } from './colours.ts';
 import { gpuTable } from './gpu-table.ts';
 import { table } from './table.ts';
 import { age, clip, marks, paragraph } from './text.ts';
@@ -39,7 +39,7 @@ export function statusText(status: MachineStatus, options: ViewOptions): string 
     `${headline(status)} · ${up}`,
     gpuTable(status.gpus, options),
     instanceTable(shown, options),
-    [...(done.length > 0 ? [paragraph(`${pc.dim('done')}  `, doneNames, width)] : []), ...below].join('\n'),
+    [...(done.length > 0 ? [paragraph(`${paint.dim('done')}  `, doneNames, width)] : []), ...below].join('\n'),
   ]
     .filter((part) => part !== '')
     .join('\n\n');
@@ -83,8 +83,8 @@ function instanceTable(instances: readonly InstanceStatus[], { width, now }: Vie
 
 function stateOf({ state, health }: InstanceStatus): string {
   if (state === 'running')
-    return health === 'ready' ? pc.green('ready') : pc.yellow(health === 'notReady' ? 'not ready' : health);
-  return state === 'failed' || state === 'unkillable' ? pc.red(state) : state;
+    return health === 'ready' ? paint.green('ready') : paint.yellow(health === 'notReady' ? 'not ready' : health);
+  return state === 'failed' || state === 'unkillable' ? paint.red(state) : state;
 }
 
 /** What matters most comes first: the rest may not fit. */
@@ -111,18 +111,18 @@ function queueLines(queues: readonly QueueDepth[], width: number): string[] {
       `${waiting} waiting`,
       `${active} active`,
       ...(delayed > 0 ? [`${delayed} delayed`] : []),
-      ...(failed > 0 ? [pc.yellow(`${failed} failed`)] : []),
+      ...(failed > 0 ? [paint.yellow(`${failed} failed`)] : []),
     ];
     return `${type} ${counts.join(', ')}`;
   });
-  return [paragraph(`${pc.dim('queue')}  `, parts.join(' · '), width)];
+  return [paragraph(`${paint.dim('queue')}  `, parts.join(' · '), width)];
 }
 
 /** One line that says where to read on. */
 export function incidentLine({ at, subject, message, outcome, severity }: IncidentSummary, options: ViewOptions) {
   const what = `${age(options.now - Date.parse(at))} ago ${message}`;
   const came = outcome === undefined ? '' : ` → ${outcome}`;
-  const colour = severity === 'critical' || severity === 'error' ? pc.red : pc.yellow;
+  const colour = severity === 'critical' || severity === 'error' ? paint.red : paint.yellow;
   const head = `${colour('last incident')}  `;
   return paragraph(head, `${clip(`${what}${came}`, longestReason)} (mgpu why ${subject})`, options.width);
 }

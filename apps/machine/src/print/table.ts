@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 
 const nothing = '';
 const bare = {
@@ -23,7 +23,7 @@ const bare = {
 /** Columns without lines, as wide as their content. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const view = new Table({
-    head: head.map((each) => pc.dim(each)),
+    head: head.map((each) => paint.dim(each)),
     chars: bare,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });

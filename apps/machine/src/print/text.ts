@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { wrapAnsi } from 'fast-wrap-ansi';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 
 /** Columns that everything we print fits into, but for paths and words that are longer themselves. */
 export const lineWidth = 80;
@@ -42,13 +42,13 @@ export function bar(percent: number): string {
 }
 
 export const marks = {
-  ok: pc.green('✔'),
-  warning: pc.yellow('!'),
-  error: pc.red('✖'),
-  failed: pc.red('✖'),
-  skipped: pc.yellow('–'),
-  cancelled: pc.yellow('–'),
-  running: pc.cyan('…'),
+  ok: paint.green('✔'),
+  warning: paint.yellow('!'),
+  error: paint.red('✖'),
+  failed: paint.red('✖'),
+  skipped: paint.yellow('–'),
+  cancelled: paint.yellow('–'),
+  running: paint.cyan('…'),
 } as const;
 
 /** The text cut to a width, with an ellipsis. */

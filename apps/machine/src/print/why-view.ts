@@ -1,6 +1,6 @@
 import type { InstanceStatus } from '@mgpu/core';
 import type { Incident } from '@mgpu/watchdog';
-import pc from 'picocolors';
+import { paint } from './colours.ts';
 import { clip, duration, lineWidth, marks, paragraph } from './text.ts';
 
 export interface WhyView {
@@ -20,7 +20,7 @@ export function whyText({ subject, present, isRunning, incidents }: WhyView): st
   const left = incidents.length - shownIncidents;
   return [
     incidents.length === 0 ? `nothing is known to have gone wrong with ${subject}` : '',
-    left > 0 ? pc.dim(`${left} earlier incidents; --json has them all`) : '',
+    left > 0 ? paint.dim(`${left} earlier incidents; --json has them all`) : '',
     ...incidents.slice(-shownIncidents).map(incidentText),
     isRunning ? presentText(present) : 'no daemon is running on this root',
   ]
@@ -30,13 +30,13 @@ export function whyText({ subject, present, isRunning, incidents }: WhyView): st
 
 function incidentText({ at, severity, cause, evidence, lastWords, actions }: Incident): string {
   const mark = severity === 'info' || severity === 'warning' ? marks.warning : marks.error;
-  const quote = (line: string) => pc.dim(`${indent}│ ${clip(line, lineWidth - indent.length - 2)}`);
+  const quote = (line: string) => paint.dim(`${indent}│ ${clip(line, lineWidth - indent.length - 2)}`);
   return [
     paragraph(`${mark} `, `${dayAndTime(at)} ${cause.message} (${cause.code})`),
     ...evidence.slice(-shownLines).map(({ text }) => paragraph(`${indent}• `, text)),
     ...lastWords.slice(-shownLines).map(quote),
     ...actions.map((action) => paragraph(`${indent}→ `, `${timeOf(action.at)} ${action.what}`)),
-    ...(cause.hint === undefined ? [] : [paragraph(`${indent}${pc.dim('cure:')} `, cause.hint)]),
+    ...(cause.hint === undefined ? [] : [paragraph(`${indent}${paint.dim('cure:')} `, cause.hint)]),
   ].join('\n');
 }
 
