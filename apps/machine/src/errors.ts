@@ -55,31 +55,6 @@ export const SubjectUnknownError = defineError<{ subject: string; known: readonl
   hint: 'name an instance, gpu:N or machine',
 });
 
-export const SelectorUnknownError = defineError<{
-  selector: string;
-  near: string | undefined;
-  known: readonly string[];
-}>({
-  code: 'MACHINE_SELECTOR_UNKNOWN',
-  message: ({ selector, near, known }) =>
-    `this machine has no service or instance "${selector}"; ${near === undefined ? `its services: ${known.join(', ') || 'none'}` : `did you mean "${near}"?`}`,
-  hint: 'name a service, an instance, gpu:N or all; a service that is not enabled has no instances',
-});
-
-export const GpuUnknownError = defineError<{ gpu: string; known: readonly number[] }>({
-  code: 'MACHINE_GPU_UNKNOWN',
-  message: ({ gpu, known }) => `this machine has no GPU "${gpu}"; ${rangeOf(known)}`,
-  hint: 'give the number of a GPU, or all',
-});
-
-const rangeOf = (known: readonly number[]): string => {
-  const [only] = known;
-  if (only === undefined) return 'it has none';
-  if (known.length === 1) return `it has one: ${only}`;
-  const isGapless = known.every((index, position) => index === position);
-  return `it has ${known.length}: ${isGapless ? `0 to ${known.length - 1}` : known.join(', ')}`;
-};
-
 export const JobFailedError = defineError<{ job: string; state: string }>({
   code: 'MACHINE_JOB_FAILED',
   message: ({ job, state }) => `job ${job} ended ${state} without a result`,

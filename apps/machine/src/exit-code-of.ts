@@ -9,11 +9,11 @@ const byError: Readonly<Record<string, ExitCode>> = {
   CORE_DEFINITION_INVALID: exitCodes.usage,
   CORE_DEPENDENCY_CYCLE: exitCodes.usage,
   CORE_GPU_OUT_OF_RANGE: exitCodes.usage,
+  CORE_GPU_UNKNOWN: exitCodes.usage,
   CORE_PLUGIN: exitCodes.usage,
   CORE_PORT_DUPLICATE: exitCodes.usage,
-  MACHINE_GPU_UNKNOWN: exitCodes.usage,
+  CORE_SELECTOR_UNKNOWN: exitCodes.usage,
   MACHINE_ROOT_UNKNOWN: exitCodes.usage,
-  MACHINE_SELECTOR_UNKNOWN: exitCodes.usage,
   MACHINE_SUBJECT_UNKNOWN: exitCodes.usage,
   MACHINE_USAGE: exitCodes.usage,
 };

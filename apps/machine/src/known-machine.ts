@@ -1,7 +1,6 @@
 import { ControlClient, DaemonNotRunningError } from '@mgpu/control';
-import { findGpus, planMachine } from '@mgpu/core';
+import { type Choice, findGpus, planMachine } from '@mgpu/core';
 import type { CommandContext } from './commands/command.ts';
-import type { Choice } from './selectors.ts';
 import { loadSettings, locateMachine } from './settings.ts';
 
 /** An instance that runs, or that a daemon would have. */

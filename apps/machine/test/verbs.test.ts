@@ -132,7 +132,7 @@ describe('on a machine that runs', () => {
       for (const { code, stdout, stderr } of await Promise.all(lines.map(mgpu)))
         expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(why) });
     };
-    const noGpu = /no GPU "\S+"; it has 2: 0 to 1 \(MACHINE_GPU_UNKNOWN/;
+    const noGpu = /no GPU "\S+"; it has 2: 0 to 1 \(CORE_GPU_UNKNOWN/;
     await refused(
       verbs.map((verb) => `comfyui ${verb} 2`),
       noGpu,

@@ -73,7 +73,7 @@ export { pciBus } from './gpu/pci-bus.ts';
 export { instantFromText } from './instance-log/instant-from-text.ts';
 export { type KeepLogOptions, keepLog, type LogKeeper } from './instance-log/keep-log.ts';
 export { lastLines } from './instance-log/last-lines.ts';
-export type { NamedLine } from './instance-log/line-sieve.ts';
+export type { LineMatcher, NamedLine } from './instance-log/line-sieve.ts';
 export type { NamedLog } from './instance-log/line-source.ts';
 export { type LogLimits, logLimits } from './instance-log/log-limits.ts';
 export { logEnd } from './instance-log/log-source.ts';
@@ -93,6 +93,13 @@ export { keepBoot, latestBoot } from './orchestrator/kept-boots.ts';
 export type { InstanceOutcome, InstanceVerb } from './orchestrator/operate.ts';
 export { type MachineEvents, Orchestrator, type OrchestratorOptions } from './orchestrator/orchestrator.ts';
 export { type MachinePlan, type PlannedInstance, type PlannedPort, planMachine } from './orchestrator/plan.ts';
+export {
+  type Choice,
+  gpuNamed,
+  instancesOfKind,
+  type Selectable,
+  selectInstances,
+} from './orchestrator/select-instances.ts';
 export { type SettleOptions, settleRoot } from './orchestrator/settle-root.ts';
 export { allOfProbe } from './probe/all-of-probe.ts';
 export { type HttpExpectation, type HttpProbeOptions, httpProbe } from './probe/http-probe.ts';

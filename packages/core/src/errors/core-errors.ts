@@ -271,3 +271,28 @@ export const JobHandoverError = defineError<{ job: string; worker: string }>({
   retryable: true,
   message: ({ job, worker }) => `${worker} stops; whoever takes job ${job} next goes on with it`,
 });
+
+export const SelectorUnknownError = defineError<{
+  selector: string;
+  near: string | undefined;
+  known: readonly string[];
+}>({
+  code: 'CORE_SELECTOR_UNKNOWN',
+  message: ({ selector, near, known }) =>
+    `this machine has no service or instance "${selector}"; ${near === undefined ? `its services: ${known.join(', ') || 'none'}` : `did you mean "${near}"?`}`,
+  hint: 'name a service, an instance, gpu:N or all; a service that is not enabled has no instances',
+});
+
+export const GpuUnknownError = defineError<{ gpu: string; known: readonly number[] }>({
+  code: 'CORE_GPU_UNKNOWN',
+  message: ({ gpu, known }) => `this machine has no GPU "${gpu}"; ${rangeOf(known)}`,
+  hint: 'give the number of a GPU, or all',
+});
+
+const rangeOf = (known: readonly number[]): string => {
+  const [only] = known;
+  if (only === undefined) return 'it has none';
+  if (known.length === 1) return `it has one: ${only}`;
+  const isGapless = known.every((index, position) => index === position);
+  return `it has ${known.length}: ${isGapless ? `0 to ${known.length - 1}` : known.join(', ')}`;
+};

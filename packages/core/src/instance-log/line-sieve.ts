@@ -11,12 +11,17 @@ export interface NamedLine extends LogLine {
   readonly level: LogLevel;
 }
 
+/** What tells whether a text is meant: a regular expression, or one of a library that is safe with those of strangers. */
+export interface LineMatcher {
+  test(text: string): boolean;
+}
+
 /** Which lines are wanted. */
 export interface LineFilter {
   /** Those so severe, or more. */
   readonly level?: LogLevel | undefined;
   /** Those in which it matches; control sequences are left out before. */
-  readonly grep?: RegExp | undefined;
+  readonly grep?: LineMatcher | undefined;
   /** Those written at this time or later, milliseconds since the epoch. */
   readonly since?: number | undefined;
   /** Those written up to this time, as far as that is known; milliseconds since the epoch. */
@@ -29,7 +34,7 @@ export class LineSieve {
   readonly #since: number;
   readonly #until: number;
   readonly #severest: number;
-  readonly #grep: RegExp | undefined;
+  readonly #grep: LineMatcher | undefined;
   /** Of the line before. */
   #level: LogLevel | undefined;
 
@@ -42,8 +47,7 @@ export class LineSieve {
     this.#since = since;
     this.#until = until;
     this.#severest = logLevels.indexOf(level);
-    // With these flags an expression remembers where it was.
-    this.#grep = grep && new RegExp(grep.source, grep.flags.replace(/[gy]/g, ''));
+    this.#grep = grep instanceof RegExp ? withoutMemory(grep) : grep;
     this.#level = levelBefore;
   }
 
@@ -66,3 +70,6 @@ export class LineSieve {
     return this.#grep === undefined || this.#grep.test(stripVTControlCharacters(text));
   }
 }
+
+/** With these flags an expression remembers where it was. */
+const withoutMemory = ({ source, flags }: RegExp) => new RegExp(source, flags.replace(/[gy]/g, ''));
