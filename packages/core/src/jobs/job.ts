@@ -121,8 +121,8 @@ export interface JobQueue {
   /**
    * The newest jobs by `createdAt`, the newest first, each as `get` would tell of it. They are taken from the `limit` jobs, at
    * least, that came last into each state of each type: waiting that were put last into the queue, active that were taken last,
-   * ended that ended last. One that is older in its state is not listed, even where it was created later than one that is: of
-   * completed jobs, one that was done before `limit` others were.
+   * ended that ended last (failed and cancelled are one state here where both are asked for). One that is older in its state is
+   * not listed, even where it was created later than one that is: of completed jobs, one that was done before `limit` others.
    */
   list(options: JobListOptions): Promise<readonly JobStatus[]>;
   /** Waiting: ends as cancelled without running. Running: the engine is interrupted. Ended: nothing. */
