@@ -8,6 +8,7 @@ import {
   type InstanceStatus,
   type InstanceVerb,
   type JobEvent,
+  type JobListOptions,
   type JobQueue,
   type JobRequest,
   type JobStatus,
@@ -136,6 +137,16 @@ export class ControlClient implements JobQueue, AsyncDisposable {
 
   get(id: string, options: Signalled = {}): Promise<JobStatus> {
     return this.#call<JobStatus>('GET', `/v1/jobs/${encodeURIComponent(id)}`, 'asked for a job', undefined, options);
+  }
+
+  async list({ types, states, limit }: JobListOptions, options: Signalled = {}): Promise<readonly JobStatus[]> {
+    // In a query no states would be all of them.
+    if (types.length === 0 || states?.length === 0) return [];
+    const query = new URLSearchParams();
+    for (const type of types) query.append('type', type);
+    for (const state of states ?? []) query.append('state', state);
+    if (limit !== undefined) query.append('limit', String(limit));
+    return this.#call('GET', `/v1/jobs?${query}`, 'asked for its jobs', undefined, options);
   }
 
   async cancel(id: string, options: Signalled = {}): Promise<void> {

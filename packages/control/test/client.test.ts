@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { ControlClient, type MachineEvent } from '@mgpu/control';
-import { MgpuError } from '@mgpu/core';
+import { type JobStatus, MgpuError } from '@mgpu/core';
 import { temporaryFolder } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
 import { SmallMachine, startControl, startFixture } from './support.ts';
@@ -312,6 +312,29 @@ describe('jobs', () => {
       code: 'CONTROL_REQUEST_INVALID',
       message: expect.stringMatching(/type: .*timeoutMs: /s),
     });
+  });
+
+  test('are listed by types, states and how many at most', async () => {
+    using folder = temporaryFolder();
+    const socketPath = join(folder.path, 'mgpu.sock');
+    const job: JobStatus = { id: 'write.1', type: 'write', state: 'failed', createdAt: new Date(0).toISOString() };
+    const asked: string[] = [];
+    const server = createServer(({ method, url }, response) => {
+      asked.push(`${method} ${url}`);
+      response.end(JSON.stringify({ apiVersion: 'mgpu/v1', kind: 'Jobs', data: [job] }));
+    });
+    await once(server.listen(socketPath), 'listening');
+    await using client = new ControlClient({ socketPath });
+    expect(await client.list({ types: ['paint', 'write'], states: ['failed', 'cancelled'], limit: 3 })).toEqual([job]);
+    expect(await client.list({ types: ['a&b'] })).toEqual([job]);
+    expect(await client.list({ types: [] })).toEqual([]);
+    expect(await client.list({ types: ['paint'], states: [] })).toEqual([]);
+    expect(asked).toEqual([
+      'GET /v1/jobs?type=paint&type=write&state=failed&state=cancelled&limit=3',
+      'GET /v1/jobs?type=a%26b',
+    ]);
+    server.closeAllConnections();
+    server.close();
   });
 
   test('that nobody knows are named', async () => {

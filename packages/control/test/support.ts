@@ -13,9 +13,11 @@ import {
   type InstanceStatus,
   type InstanceVerb,
   type JobEvent,
+  type JobListOptions,
   type JobQueue,
   type JobStatus,
   JobUnknownError,
+  jobStates,
 } from '@mgpu/core';
 import { testContext } from '@mgpu/core/testing';
 
@@ -142,6 +144,10 @@ class SmallQueue implements JobQueue {
 
   get(id: string) {
     return id === '1' ? Promise.resolve(this.job) : Promise.reject(new JobUnknownError({ job: id }));
+  }
+
+  async list({ types, states = jobStates, limit }: JobListOptions) {
+    return [this.job].filter(({ type, state }) => types.includes(type) && states.includes(state)).slice(0, limit);
   }
 
   async cancel(id: string) {

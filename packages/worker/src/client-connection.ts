@@ -1,6 +1,15 @@
-import { abortable, type Clock, deadline, MgpuError, type QueueDepth, reportError } from '@mgpu/core/jobs';
+import {
+  abortable,
+  type Clock,
+  deadline,
+  type JobStatus,
+  MgpuError,
+  type QueueDepth,
+  reportError,
+} from '@mgpu/core/jobs';
 import { RedisUnreachableError } from './errors.ts';
 import { JobFeed } from './job-feed.ts';
+import { type JobSelection, listJobs } from './job-list.ts';
 import { previewChannel } from './job-names.ts';
 import { JobScripts } from './job-scripts.ts';
 import { type KnownJob, readJob } from './job-status.ts';
@@ -43,6 +52,17 @@ export class ClientConnection {
 
   read(type: string, id: string): Promise<KnownJob | undefined> {
     return this.#within(() => readJob(this.#link, this.#prefix, type, id));
+  }
+
+  list(types: readonly string[], selection: JobSelection): Promise<readonly JobStatus[]> {
+    return this.#within(() =>
+      listJobs(
+        this.#link,
+        this.#prefix,
+        types.map((type) => this.#sink(type)),
+        selection,
+      ),
+    );
   }
 
   /** Whether there is such a job. */

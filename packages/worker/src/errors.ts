@@ -37,7 +37,7 @@ export const ClientClosedError = defineError<Record<string, never>>({
 
 export const RequestInvalidError = defineError<{ problems: readonly string[] }>({
   code: 'WORKER_REQUEST_INVALID',
-  message: ({ problems }) => `the job request is not valid: ${problems.join('; ')}`,
+  message: ({ problems }) => `the request is not valid: ${problems.join('; ')}`,
   hint: 'correct the named keys',
 });
 

@@ -3,10 +3,12 @@ import {
   abortable,
   type Clock,
   type JobEvent,
+  type JobListOptions,
   type JobQueue,
   type JobRequest,
   type JobStatus,
   JobUnknownError,
+  jobListSchema,
   jobRequestSchema,
   problemsOf,
   type QueueDepth,
@@ -63,6 +65,17 @@ export class JobClient implements JobQueue, AsyncDisposable {
     const known = parts && (await (await this.#open()).read(parts.type, parts.id));
     if (!known) throw new JobUnknownError({ job: id });
     return known.status;
+  }
+
+  /**
+   * As `JobQueue` says. Failed jobs are told from cancelled ones by reading them, the last 5,000 of a type at most. Throws
+   * `WORKER_REQUEST_INVALID`, `WORKER_REDIS_UNREACHABLE`.
+   */
+  async list(options: JobListOptions): Promise<readonly JobStatus[]> {
+    const parsed = jobListSchema.safeParse(options);
+    if (!parsed.success) throw new RequestInvalidError({ problems: problemsOf(parsed.error, 'list') });
+    const { types, ...selection } = parsed.data;
+    return (await this.#open()).list([...new Set(types)], selection);
   }
 
   /** How many jobs of these types are in the queue. Throws `WORKER_REDIS_UNREACHABLE`. */

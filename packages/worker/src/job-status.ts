@@ -30,8 +30,8 @@ export async function readJob(
   const base: JobStatus = {
     id: publicId(type, id),
     type,
-    state: locked ? 'active' : 'waiting',
-    createdAt: new Date(Number(timestamp)).toISOString(),
+    state: openState(locked),
+    createdAt: createdAtOf(timestamp).toISOString(),
     ...(metadata === undefined ? {} : { metadata }),
     ...(isProgress(known) ? { progress: known } : {}),
   };
@@ -42,6 +42,47 @@ export async function readJob(
   return { status: failed(base, failedReason ?? ''), attempt, at };
 }
 
+/** What decides whether a job is listed: without its input and its result, which are large. */
+export interface JobSketch {
+  readonly type: string;
+  readonly id: string;
+  readonly state: JobState;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+}
+
+/** Of those of these jobs that there are, all at the same moment; the states are those that `readJob` would tell. */
+export async function sketchJobs(
+  link: RedisLink,
+  prefix: string,
+  type: string,
+  ids: readonly string[],
+): Promise<readonly JobSketch[]> {
+  if (ids.length === 0) return [];
+  const answers = await link.atOnce(
+    ids.flatMap((id) => {
+      const key = keyBase(prefix, type) + id;
+      return [
+        ['hmget', key, 'timestamp', 'failedReason', 'finishedOn'],
+        ['hstrlen', key, 'returnvalue'],
+        ['exists', `${key}:lock`],
+      ];
+    }),
+  );
+  return ids.flatMap((id, index) => {
+    const [values, resultLength, locks] = answers.slice(3 * index, 3 * index + 3) as [
+      (string | null)[],
+      number,
+      number,
+    ];
+    const [timestamp, failedReason, finishedOn] = values;
+    if (timestamp === null || timestamp === undefined) return [];
+    const ended = resultLength > 0 ? 'completed' : failedState(errorOf(failedReason ?? ''));
+    const state = finishedOn ? ended : openState(locks === 1);
+    return [{ type, id, state, createdAt: createdAtOf(timestamp).getTime() }];
+  });
+}
+
 export const completed = (status: JobStatus, result: JobResult): JobStatus => ({
   ...status,
   state: 'completed',
@@ -50,11 +91,20 @@ export const completed = (status: JobStatus, result: JobResult): JobStatus => ({
 
 export function failed(status: JobStatus, failedReason: string): JobStatus {
   const error = errorOf(failedReason);
-  const state: JobState = error.code === JobCancelledError.code ? 'cancelled' : 'failed';
-  return { ...status, state, error };
+  return { ...status, state: failedState(error), error };
 }
 
 export const withProgress = (status: JobStatus, progress: JobProgress): JobStatus => ({ ...status, progress });
+
+const openState = (locked: boolean): JobState => (locked ? 'active' : 'waiting');
+
+const failedState = ({ code }: ErrorReport): JobState => (code === JobCancelledError.code ? 'cancelled' : 'failed');
+
+/** Other BullMQ clients may give a time that none is: such a job is older than any. */
+function createdAtOf(timestamp: string): Date {
+  const date = new Date(Number(timestamp));
+  return Number.isNaN(date.getTime()) ? new Date(0) : date;
+}
 
 /** Jobs that other BullMQ workers failed have plain text instead of a report. */
 function errorOf(failedReason: string): ErrorReport {

@@ -1,5 +1,14 @@
 import type { ErrorReport, JobProgress, JobResult, QueueDepth } from '@mgpu/core/jobs';
-import { createRedisBackend, type Job, type JobJson, Queue, QueueEvents, UnrecoverableError, Worker } from 'bullmq';
+import {
+  createRedisBackend,
+  type Job,
+  type JobJson,
+  type JobType,
+  Queue,
+  QueueEvents,
+  UnrecoverableError,
+  Worker,
+} from 'bullmq';
 import { JobLostError } from './errors.ts';
 import { isProgress, type JobData } from './job-data.ts';
 import { publicId, queueName } from './job-names.ts';
@@ -200,11 +209,16 @@ export class JobSource {
   }
 }
 
+/** A place in which BullMQ keeps jobs; `paused` has those that wait in a queue that BullMQ 5 has paused. */
+export type JobPlace = Exclude<JobType, 'waiting' | 'repeat'> | 'paused';
+
 /** The producer's side of one queue. */
 export class JobSink {
+  readonly type: string;
   readonly #queue: Queue<JobData, JobResult, string>;
 
   constructor(type: string, client: RedisClient, prefix: string) {
+    this.type = type;
     this.#queue = new Queue(queueName(type), {
       connection: client,
       prefix,
@@ -226,6 +240,15 @@ export class JobSink {
     const counts = await this.#queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed');
     const { waiting = 0, prioritized = 0, active = 0, delayed = 0, failed = 0 } = counts;
     return { waiting: waiting + prioritized, active, delayed, failed };
+  }
+
+  /**
+   * Ids of the jobs in each place, at the same moment: those that came last first (of `delayed` those that are due last, of
+   * `prioritized` the least urgent), from the one at `start` on.
+   */
+  async idsIn(places: readonly JobPlace[], start: number, count: number): Promise<readonly (readonly string[])[]> {
+    // BullMQ 6 does not name `paused` any more, and reads it all the same.
+    return this.#queue.backend.getRanges([...places] as JobType[], start, start + count - 1, false);
   }
 }
 

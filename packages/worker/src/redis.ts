@@ -93,16 +93,20 @@ export class RedisLink {
     key: string,
     stream: string,
   ): Promise<{ values: readonly (string | null)[]; locked: boolean; at: string }> {
-    const answers = await this.client
-      .multi()
-      .hmget(hash, ...fields)
-      .exists(key)
-      .xrevrange(stream, '+', '-', 'COUNT', 1)
-      .exec();
+    const [values, exists, newest] = (await this.atOnce([
+      ['hmget', hash, ...fields],
+      ['exists', key],
+      ['xrevrange', stream, '+', '-', 'COUNT', 1],
+    ])) as [string[], number, [string][]];
+    return { values, locked: exists === 1, at: newest[0]?.[0] ?? '0-0' };
+  }
+
+  /** The answers of several commands, all at the same moment. */
+  async atOnce(commands: readonly (readonly (string | number)[])[]): Promise<readonly unknown[]> {
+    const answers = await this.client.multi(commands.map((each) => [...each])).exec();
     const problem = answers?.find(([error]) => error)?.[0];
     if (problem) throw problem;
-    const [values, exists, newest] = (answers ?? []).map(([, answer]) => answer) as [string[], number, [string][]];
-    return { values, locked: exists === 1, at: newest[0]?.[0] ?? '0-0' };
+    return (answers ?? []).map(([, answer]) => answer);
   }
 
   /** Asks for a sign of life where none is owed, so that a dead connection is noticed. */

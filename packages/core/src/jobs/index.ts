@@ -32,13 +32,16 @@ export {
 export {
   type Artifact,
   type JobEvent,
+  type JobListOptions,
   type JobQueue,
   type JobRequest,
   type JobResult,
   type JobState,
   type JobStatus,
   type JobTimings,
+  jobListSchema,
   jobRequestSchema,
+  jobStates,
   type QueueDepth,
 } from './job.ts';
 export {

@@ -2,13 +2,12 @@ import { z } from 'zod';
 import type { ErrorReport } from '../errors/mgpu-error.ts';
 import type { JobProgress } from './connector.ts';
 
+const jobType = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/);
+
 /** What a producer asks for. Version 1 of the envelope. */
 export const jobRequestSchema = z.strictObject({
   v: z.literal(1).default(1).describe('Version of the envelope'),
-  type: z
-    .string()
-    .regex(/^[a-z][a-z0-9-]{0,63}$/)
-    .describe('Job type; the queue is `mgpu-<type>`'),
+  type: jobType.describe('Job type; the queue is `mgpu-<type>`'),
   id: z
     .string()
     .regex(/^(?!\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/)
@@ -62,7 +61,8 @@ export interface JobResult {
   readonly output?: Readonly<Record<string, unknown>>;
 }
 
-export type JobState = 'waiting' | 'active' | 'completed' | 'failed' | 'cancelled';
+export const jobStates = ['waiting', 'active', 'completed', 'failed', 'cancelled'] as const;
+export type JobState = (typeof jobStates)[number];
 
 /** What is known of a job. */
 export interface JobStatus {
@@ -95,12 +95,36 @@ export interface QueueDepth {
   readonly failed: number;
 }
 
+/** Which jobs are listed. */
+export interface JobListOptions {
+  /** Of none of them nothing is listed. */
+  readonly types: readonly string[];
+  /** Default: all. */
+  readonly states?: readonly JobState[];
+  /** How many at most, of all types together: 1 to 500. Default 50. */
+  readonly limit?: number;
+}
+
+/** `JobListOptions` from outside, with its defaults. */
+export const jobListSchema = z.strictObject({
+  types: z.array(jobType),
+  states: z.array(z.enum(jobStates)).default([...jobStates]),
+  limit: z.number().int().min(1).max(500).default(50),
+});
+
 /** The producer's side of the queue: what control offers to clients, implemented by `@mgpu/worker`. */
 export interface JobQueue {
   /** Resolves with the job's id when the queue has it. */
   submit(request: JobRequest): Promise<string>;
   /** `CORE_JOB_UNKNOWN` when there is no such job. */
   get(id: string): Promise<JobStatus>;
+  /**
+   * The newest jobs by `createdAt`, the newest first, each as `get` would tell of it. They are taken from the `limit` jobs, at
+   * least, that came last into each state of each type: waiting that were put last into the queue, active that were taken last,
+   * ended that ended last (failed and cancelled are one state here where both are asked for). One that is older in its state is
+   * not listed, even where it was created later than one that is: of completed jobs, one that was done before `limit` others.
+   */
+  list(options: JobListOptions): Promise<readonly JobStatus[]>;
   /** Waiting: ends as cancelled without running. Running: the engine is interrupted. Ended: nothing. */
   cancel(id: string): Promise<void>;
   /** From the present state to `ended`; ends early only by the signal. */

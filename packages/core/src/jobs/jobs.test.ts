@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { MgpuError } from '../errors/mgpu-error.ts';
 import { faultOf } from './connector.ts';
-import { artifactSchema, jobRequestSchema } from './job.ts';
+import { artifactSchema, jobListSchema, jobRequestSchema } from './job.ts';
 
 test('what an error says of the fault decides; else whether it is worth a retry', () => {
   const fault = (details: Record<string, unknown>, retryable: boolean) =>
@@ -27,6 +27,12 @@ test.each([
   ['a time limit that is none', { type: 'comfyui', input: 1, timeoutMs: 0 }],
 ])('a job with %s is refused', (_, request) => {
   expect(jobRequestSchema.safeParse(request).success).toBe(false);
+});
+
+test('a list is of all states and of fifty jobs unless it says otherwise', () => {
+  const states = ['waiting', 'active', 'completed', 'failed', 'cancelled'];
+  expect(jobListSchema.parse({ types: ['comfyui'] })).toEqual({ types: ['comfyui'], states, limit: 50 });
+  expect(jobListSchema.parse({ types: [], states: ['failed'], limit: 500 })).toMatchObject({ states: ['failed'] });
 });
 
 test('an artifact carries its checksum', () => {
