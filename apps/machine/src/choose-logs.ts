@@ -1,6 +1,6 @@
-import { ControlClient, DaemonNotRunningError } from '@mgpu/control';
+import { ControlClient, DaemonNotRunningError, type InstanceLog } from '@mgpu/control';
 import type { NamedLog } from '@mgpu/core';
-import { type InstanceLog, instanceLogs } from './instance-logs.ts';
+import { instanceLogs } from './instance-logs.ts';
 import { bySelectors, type Selection } from './selectors.ts';
 import type { Location } from './settings.ts';
 

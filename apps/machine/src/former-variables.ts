@@ -68,8 +68,8 @@ export const formerVariables: readonly SilentVariables[] = [
     why: 'each service knows how it is asked; a start may take `services.<kind>.startDeadlineMs`',
   },
   {
-    names: ['HEALTH_PORT', 'MACHINE_HEALTH_PORT', 'MACHINE_STATUS_UPDATE_INTERVAL_SECONDS'],
-    why: 'HTTP comes with the next version; `mgpu status --json` says how the machine is at that moment',
+    names: ['MACHINE_STATUS_UPDATE_INTERVAL_SECONDS'],
+    why: 'what is told is never old: `mgpu status --watch`, `GET /v1/status`, `GET /v1/events`',
   },
   {
     names: ['ENABLE_SIMULATION', 'SIMULATION_*', 'WORKER_SIMULATION_*', 'MOCK_MODE'],

@@ -1,14 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { InstanceLog } from '@mgpu/control';
 import type { Layout } from '@mgpu/core';
-
-/** An instance that has printed something, on this machine, at some time. */
-export interface InstanceLog {
-  readonly id: string;
-  readonly kind: string;
-  readonly gpu?: number;
-  readonly file: string;
-}
 
 /** The logs that there are, by their folders: whether a daemon runs or not, whether they still are configured or not. */
 export function instanceLogs({ root, instance }: Layout): InstanceLog[] {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { ControlService, type MachineControl, type MachineStatus } from '@mgpu/control';
+import { ControlApi, ControlService, type MachineControl, type MachineStatus } from '@mgpu/control';
 import { BootTrace, type Layout, settleRoot, silentLogger, standaloneContext, systemClock } from '@mgpu/core';
 import { StoppingError } from './errors.ts';
 import type { Location } from './settings.ts';
@@ -14,7 +14,8 @@ import { version } from './version.ts';
 export async function endLeftovers({ layout, socketPath }: Location, signal: AbortSignal): Promise<readonly string[]> {
   if (!existsSync(layout.run)) return [];
   const context = standaloneContext({ kind: 'control', root: layout.root });
-  await using lock = new ControlService({ socketPath }, caretaker(layout), context);
+  await using api = new ControlApi(caretaker(layout));
+  await using lock = new ControlService({ socketPath }, api, context);
   await lock.start();
   const ended = await settleRoot({ layout, clock: systemClock, log: silentLogger, signal, graceful: true });
   // Sockets and drafts of the dead: with everything ended they mean nothing any more.
@@ -52,5 +53,12 @@ function caretaker(layout: Layout): MachineControl {
     operate: async () => refuse(),
     holdInstance: async () => refuse(),
     jobs: refuse,
+    jobTypes: () => [],
+    artifactsDir: layout.artifacts,
+    incidents: async () => [],
+    config: refuse,
+    logs: () => ({ instances: [], daemon: layout.logs }),
+    operations: [],
+    metrics: async () => refuse(),
   };
 }

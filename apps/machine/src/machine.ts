@@ -1,13 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import {
+  type ConfigReport,
+  ControlApi,
   ControlService,
   HeldError,
+  http,
+  type IncidentReport,
   JobsUnavailableError,
   type MachineControl,
   type MachineEvent,
+  type MachineLogs,
   type MachineStatus,
   metricsText,
+  type Operation,
 } from '@mgpu/control';
 import {
   abortable,
@@ -34,10 +40,13 @@ import {
   standaloneContext,
   systemClock,
 } from '@mgpu/core';
+import { readIncidents } from '@mgpu/watchdog';
 import { JobClient } from '@mgpu/worker';
 import { bootPauses } from './boot-pauses.ts';
+import { configReport } from './config-report.ts';
 import { environmentOfOthers } from './environment-of-others.ts';
 import { RootUnusableError, RootVanishedError, StoppingError } from './errors.ts';
+import { instanceLogs } from './instance-logs.ts';
 import { withGauges } from './machine-gpus.ts';
 import { measureInstances } from './measures.ts';
 import { withNodeSite } from './node-site.ts';
@@ -68,6 +77,8 @@ export class Machine implements MachineControl, AsyncDisposable {
   readonly #daemonRun = randomUUID();
   readonly #startedAt = new Date().toISOString();
   readonly #trace: BootTrace;
+  readonly operations: readonly Operation[] = [];
+  readonly #api: ControlApi;
   readonly #control: ControlService;
   readonly #booted = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
@@ -99,7 +110,8 @@ export class Machine implements MachineControl, AsyncDisposable {
       depths: () => this.#depths(),
     });
     const context = standaloneContext({ kind: 'control', root: settings.layout.root, log });
-    this.#control = new ControlService({ socketPath: settings.socketPath }, this, context);
+    this.#api = new ControlApi(this, { log, auditDir: settings.layout.logs });
+    this.#control = new ControlService({ socketPath: settings.socketPath }, this.#api, context);
     this.#booted.promise.catch(() => {}); // boot() itself rejects
     this.#ended.promise.catch(() => {}); // told to whoever waits for it
   }
@@ -158,6 +170,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       // Before the socket closes: it still answers whoever waits for this boot.
       this.#booted.reject(error);
       await this.#control.stop().catch(note);
+      await this.#api[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -213,6 +226,29 @@ export class Machine implements MachineControl, AsyncDisposable {
     return this.#queue();
   }
 
+  jobTypes(): readonly string[] {
+    const { connectors = () => [], gpus = [] } = this.#orchestrator?.view ?? {};
+    const types = gpus.flatMap(({ index }) => connectors(index).flatMap((each) => each.types));
+    return [...new Set(types)].toSorted();
+  }
+
+  get artifactsDir(): string {
+    return this.#settings.layout.artifacts;
+  }
+
+  incidents(): Promise<readonly IncidentReport[]> {
+    return readIncidents(this.#settings.layout.state);
+  }
+
+  config(): ConfigReport {
+    return configReport(this.#settings);
+  }
+
+  logs(): MachineLogs {
+    const { layout } = this.#settings;
+    return { instances: instanceLogs(layout), daemon: layout.logs };
+  }
+
   #queue(): JobClient {
     const { redis: queue, worker } = this.#settings.config.services;
     // Nobody would ever take a job: the queue is ours alone.
@@ -228,11 +264,8 @@ export class Machine implements MachineControl, AsyncDisposable {
     return this.#jobs;
   }
 
-  /** Of the types of jobs that are done here. */
   async #depths(): Promise<readonly QueueDepth[]> {
-    const { connectors = () => [], gpus = [] } = this.#orchestrator?.view ?? {};
-    const types = gpus.flatMap(({ index }) => connectors(index).flatMap((each) => each.types));
-    return await this.#queue().depths([...new Set(types)].toSorted());
+    return await this.#queue().depths(this.jobTypes());
   }
 
   /** Asks real GPUs how they are, for whoever looks next: none who looks waits for nvidia-smi. */
@@ -255,6 +288,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       await this.down({ force: false });
     } finally {
       await this.#control.stop();
+      await this.#api[Symbol.asyncDispose]();
     }
   }
 
@@ -326,7 +360,9 @@ export class Machine implements MachineControl, AsyncDisposable {
       log.warn('not all GPUs could be asked; the machine goes on with those that answered', { error: problem });
     }
     const orchestrator = new Orchestrator({
-      definitions: withNodeSite(definitions, config, this.#settings.env),
+      definitions: withNodeSite(definitions, config, this.#settings.env).map((each) =>
+        each.kind === 'http' ? http({ api: () => this.#api }) : each,
+      ),
       config,
       gpus,
       gpuProblem: problem,

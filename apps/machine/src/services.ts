@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { a1111 } from '@mgpu/a1111';
 import { gitAccess, ssh } from '@mgpu/access';
 import { comfyui, remoteComfyUI } from '@mgpu/comfyui';
+import { http } from '@mgpu/control';
 import { type AnyServiceDefinition, defineService, type Layout } from '@mgpu/core';
 import { customNodes, preinstalledNodes } from '@mgpu/custom-nodes/service';
 import { models, staticModels } from '@mgpu/models/service';
@@ -19,6 +20,7 @@ import { workflows } from '@mgpu/workflows/service';
  */
 export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() => [
   watchdog,
+  http(),
   ssh,
   gitAccess,
   redis,

@@ -13,6 +13,7 @@ const phases = [
     'pre-installed nodes',
     'verification',
     'static model links',
+    'http',
     'nginx',
     'A1111',
     'ComfyUI',

@@ -70,7 +70,7 @@ test("a machine comes up from a base machine's environment and files alone, and 
   await using box = await openBox();
   rmSync(join(box.dir, 'mgpu.config.yaml'));
   const { port, root } = box;
-  const ports = { comfyui: port, a1111: port + 4, nginx: port + 8, before: { comfyui: port + 9, a1111: port + 13 } };
+  const ports = { comfyui: port, a1111: port + 4, nginx: port + 8, http: port + 18, before: { comfyui: port + 9, a1111: port + 13 } };
   const environment = await box.writeJson(
     '.env.local',
     `# as on the base machine
@@ -93,6 +93,7 @@ COMFY_ARGS=--lowvram --disable-xformers
 A1111_ARGS=--no-half-vae
 LANGFLOW_AUTO_LOGIN=true
 # what it had built in
+MACHINE_HEALTH_PORT=${ports.http}
 NGINX_PORT=${ports.nginx}
 COMFYUI_EXPOSED_HOST_PORT_BASE=${ports.before.comfyui}
 A1111_EXPOSED_HOST_PORT_BASE=${ports.before.a1111}
@@ -156,6 +157,7 @@ A1111_EXPOSED_HOST_PORT_BASE=${ports.before.a1111}
       'custom nodes',
       'model sync',
       'static model links',
+      'http',
       'nginx',
       'ComfyUI',
       'A1111',

@@ -34,6 +34,7 @@ test('boots detached, tells its status, runs a workflow through the queue, and s
     'custom-nodes',
     'git-access',
     'models',
+    'http',
     'nginx',
     'preinstalled-nodes',
     'redis',

@@ -89,16 +89,16 @@ export class ControlClient implements JobQueue, AsyncDisposable {
   }
 
   /**
-   * The same for several at once, in the order in which they use each other; what runs or has completed is not started. Resolves
+   * The same for all that selectors name (kinds, instances, `gpu:1`, `all`), in the order in which they use each other; what runs or has completed is not started. Resolves
    * with what came of each.
    */
   operate(
     verb: InstanceVerb,
-    instances: readonly string[],
+    select: readonly string[],
     { force = false, ...options }: { force?: boolean } & Signalled = {},
   ): Promise<readonly InstanceOutcome[]> {
-    const doing = `asked to ${verb} ${instances.join(', ')}`;
-    return this.#call('POST', `/v1/instances/${verb}`, doing, { instances, force }, { ...options, takesLong: true });
+    const doing = `asked to ${verb} ${select.join(', ')}`;
+    return this.#call('POST', `/v1/instances/${verb}`, doing, { select, force }, { ...options, takesLong: true });
   }
 
   /**

@@ -11,6 +11,7 @@ import type {
   QueueDepth,
   WorkTotals,
 } from '@mgpu/core';
+import type { z } from 'zod';
 
 /** Version of every answer's envelope. */
 export const apiVersion = 'mgpu/v1';
@@ -92,7 +93,96 @@ export interface MachineMeasures {
   readonly instances: readonly InstanceMeasures[];
 }
 
-/** What happens on the machine; `snapshot` comes first on every stream. */
+/** One failure or fault with everything that is known of it. */
+export interface IncidentReport {
+  readonly id: string;
+  /** ISO time. */
+  readonly at: string;
+  /** Instance id, GPU UUID (its PCI bus id where that is not known), or `machine`. */
+  readonly subject: string;
+  readonly scope: 'job' | 'process' | 'gpu' | 'host';
+  /** Index of the GPU concerned. */
+  readonly gpu?: number | undefined;
+  readonly severity: IncidentSummary['severity'];
+  readonly cause: { readonly code: string; readonly message: string; readonly hint?: string | undefined };
+  /** What led to the conclusion. */
+  readonly evidence: readonly { readonly at: string; readonly text: string }[];
+  /** The last lines that its process printed. */
+  readonly lastWords: readonly string[];
+  /** What was done about it, and what came of it, in order. */
+  readonly actions: readonly { readonly at: string; readonly what: string }[];
+}
+
+/** The configuration in force, secrets left out. */
+export interface ConfigReport {
+  /** Null where there is no file: defaults and environment. */
+  readonly file: string | null;
+  readonly config: unknown;
+}
+
+/** An instance that has printed something on this machine, at some time. */
+export interface InstanceLog {
+  readonly id: string;
+  readonly kind: string;
+  readonly gpu?: number;
+  /** Path of its `output.log`. */
+  readonly file: string;
+}
+
+/** The logs there are: what instances print, and the folder of the daemon's own. */
+export interface MachineLogs {
+  readonly instances: readonly InstanceLog[];
+  readonly daemon: string;
+}
+
+/** How far an operation has come. */
+export interface OperationProgress {
+  /** One line for people. */
+  readonly text: string;
+  /** Percent, where that can be told. */
+  readonly percent?: number;
+}
+
+/** Work on the machine that may take long: it runs as a task. */
+export interface Operation {
+  /** `<service>.<verb>`, such as `models.pull`. */
+  readonly name: string;
+  readonly summary: string;
+  readonly input: z.ZodObject;
+  /** Whether it changes anything. */
+  readonly changes: boolean;
+  /** Resolves with the envelope of its answer. Rejects with what it failed at, and with the signal's reason when that fired. */
+  run(
+    input: Readonly<Record<string, unknown>>,
+    options: { readonly signal: AbortSignal; readonly onProgress: (progress: OperationProgress) => void },
+  ): Promise<Envelope>;
+}
+
+export type TaskState = 'running' | 'completed' | 'failed' | 'cancelled';
+
+/** An operation that somebody asked for. */
+export interface TaskStatus {
+  readonly id: string;
+  /** Name of the operation. */
+  readonly operation: string;
+  readonly state: TaskState;
+  /** As it was asked for, secrets left out. */
+  readonly input: unknown;
+  readonly progress?: OperationProgress;
+  /** The envelope of its answer, when completed. */
+  readonly result?: Envelope;
+  readonly error?: ErrorReport;
+  /** ISO time. */
+  readonly createdAt: string;
+  readonly endedAt?: string;
+}
+
+/** What happens to a task, in order; the last one is `ended`. */
+export type TaskEvent =
+  | { readonly event: 'progress'; readonly progress: OperationProgress }
+  | { readonly event: 'ended'; readonly status: TaskStatus };
+
+/** What happens on the machine; `snapshot` comes first on every stream that does not go on with a former one. */
 export type MachineEvent =
   | { readonly event: 'snapshot'; readonly data: MachineStatus }
   | { readonly event: 'phase'; readonly data: BootPhase }
@@ -100,7 +190,7 @@ export type MachineEvent =
   /** A boot ended: of everything, with `error` when it failed, or later of what was missing. */
   | { readonly event: 'boot'; readonly data: { readonly report: BootReport; readonly error?: ErrorReport } };
 
-/** What the control socket gives a face to. */
+/** What the control socket and the HTTP API give a face to. */
 export interface MachineControl {
   /** What is known without asking anybody. */
   status(): MachineStatus;
@@ -130,6 +220,15 @@ export interface MachineControl {
   subscribe(listener: (event: MachineEvent) => void): () => void;
   /** Throws `CONTROL_NO_JOBS` on a machine without a queue. */
   jobs(): JobQueue;
+  /** Types of the jobs that are done here. */
+  jobTypes(): readonly string[];
+  /** Absolute path of the folder with one of each job's. */
+  readonly artifactsDir: string;
+  /** Those on record, oldest first. */
+  incidents(): Promise<readonly IncidentReport[]>;
+  config(): ConfigReport;
+  logs(): MachineLogs;
+  readonly operations: readonly Operation[];
   /** In the text format of Prometheus 0.0.4. */
-  metrics?(): Promise<string>;
+  metrics(): Promise<string>;
 }

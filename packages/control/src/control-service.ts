@@ -2,7 +2,6 @@ import { chmod, mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
   BaseService,
-  deadline,
   type Endpoint,
   expectSocketPath,
   type Run,
@@ -11,10 +10,11 @@ import {
   standaloneContext,
 } from '@mgpu/core';
 import { ControlClient } from './client.ts';
-import type { MachineControl } from './contract.ts';
+import type { ControlApi } from './control-api.ts';
 import { daemonProcess } from './daemon-process.ts';
 import { DaemonRunningError } from './errors.ts';
-import { createControlServer } from './server.ts';
+import type { Face } from './routes/route.ts';
+import { closeServer, createControlServer } from './server.ts';
 import { besideOf, claimName, identityOf, releaseName, removeDeadBeside } from './socket-lock.ts';
 
 export interface ControlOptions {
@@ -22,23 +22,27 @@ export interface ControlOptions {
   readonly socketPath: string;
 }
 
-const closeMs = 2_000;
 const pidTimeoutMs = 2_000;
+/** Streams of events open at the same time, for whoever may open the socket. */
+const mostStreams = 10_000;
+
+/** Whoever may open the socket may everything. */
+const socketFace: Face = { name: 'socket', isTrusted: () => true, whoIs: () => ({ face: 'socket' }) };
 
 /**
  * Listens on the daemon's Unix socket. Holding the socket is holding the root: a second one on the same path fails with
  * `CONTROL_ALREADY_RUNNING`, a socket whose daemon is dead is taken over.
  */
 export class ControlService extends BaseService<ControlOptions> {
-  readonly #control: MachineControl;
+  readonly #api: ControlApi;
 
   constructor(
     config: ControlOptions,
-    control: MachineControl,
+    api: ControlApi,
     context: ServiceContext = standaloneContext({ kind: 'control' }),
   ) {
     super(config, context);
-    this.#control = control;
+    this.#api = api;
   }
 
   override get endpoint(): Endpoint {
@@ -50,13 +54,8 @@ export class ControlService extends BaseService<ControlOptions> {
     const boundPath = besideOf(socketPath, run.id);
     expectSocketPath(this.id, boundPath);
     await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
-    const server = createControlServer(this.#control);
-    run.defer(async () => {
-      // Answers under way are given; a client that never finishes its request does not hold us up.
-      using patience = deadline(this.context.clock, closeMs, () => 'closing took too long');
-      patience.signal.addEventListener('abort', () => server.server.closeAllConnections());
-      await server.close();
-    });
+    const server = createControlServer(this.#api, { face: socketFace, mostStreams });
+    run.defer(() => closeServer(server, this.context.clock));
     run.defer(() => rm(boundPath, { force: true }));
     await server.listen({ path: boundPath });
     await chmod(boundPath, 0o600);

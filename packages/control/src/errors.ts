@@ -63,3 +63,78 @@ export const ConnectionLostError = defineError<{ socketPath: string; doing: stri
   message: ({ socketPath, doing }) => `the daemon at ${socketPath} went away while ${doing}`,
   hint: 'look at `mgpu status`, and into logs/ under the root',
 });
+
+export const UnauthorizedError = defineError<{ problem: string }>({
+  code: 'CONTROL_UNAUTHORIZED',
+  message: ({ problem }) => `this needs the token of the machine: ${problem}`,
+  hint: 'send `Authorization: Bearer <token>`; `mgpu token` on the machine prints it',
+});
+
+export const ForeignRequestError = defineError<{ header: 'Host' | 'Origin'; value: string; key: string }>({
+  code: 'CONTROL_FOREIGN_REQUEST',
+  message: ({ header, value }) => `a request with ${header} "${value}" is not answered here`,
+  hint: ({ key }) => `if it is one of yours, add it to ${key}`,
+});
+
+export const TooManyRequestsError = defineError<{ most: number }>({
+  code: 'CONTROL_TOO_MANY_REQUESTS',
+  retryable: true,
+  message: ({ most }) => `more than ${most} requests came from one address within a second`,
+  hint: 'ask less often, follow `/v1/events`, or raise services.http.requestsPerSecond',
+});
+
+export const TooManyStreamsError = defineError<{ most: number }>({
+  code: 'CONTROL_TOO_MANY_STREAMS',
+  retryable: true,
+  message: ({ most }) => `${most} streams are open already`,
+  hint: 'close some of them',
+});
+
+export const UnprotectedError = defineError<{ host: string }>({
+  code: 'CONTROL_UNPROTECTED',
+  message: ({ host }) => `http: ${host} can be reached from elsewhere, and services.http.auth is off`,
+  hint: 'leave services.http.auth on, or listen on 127.0.0.1',
+});
+
+export const TokenUnusableError = defineError<{ source: string; problem: string }>({
+  code: 'CONTROL_TOKEN',
+  message: ({ source, problem }) => `http: the token in ${source} cannot be used: ${problem}`,
+  hint: '`mgpu token --rotate` makes a new one',
+});
+
+/** Over HTTP, what would cut off its own answer. */
+export const OwnServiceError = defineError<{ instance: string; verb: string }>({
+  code: 'CONTROL_OWN_SERVICE',
+  message: ({ instance, verb }) => `${instance} cannot ${verb} itself: this request came over it`,
+  hint: ({ instance, verb }) => `\`mgpu ${verb} ${instance}\` on the machine does it`,
+});
+
+export const ArtifactUnknownError = defineError<{ job: string; name: string; problem: string }>({
+  code: 'CONTROL_ARTIFACT_UNKNOWN',
+  message: ({ job, name, problem }) => `job ${job} has no file "${name}" here: ${problem}`,
+  hint: 'the result of the job names its files, and the machine that has them',
+});
+
+export const RangeOutsideError = defineError<{ name: string; bytes: number; range: string }>({
+  code: 'CONTROL_RANGE',
+  message: ({ name, bytes, range }) => `"${range}" is no range of ${name}, which has ${bytes} bytes`,
+});
+
+export const OperationUnknownError = defineError<{ operation: string; known: readonly string[] }>({
+  code: 'CONTROL_OPERATION_UNKNOWN',
+  message: ({ operation, known }) =>
+    `this machine knows no operation "${operation}"; it knows: ${known.join(', ') || 'none'}`,
+});
+
+export const TaskUnknownError = defineError<{ task: string }>({
+  code: 'CONTROL_TASK_UNKNOWN',
+  message: ({ task }) => `there is no task ${task}`,
+  hint: 'tasks are forgotten when the daemon ends, and when many have come after them',
+});
+
+export const TooManyTasksError = defineError<{ most: number }>({
+  code: 'CONTROL_TOO_MANY_TASKS',
+  retryable: true,
+  message: ({ most }) => `${most} tasks are running already`,
+  hint: 'wait for one of them, or cancel it',
+});

@@ -1,150 +1,132 @@
-import { coreErrors, jobRequestSchema, MgpuError, problemsOf, reportError, toMgpuError } from '@mgpu/core';
+import { type Clock, coreErrors, deadline, MgpuError, reportError, systemClock, toMgpuError } from '@mgpu/core';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
-import { z } from 'zod';
-import { Backlog } from './backlog.ts';
-import { envelope, type MachineControl } from './contract.ts';
-import { JobsUnavailableError, RequestInvalidError } from './errors.ts';
-import { EventStream } from './event-stream.ts';
+import { endpoints } from './api/endpoints.ts';
+import { envelope } from './contract.ts';
+import type { ControlApi } from './control-api.ts';
+import {
+  ArtifactUnknownError,
+  ForeignRequestError,
+  JobsUnavailableError,
+  OperationUnknownError,
+  OwnServiceError,
+  RangeOutsideError,
+  RequestInvalidError,
+  TaskUnknownError,
+  TooManyRequestsError,
+  TooManyStreamsError,
+  TooManyTasksError,
+  UnauthorizedError,
+} from './errors.ts';
+import { formerRoutes } from './routes/former.ts';
+import { instanceRoutes } from './routes/instances.ts';
+import { jobRoutes } from './routes/jobs.ts';
+import { logRoutes } from './routes/logs.ts';
+import { machineRoutes } from './routes/machine.ts';
+import { operationRoutes } from './routes/operations.ts';
+import { probeRoutes } from './routes/probes.ts';
+import { type Face, maxBodyBytes } from './routes/route.ts';
+import { EventStreams } from './streams/event-streams.ts';
 
-const stopSchema = z.strictObject({ force: z.boolean().default(false) });
-const manySchema = z.strictObject({
-  instances: z.array(z.string().max(200)).max(1_000),
-  force: z.boolean().default(false),
-});
-const holdSchema = z.strictObject({ why: z.string().min(1).max(500) });
-const maxBodyBytes = 16 * 1024 * 1024;
-/** Bytes that all readers of events may be behind together. */
-const maxAllBehindBytes = 16 * 1024 * 1024;
+export interface ControlServerOptions {
+  readonly face: Face;
+  /** Streams open at the same time. */
+  readonly mostStreams: number;
+}
 
+/** Where what was asked is at fault, or passes by itself. What failed behind us is 502, and what nobody thought of 500. */
 const statusCodes: Readonly<Record<string, number>> = {
   [RequestInvalidError.code]: 400,
+  WORKER_REQUEST_INVALID: 400,
+  [UnauthorizedError.code]: 401,
+  [ForeignRequestError.code]: 403,
+  [ArtifactUnknownError.code]: 404,
+  [OperationUnknownError.code]: 404,
+  [TaskUnknownError.code]: 404,
   [coreErrors.JobUnknownError.code]: 404,
   [coreErrors.InstanceUnknownError.code]: 404,
+  [coreErrors.SelectorUnknownError.code]: 404,
+  [coreErrors.GpuUnknownError.code]: 404,
   [coreErrors.InstanceHeldError.code]: 409,
+  [OwnServiceError.code]: 409,
+  WORKER_REQUEST_TOO_LARGE: 413,
+  [RangeOutsideError.code]: 416,
+  [TooManyRequestsError.code]: 429,
+  [TooManyTasksError.code]: 429,
+  [TooManyStreamsError.code]: 503,
   [JobsUnavailableError.code]: 503,
+  CORE_UNEXPECTED: 500,
 };
+
+const statusCodeOf = ({ code, retryable }: MgpuError): number => statusCodes[code] ?? (retryable ? 503 : 502);
 
 /** What is asked is checked by zod. Fastify's own compilers, which it loads unless it has others, cost 40 ms of each start. */
 const noSchemas = () => () => {
   throw new Error('routes have no schemas');
 };
 
-/** The daemon's API as a server that listens nowhere yet. Every answer is an envelope; errors have kind `Error`. */
-export function createControlServer(control: MachineControl): FastifyInstance {
+/** Milliseconds within which a request has to be there, and until a connection without one is closed. */
+const requestMs = 30_000;
+const idleMs = 30_000;
+const closeMs = 2_000;
+
+/** The daemon's API as a server that listens nowhere yet. Every answer is an envelope but those of probes; errors have kind `Error`. */
+export function createControlServer(api: ControlApi, { face, mostStreams }: ControlServerOptions): FastifyInstance {
+  const { control, log, history, tasks, audit } = api;
   // Fastify's own answer while it closes would be no envelope.
   const server = Fastify({
     bodyLimit: maxBodyBytes,
     forceCloseConnections: 'idle',
+    requestTimeout: requestMs,
+    keepAliveTimeout: idleMs,
     return503OnClosing: false,
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
+    routerOptions: { maxParamLength: 500 },
+    frameworkErrors: (error, _request, reply) => {
+      const answer = envelope('Error', reportError(asRequestError(error) ?? error));
+      (reply as FastifyReply).status(error.statusCode ?? 400).send(answer);
+    },
   });
 
-  const streams = new Set<EventStream>();
-  const backlog = new Backlog(maxAllBehindBytes);
+  const streams = new EventStreams({ clock: systemClock, log, most: mostStreams });
   // Streams never end by themselves; every other answer is still given before the server closes.
   server.addHook('preClose', async () => {
-    for (const stream of streams) stream.end();
+    streams.end();
   });
-  const openStream = (reply: FastifyReply): EventStream => {
-    reply.hijack();
-    const stream = new EventStream(reply.raw, backlog);
-    streams.add(stream);
-    stream.onClose(() => streams.delete(stream));
-    return stream;
-  };
+  server.addHook('onResponse', async (request, reply) => {
+    const { endpoint } = request.routeOptions.config;
+    if (endpoint === undefined || endpoints[endpoint].method === 'GET') return;
+    // What a job is made of belongs to whoever sent it.
+    const body = endpoint === 'submitJob' ? undefined : request.body;
+    const what = `${request.method} ${request.url.slice(0, 500)}`;
+    audit.note({ who: face.whoIs(request), what, body, status: reply.statusCode });
+  });
 
-  server.setErrorHandler((error, _request, reply) => {
-    const known =
-      error instanceof MgpuError ? error : (asRequestError(error) ?? toMgpuError(error, 'the daemon failed'));
-    return reply.status(statusCodes[known.code] ?? 500).send(envelope('Error', reportError(known)));
+  server.setErrorHandler((error, request, reply) => {
+    const refused = error instanceof MgpuError ? undefined : asRequestError(error);
+    const known = error instanceof MgpuError ? error : (refused ?? toMgpuError(error, 'the daemon failed'));
+    const status = refused ? (error as { statusCode: number }).statusCode : statusCodeOf(known);
+    if (status === 500) log.error(`${request.method} ${request.routeOptions.url} failed`, { error });
+    if (status === 401) reply.header('www-authenticate', 'Bearer realm="mgpu"');
+    if (status === 429 || status === 503) reply.header('retry-after', '1');
+    return reply.status(status).send(envelope('Error', reportError(known)));
   });
   server.setNotFoundHandler((request, reply) => {
-    const error = new RequestInvalidError({ problems: [`there is no ${request.method} ${request.url}`] });
+    const error = new RequestInvalidError({ problems: [`there is no ${request.method} ${request.url.slice(0, 200)}`] });
     return reply.status(404).send(envelope('Error', reportError(error)));
   });
 
-  server.get('/v1/status', async () => envelope('Status', await control.overview()));
-  server.get('/metrics', async (_request, reply) => {
-    if (!control.metrics) return reply.callNotFound();
-    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(await control.metrics());
-  });
-  server.post('/v1/up', async () => envelope('Boot', await control.up()));
-  server.post('/v1/down', async (request) => {
-    const { force } = parse(stopSchema, request.body ?? {});
-    await control.down({ force });
-    return envelope('Down', {});
-  });
-  server.get('/v1/events', (_request, reply) => {
-    const stream = openStream(reply);
-    stream.send({ event: 'snapshot', data: control.status() });
-    stream.onClose(control.subscribe((event) => stream.send(event)));
-  });
-
-  const instanceAnswer = (id: string) =>
-    envelope(
-      'Instance',
-      control.status().instances.find((each) => each.id === id),
-    );
-  server.post<{ Params: { id: string } }>('/v1/instances/:id/start', async ({ params: { id } }) => {
-    await control.startInstance(id);
-    return instanceAnswer(id);
-  });
-  server.post<{ Params: { id: string } }>('/v1/instances/:id/stop', async ({ params: { id }, body }) => {
-    await control.stopInstance(id, parse(stopSchema, body ?? {}));
-    return instanceAnswer(id);
-  });
-  server.post<{ Params: { id: string } }>('/v1/instances/:id/restart', async ({ params: { id }, body }) => {
-    await control.restartInstance(id, parse(stopSchema, body ?? {}));
-    return instanceAnswer(id);
-  });
-
-  for (const verb of ['start', 'stop', 'restart'] as const) {
-    server.post(`/v1/instances/${verb}`, async ({ body }) => {
-      const { instances, force } = parse(manySchema, body);
-      return envelope('Instances', await control.operate(verb, [...new Set(instances)], { force }));
-    });
-  }
-
-  // For as long as the answer is open: whoever holds it and dies holds it no longer.
-  server.post<{ Params: { id: string } }>('/v1/instances/:id/hold', async ({ params: { id }, body }, reply) => {
-    const { why } = parse(holdSchema, body);
-    const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort());
-    await control.holdInstance(id, { why, signal: gone.signal });
-    openStream(reply).send({ event: 'held' });
-  });
-
-  server.post('/v1/jobs', async (request, reply) => {
-    const id = await control.jobs().submit(parse(jobRequestSchema, request.body));
-    return reply.status(201).send(envelope('JobSubmitted', { id }));
-  });
-  server.get<{ Params: { id: string } }>('/v1/jobs/:id', async ({ params }) =>
-    envelope('Job', await control.jobs().get(params.id)),
-  );
-  server.delete<{ Params: { id: string } }>('/v1/jobs/:id', async ({ params }) => {
-    await control.jobs().cancel(params.id);
-    return envelope('JobCancelled', { id: params.id });
-  });
-  server.get<{ Params: { id: string } }>('/v1/jobs/:id/events', async ({ params }, reply) => {
-    const jobs = control.jobs();
-    await jobs.get(params.id); // an unknown job is an answer, not a stream
-    const stream = openStream(reply);
-    const gone = new AbortController();
-    stream.onClose(() => gone.abort());
-    try {
-      for await (const event of jobs.watch(params.id, { signal: gone.signal })) await stream.sendInTurn(event);
-    } catch (error) {
-      if (!gone.signal.aborted) stream.send({ event: 'error', error: reportError(error) });
-    }
-    stream.end();
-  });
+  const routing = { server, control, face, streams, history, tasks };
+  for (const routes of [
+    probeRoutes,
+    machineRoutes,
+    instanceRoutes,
+    logRoutes,
+    jobRoutes,
+    operationRoutes,
+    formerRoutes,
+  ])
+    routes(routing);
   return server;
-}
-
-function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new RequestInvalidError({ problems: problemsOf(parsed.error, 'body') });
 }
 
 /** Fastify's own refusals (no JSON, too large) as ours. */
@@ -152,4 +134,11 @@ function asRequestError(error: unknown): MgpuError | undefined {
   const { statusCode, message } = error as { statusCode?: number; message?: string };
   if (statusCode === undefined || statusCode >= 500) return undefined;
   return new RequestInvalidError({ problems: [message ?? 'unreadable'] }, { cause: error });
+}
+
+/** Answers under way are given; a client that never finishes its request does not hold us up. */
+export async function closeServer(server: FastifyInstance, clock: Clock): Promise<void> {
+  using patience = deadline(clock, closeMs, () => 'closing took too long');
+  patience.signal.addEventListener('abort', () => server.server.closeAllConnections());
+  await server.close();
 }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { link, mkdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
-import { ControlClient, ControlService } from '@mgpu/control';
+import { ControlApi, ControlClient, ControlService } from '@mgpu/control';
 import { defineService } from '@mgpu/core';
 import { serviceConformance, temporaryFolder, testContext } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
@@ -21,7 +21,11 @@ serviceConformance({
     critical: true,
     schema: z.strictObject({ enabled: z.boolean().default(true) }),
     create: (_, context) =>
-      new ControlService({ socketPath: join(context.layout.run, 'mgpu.sock') }, new SmallMachine(), context),
+      new ControlService(
+        { socketPath: join(context.layout.run, 'mgpu.sock') },
+        new ControlApi(new SmallMachine()),
+        context,
+      ),
   }),
   config: {},
   context: () => testContext({ kind: 'control' }),
@@ -37,7 +41,11 @@ describe('the socket', () => {
 
   test('is the lock of the root: a second daemon is refused and told who holds it', async () => {
     await using control = await startControl();
-    const second = new ControlService({ socketPath: control.socketPath }, new SmallMachine(), control.context);
+    const second = new ControlService(
+      { socketPath: control.socketPath },
+      new ControlApi(new SmallMachine()),
+      control.context,
+    );
     await expect(second.start()).rejects.toMatchObject({
       code: 'CONTROL_ALREADY_RUNNING',
       details: { pid: process.pid },
@@ -51,7 +59,10 @@ describe('the socket', () => {
     const socketPath = join(folder.path, 'mgpu.sock');
     for (let round = 0; round < 24; round++) {
       if (round % 6 > 0) await leaveDeadSocket(socketPath);
-      const services = Array.from({ length: 6 }, () => new ControlService({ socketPath }, new SmallMachine(), context));
+      const services = Array.from(
+        { length: 6 },
+        () => new ControlService({ socketPath }, new ControlApi(new SmallMachine()), context),
+      );
       const outcomes = await Promise.allSettled(services.map((each) => each.start()));
       expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
       const refused = outcomes.filter((each) => each.status === 'rejected').map(({ reason }) => reason as unknown);
@@ -69,7 +80,7 @@ describe('the socket', () => {
     const socketPath = join(folder.path, 'mgpu.sock');
     await leaveDeadSocket(socketPath);
     await leaveDeadSocket(besideOf(socketPath, (await identityOf(socketPath)) ?? ''));
-    await using service = new ControlService({ socketPath }, new SmallMachine(), context);
+    await using service = new ControlService({ socketPath }, new ControlApi(new SmallMachine()), context);
     await service.start();
     await using client = new ControlClient({ socketPath });
     expect(await client.status()).toMatchObject({ machineId: 'small' });
@@ -85,7 +96,7 @@ describe('the socket', () => {
     await leaveDeadSocket(socketPath);
     await link(socketPath, besideOf(socketPath, 'after123'));
     await leaveDeadSocket(besideOf(socketPath, 'before12'));
-    await using service = new ControlService({ socketPath }, new SmallMachine(), context);
+    await using service = new ControlService({ socketPath }, new ControlApi(new SmallMachine()), context);
     await service.start();
     expect(readdirSync(folder.path).toSorted()).toEqual(['mgpu.sock', 'other.sock.12345678']);
     ours.close();
@@ -94,7 +105,11 @@ describe('the socket', () => {
   test('of another daemon is left alone by one that stops', async () => {
     await using control = await startControl();
     await rm(control.socketPath); // by hand, by somebody who thought it dead
-    await using other = new ControlService({ socketPath: control.socketPath }, new SmallMachine(), control.context);
+    await using other = new ControlService(
+      { socketPath: control.socketPath },
+      new ControlApi(new SmallMachine()),
+      control.context,
+    );
     await other.start();
     await control.service.stop();
     expect(await control.client.status()).toMatchObject({ machineId: 'small' });
@@ -106,7 +121,7 @@ describe('the socket', () => {
     const socketPath = join(folder.path, 'mgpu.sock');
     await using daemon = await startFixture('holds-a-socket.mjs', `${socketPath}.bound`);
     await link(`${socketPath}.bound`, socketPath);
-    const second = new ControlService({ socketPath }, new SmallMachine(), context);
+    const second = new ControlService({ socketPath }, new ControlApi(new SmallMachine()), context);
     await expect(second.start()).rejects.toMatchObject({
       code: 'CONTROL_ALREADY_RUNNING',
       details: { pid: daemon.pid },
@@ -119,7 +134,7 @@ describe('the socket', () => {
     await mkdir(context.layout.run, { recursive: true });
     await (await startFixture('holds-a-socket.mjs', socketPath))[Symbol.asyncDispose]();
     expect(existsSync(socketPath)).toBe(true);
-    await using service = new ControlService({ socketPath }, new SmallMachine(), context);
+    await using service = new ControlService({ socketPath }, new ControlApi(new SmallMachine()), context);
     await service.start();
     await using client = new ControlClient({ socketPath });
     expect(await client.status()).toMatchObject({ machineId: 'small' });
@@ -136,7 +151,7 @@ describe('the socket', () => {
     using folder = temporaryFolder();
     using context = testContext({ kind: 'control' });
     const socketPath = join(folder.path, 'x'.repeat(100), 'mgpu.sock');
-    const service = new ControlService({ socketPath }, new SmallMachine(), context);
+    const service = new ControlService({ socketPath }, new ControlApi(new SmallMachine()), context);
     await expect(service.start()).rejects.toMatchObject({
       code: 'CORE_SOCKET_PATH',
       hint: expect.stringContaining('a shorter machine.root'),
@@ -144,7 +159,7 @@ describe('the socket', () => {
   });
 
   test('is named in the endpoint whatever characters its path has', () => {
-    const service = new ControlService({ socketPath: '/a #b/mgpu.sock' }, new SmallMachine());
+    const service = new ControlService({ socketPath: '/a #b/mgpu.sock' }, new ControlApi(new SmallMachine()));
     expect(service.endpoint.url.href).toBe('unix:///a%20%23b/mgpu.sock');
   });
 });

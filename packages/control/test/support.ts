@@ -2,11 +2,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import {
+  ControlApi,
   ControlClient,
   ControlService,
   type MachineControl,
   type MachineEvent,
+  type MachineLogs,
   type MachineStatus,
+  type Operation,
 } from '@mgpu/control';
 import {
   coreErrors,
@@ -45,7 +48,6 @@ export const one: InstanceStatus = {
 export class SmallMachine implements MachineControl {
   readonly listeners = new Set<(event: MachineEvent) => void>();
   readonly downs: { force: boolean }[] = [];
-  readonly #left = Promise.withResolvers<void>();
   readonly #released = Promise.withResolvers<void>();
   queue: JobQueue = new SmallQueue();
 
@@ -111,7 +113,6 @@ export class SmallMachine implements MachineControl {
     this.listeners.add(listener);
     return () => {
       this.listeners.delete(listener);
-      if (this.listeners.size === 0) this.#left.resolve();
     };
   }
 
@@ -120,14 +121,20 @@ export class SmallMachine implements MachineControl {
     return this.#released.promise;
   }
 
-  /** Resolves when the last listener has gone. */
-  get left(): Promise<void> {
-    return this.#left.promise;
-  }
-
   jobs() {
     return this.queue;
   }
+
+  jobTypes() {
+    return ['comfyui'];
+  }
+
+  artifactsDir = '/nowhere/artifacts';
+  incidents = async () => [];
+  config = () => ({ file: null, config: {} });
+  logs = (): MachineLogs => ({ instances: [], daemon: '/nowhere/logs' });
+  operations: readonly Operation[] = [];
+  metrics = async () => '';
 
   emit(event: MachineEvent) {
     for (const each of this.listeners) each(event);
@@ -166,18 +173,21 @@ class SmallQueue implements JobQueue {
 export async function startControl(machine = new SmallMachine()) {
   const context = testContext({ kind: 'control' });
   const socketPath = join(context.layout.run, 'mgpu.sock');
-  const service = new ControlService({ socketPath }, machine, context);
+  const api = new ControlApi(machine);
+  const service = new ControlService({ socketPath }, api, context);
   await service.start();
   const client = new ControlClient({ socketPath });
   return {
     machine,
     service,
+    api,
     client,
     socketPath,
     context,
     async [Symbol.asyncDispose]() {
       await client.close();
       await service.stop();
+      await api[Symbol.asyncDispose]();
       context[Symbol.dispose]();
     },
   };

@@ -1,14 +1,12 @@
 import { chmod, chown, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makePrivateFolder, type Run, writeFileAtomically } from '@mgpu/core';
+import { isLoopback, makePrivateFolder, type Run, writeFileAtomically } from '@mgpu/core';
 import type { NginxConfig } from './config.ts';
 import { usersOfCredentials, usersOfFile } from './credentials.ts';
 import { AuthFileError, AuthRequiredError } from './errors.ts';
 import type { NginxFiles } from './files.ts';
 
 type Access = Pick<NginxConfig, 'host' | 'authFile' | 'credentials' | 'insecure'>;
-
-const isLoopback = (host: string) => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
 export const asksForPassword = ({ authFile, credentials }: Pick<Access, 'authFile' | 'credentials'>): boolean =>
   authFile !== undefined || credentials !== undefined;

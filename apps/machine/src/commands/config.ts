@@ -1,12 +1,6 @@
-import {
-  type AnyServiceDefinition,
-  configJsonSchema,
-  environmentBindings,
-  findGpus,
-  planMachine,
-  redact,
-} from '@mgpu/core';
+import { type AnyServiceDefinition, configJsonSchema, environmentBindings, findGpus, planMachine } from '@mgpu/core';
 import { stringify } from 'yaml';
+import { configReport } from '../config-report.ts';
 import { paint } from '../print/colours.ts';
 import { paragraph } from '../print/text.ts';
 import { definitions } from '../services.ts';
@@ -15,10 +9,9 @@ import { type CommandContext, type ExitCode, exitCodes } from './command.ts';
 
 /** Prints the configuration in force, secrets left out. */
 export async function configShow({ output, settings }: CommandContext): Promise<ExitCode> {
-  const { config, file, layout } = await loadSettings(settings);
-  const shown = redact({ ...config, machine: { ...config.machine, root: layout.root } });
-  output.data('Config', { file: file ?? null, config: shown });
-  output.line(`# ${file ?? 'no file: defaults and environment'}\n${stringify(shown).trimEnd()}`);
+  const report = configReport(await loadSettings(settings));
+  output.data('Config', report);
+  output.line(`# ${report.file ?? 'no file: defaults and environment'}\n${stringify(report.config).trimEnd()}`);
   return exitCodes.done;
 }
 

@@ -20,7 +20,7 @@ export interface Surroundings extends AsyncDisposable {
 }
 
 /** Ports that a demo takes. */
-export const demoPorts = (gpus: number): number => 4 * gpus + 3;
+export const demoPorts = (gpus: number): number => 4 * gpus + 4;
 
 /** Gives every service of a machine at `root` something to do that needs no network, on ports from `first` on. */
 export async function surround(
@@ -30,7 +30,7 @@ export async function surround(
   const home = join(root, 'home');
   await mkdir(home);
   const { nginx, ...basics } = servicesOnPorts(first, gpus);
-  const next = first + 2 * gpus + 1;
+  const next = first + 2 * gpus + 2;
   const [engines, proxied, ollama, downloads] = [next, next + gpus, next + 2 * gpus, next + 2 * gpus + 1];
   const repository = await writeWorkflows(root, gpus, { ...env, HOME: home });
   await writePack(root);

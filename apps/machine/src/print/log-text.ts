@@ -1,6 +1,5 @@
-import type { LogLevel, NamedLine } from '@mgpu/core';
+import { type LogLevel, type NamedLine, printable } from '@mgpu/core';
 import { paint } from './colours.ts';
-import { printable } from './printable.ts';
 
 export interface LogTextOptions {
   /** Whether each line says whose it is. */
@@ -94,21 +93,3 @@ function wordsOf(text: string): string | undefined {
 
 const valueText = (value: unknown) =>
   typeof value === 'string' && /^[^\s"]+$/.test(value) ? value : JSON.stringify(value);
-
-/** A line of `--json`; `docs/guides/operate.md` documents it. */
-export function logRecord({ instance, level, text, time, offset, end, ...marks }: NamedLine): object {
-  const { earliest, lost, isPartial, isSplit } = marks;
-  return {
-    v: 1,
-    time: new Date(time).toISOString(),
-    instance,
-    level,
-    text: printable(text, { colours: false }),
-    offset,
-    end,
-    ...(earliest === undefined ? {} : { earliest: earliest === 0 ? null : new Date(earliest).toISOString() }),
-    ...(lost === undefined ? {} : { lost }),
-    ...(isPartial ? { partial: true } : {}),
-    ...(isSplit ? { split: true } : {}),
-  };
-}

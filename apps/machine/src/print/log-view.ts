@@ -1,6 +1,6 @@
-import type { NamedLine } from '@mgpu/core';
+import { logRecord, type NamedLine } from '@mgpu/core';
 import { wrapAnsi } from 'fast-wrap-ansi';
-import { type LogText, logRecord } from './log-text.ts';
+import type { LogText } from './log-text.ts';
 
 /** Where the words of an answer without an end go. Resolves to false when nobody reads them any more. */
 export type Write = (text: string) => Promise<boolean>;

@@ -15,8 +15,8 @@ import { tailStart } from './tail-start.ts';
 export type NamedLog =
   /** What an instance prints, `<instance>/logs/output.log`; from a logical offset on (default: from its beginning). */
   | { readonly name: string; readonly file: string; readonly from?: number | undefined }
-  /** The daemon's own, in files of this folder. An offset of its lines is one within their file. */
-  | { readonly name: string; readonly folder: string };
+  /** The daemon's own, in files of this folder; from a time on. An offset of its lines is one within their file. */
+  | { readonly name: string; readonly folder: string; readonly from?: number | undefined };
 
 export interface LineRange extends LineFilter {
   /** Of these the last so many. */
@@ -35,13 +35,14 @@ export async function openLineSource(
   { last, level, grep, since, until }: LineRange,
   clock: Clock,
 ): Promise<LineSource & Disposable> {
-  const filter = { level, grep, since, until };
   if ('folder' in log) {
     const { folder } = log;
+    const filter = { level, grep, since: Math.max(since ?? 0, log.from ?? 0), until };
     const from =
-      last === undefined ? daemonLogSince(folder, since ?? 0) : await daemonLogTail(folder, tailOf(last, filter));
+      last === undefined ? daemonLogSince(folder, filter.since) : await daemonLogTail(folder, tailOf(last, filter));
     return new SievedFeed(new DaemonFeed(folder, { from, clock }), new LineSieve(log.name, filter));
   }
+  const filter = { level, grep, since, until };
   const { file } = log;
   const to = offsetUntil(file, until);
   const floor = log.from ?? logStart(file);

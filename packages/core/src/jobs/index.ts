@@ -12,7 +12,7 @@ export {
 export { problemsOf } from '../errors/problems-of.ts';
 export { ignore, ignoreMissing } from '../files/ignore.ts';
 export { type CudaFault, cudaFault } from '../gpu/cuda-fault.ts';
-export { type LogFields, type Logger, type LogLevel, loggerTo, silentLogger } from '../logs/logger.ts';
+export { type LogFields, type Logger, type LogLevel, loggerTo, logLevels, silentLogger } from '../logs/logger.ts';
 export { redact } from '../logs/redact.ts';
 export type { Endpoint } from '../service/types.ts';
 export {

@@ -6,8 +6,10 @@ import { redact } from './redact.ts';
 
 /** How the daemon's own log is kept. */
 export interface DaemonLogOptions {
-  /** Folder of the files `mgpu-YYYY-MM-DD.log`, one JSON object a line; nothing is written to disk without it. */
+  /** Folder of the files `<name>-YYYY-MM-DD.log`, one JSON object a line; nothing is written to disk without it. */
   readonly dir?: string;
+  /** Default `mgpu`, the daemon's own log. */
+  readonly name?: string;
   readonly level?: LogLevel;
   /** Size at which a file is cut within its day. Default 20 MiB. */
   readonly maxSizeMiB?: number;
@@ -84,14 +86,14 @@ export function createDaemonLog(options: DaemonLogOptions = {}): DaemonLog {
 /** Undefined when not even the folder can be made. */
 function openFile(
   dir: string,
-  { maxSizeMiB = 20, maxDays = 14 }: DaemonLogOptions,
+  { name = 'mgpu', maxSizeMiB = 20, maxDays = 14 }: DaemonLogOptions,
   onError: (error: unknown) => void,
 ): DailyFile | undefined {
   try {
     const file = new winston.transports.DailyRotateFile({
       dirname: dir,
-      filename: 'mgpu-%DATE%.log',
-      auditFile: `${dir}/.rotation.json`,
+      filename: `${name}-%DATE%.log`,
+      auditFile: `${dir}/.rotation${name === 'mgpu' ? '' : `-${name}`}.json`,
       // The library takes whole numbers only.
       maxSize: `${Math.ceil(maxSizeMiB * 1_024)}k`,
       maxFiles: `${maxDays}d`,

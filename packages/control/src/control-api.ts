@@ -1,0 +1,36 @@
+import { type Logger, silentLogger } from '@mgpu/core';
+import { AuditLog } from './audit-log.ts';
+import type { MachineControl } from './contract.ts';
+import { EventHistory } from './streams/event-history.ts';
+import { TaskList } from './tasks/task-list.ts';
+
+export interface ControlApiOptions {
+  readonly log?: Logger;
+  /** Folder of `audit-YYYY-MM-DD.log`: who changed what. Default: nobody notes it. */
+  readonly auditDir?: string;
+}
+
+/** A machine as it is asked over its faces, the control socket and HTTP, and what they have in common. */
+export class ControlApi implements AsyncDisposable {
+  readonly control: MachineControl;
+  readonly log: Logger;
+  readonly history = new EventHistory();
+  readonly tasks: TaskList;
+  readonly audit: AuditLog;
+  readonly #unsubscribe: () => void;
+
+  constructor(control: MachineControl, { log = silentLogger, auditDir }: ControlApiOptions = {}) {
+    this.control = control;
+    this.log = log;
+    this.tasks = new TaskList(control.operations, log);
+    this.audit = new AuditLog(auditDir);
+    this.#unsubscribe = control.subscribe((event) => this.history.add(event));
+  }
+
+  /** Cancels tasks; resolves when they have ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#unsubscribe();
+    await this.tasks.end();
+    await this.audit.close();
+  }
+}

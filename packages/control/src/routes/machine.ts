@@ -1,0 +1,41 @@
+import { envelope } from '../contract.ts';
+import { messageOf } from '../streams/event-stream.ts';
+import { answer, type Routing } from './route.ts';
+
+/** The machine as a whole. */
+export function machineRoutes(routing: Routing): void {
+  const { control, face, history, streams } = routing;
+  answer(routing, 'getStatus', async () => envelope('Status', await control.overview()));
+  answer(routing, 'getBoot', () => envelope('Boot', control.status().boot));
+  answer(routing, 'getConfig', () => envelope('Config', control.config()));
+  answer(routing, 'getMetrics', async ({ reply }) =>
+    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await control.metrics()),
+  );
+  answer(routing, 'getOpenApi', async ({ reply }) => {
+    const { openApiText } = await import('../api/openapi.ts');
+    return reply.type('application/json; charset=utf-8').send(openApiText(control));
+  });
+  answer(routing, 'getIncidents', async ({ query: { subject, since = 0, limit } }) => {
+    const wanted = (await control.incidents()).filter(
+      (each) => (subject === undefined || each.subject === subject) && Date.parse(each.at) >= since,
+    );
+    return envelope('Incidents', wanted.slice(-limit));
+  });
+  answer(routing, 'up', async () => envelope('Boot', await control.up()));
+  answer(routing, 'down', async ({ body, reply }) => {
+    const isOver = control.down(body);
+    // Over TCP the way of the answer is stopped, too.
+    if (face.name === 'tcp')
+      isOver.catch(() => {}); // told to whoever waits for the machine's end
+    else await isOver;
+    return reply.status(face.name === 'tcp' ? 202 : 200).send(envelope('Down', {}));
+  });
+  answer(routing, 'getEvents', ({ request, reply }) => {
+    const stream = streams.open(reply, () => face.isTrusted(request));
+    const last = request.headers['last-event-id'];
+    const missed = typeof last === 'string' ? history.after(last) : undefined;
+    for (const message of missed ?? [messageOf({ event: 'snapshot', data: control.status() } as const, history.lastId)])
+      stream.send(message);
+    stream.onClose(history.listen((message) => stream.send(message)));
+  });
+}

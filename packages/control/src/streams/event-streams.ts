@@ -1,0 +1,87 @@
+import { type Clock, type ErrorReport, type Logger, MgpuError, reportError } from '@mgpu/core';
+import type { FastifyReply } from 'fastify';
+import { TooManyStreamsError } from '../errors.ts';
+import { Backlog } from './backlog.ts';
+import { EventStream, eventForm, messageOf } from './event-stream.ts';
+
+/** Bytes that all readers of events may be behind together. */
+const maxAllBehindBytes = 16 * 1024 * 1024;
+/** Milliseconds between two signs of life on a stream. */
+const beatMs = 15_000;
+
+export interface EventStreamsOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Streams open at the same time. */
+  readonly most: number;
+}
+
+/** The open streams of a server: counted, kept alive, and ended with it. */
+export class EventStreams {
+  readonly #options: EventStreamsOptions;
+  readonly #open = new Map<EventStream, () => boolean>();
+  readonly #backlog = new Backlog(maxAllBehindBytes);
+  readonly #over = new AbortController();
+  #beating: Promise<void> | undefined;
+
+  constructor(options: EventStreamsOptions) {
+    this.#options = options;
+  }
+
+  /** Makes a stream of an answer; `isAllowed` is asked again while it is open. Throws `CONTROL_TOO_MANY_STREAMS`. */
+  open(reply: FastifyReply, isAllowed: () => boolean = () => true, form = eventForm): EventStream {
+    const { most } = this.#options;
+    if (this.#open.size >= most) throw new TooManyStreamsError({ most });
+    reply.hijack();
+    const stream = new EventStream(reply.raw, this.#backlog, form);
+    this.#open.set(stream, isAllowed);
+    stream.onClose(() => this.#open.delete(stream));
+    this.#beating ??= this.#beat();
+    return stream;
+  }
+
+  /** Sends what somebody else tells, in its turn; ends with it, or when nobody reads any more. What it fails at is the last message. */
+  async pass<T extends { readonly event: string }>(
+    stream: EventStream,
+    tell: (signal: AbortSignal) => AsyncIterable<T>,
+    idOf?: (event: T) => string | undefined,
+  ): Promise<void> {
+    const gone = new AbortController();
+    stream.onClose(() => gone.abort());
+    try {
+      for await (const event of tell(gone.signal)) await stream.sendInTurn(messageOf(event, idOf?.(event)));
+    } catch (error) {
+      if (gone.signal.aborted) return;
+      if (!(error instanceof MgpuError)) this.#options.log.error('a stream failed', { error });
+      const last: ErrorEvent = { event: 'error', error: reportError(error) };
+      stream.send(messageOf(last));
+    } finally {
+      stream.end();
+    }
+  }
+
+  end(): void {
+    this.#over.abort();
+    for (const stream of this.#open.keys()) stream.end();
+  }
+
+  /** One clock for all: what is due to be dropped or to hear of us may wait for a beat. */
+  async #beat(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#over;
+    while (this.#open.size > 0 && !signal.aborted) {
+      await clock.sleep(beatMs, { signal }).catch(() => {}); // over
+      for (const [stream, isAllowed] of this.#open) {
+        if (isAllowed()) stream.beat();
+        else stream.end();
+      }
+    }
+    this.#beating = undefined;
+  }
+}
+
+/** The last message of a stream that could not go on. */
+export interface ErrorEvent {
+  readonly event: 'error';
+  readonly error: ErrorReport;
+}
