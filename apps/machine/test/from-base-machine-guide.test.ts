@@ -12,7 +12,15 @@ const blocks = [...guide.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, kind 
 
 /** All that differs from the guide: its root, and its ports by GPU 0's. */
 function here(text: string, root: string, port: number): string {
-  const bases = { 8188: port, 3001: port + 4, 8080: port + 8, 3188: port + 10, 2001: port + 14, 11434: port + 18, 9090: port + 20 };
+  const bases = {
+    8188: port,
+    3001: port + 4,
+    8080: port + 8,
+    3188: port + 10,
+    2001: port + 14,
+    11434: port + 18,
+    9090: port + 20,
+  };
   const moved = Object.entries(bases).flatMap(([base, to]) =>
     [0, 1].map((gpu) => [String(Number(base) + gpu), String(to + gpu)] as const),
   );

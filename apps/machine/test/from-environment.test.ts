@@ -70,7 +70,13 @@ test("a machine comes up from a base machine's environment and files alone, and 
   await using box = await openBox();
   rmSync(join(box.dir, 'mgpu.config.yaml'));
   const { port, root } = box;
-  const ports = { comfyui: port, a1111: port + 4, nginx: port + 8, http: port + 18, before: { comfyui: port + 9, a1111: port + 13 } };
+  const ports = {
+    comfyui: port,
+    a1111: port + 4,
+    nginx: port + 8,
+    http: port + 18,
+    before: { comfyui: port + 9, a1111: port + 13 },
+  };
   const environment = await box.writeJson(
     '.env.local',
     `# as on the base machine
