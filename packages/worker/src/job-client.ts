@@ -18,7 +18,7 @@ import {
 import type { ClientConnection } from './client-connection.ts';
 import { ClientClosedError, JobCancelledError, RequestInvalidError, RequestTooLargeError } from './errors.ts';
 import { bytesOf, maxBytes } from './job-data.ts';
-import { parseJobId, publicId } from './job-names.ts';
+import { isQueueKey, parseJobId, publicId } from './job-names.ts';
 import { watchJob } from './job-watch.ts';
 
 export interface JobClientOptions {
@@ -53,6 +53,8 @@ export class JobClient implements JobQueue, AsyncDisposable {
     const parsed = jobRequestSchema.safeParse(request);
     if (!parsed.success) throw new RequestInvalidError({ problems: problemsOf(parsed.error, 'job') });
     const { type, id = randomUUID(), ...data } = parsed.data;
+    if (isQueueKey(id))
+      throw new RequestInvalidError({ problems: [`id: "${id}" is a name that the queue itself uses`] });
     const bytes = bytesOf(data);
     if (bytes > maxBytes) throw new RequestTooLargeError({ bytes, maxBytes });
     await (await this.#open()).add(type, id, data, this.#options.attempts);

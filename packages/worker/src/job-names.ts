@@ -7,8 +7,16 @@ export const publicId = (type: string, id: string) => `${type}.${id}`;
 /** The parts of a public id; undefined for anything else. */
 export function parseJobId(id: string): { type: string; id: string } | undefined {
   const [, type, own] = /^([a-z][a-z0-9-]{0,63})\.(.+)$/s.exec(id) ?? [];
-  return type === undefined || own === undefined ? undefined : { type, id: own };
+  return type === undefined || own === undefined || isQueueKey(own) ? undefined : { type, id: own };
 }
+
+/** Last parts of the keys of a queue: a job of that name would lie where something else does. */
+export const queueKeys: readonly string[] = [
+  ...['active', 'wait', 'waiting-children', 'paused', 'id', 'delayed', 'prioritized', 'stalled-check', 'completed'],
+  ...['failed', 'stalled', 'repeat', 'limiter', 'meta', 'events', 'pc', 'marker', 'de'],
+];
+
+export const isQueueKey = (id: string): boolean => queueKeys.includes(id);
 
 /** Prefix of every key of a type's queue. */
 export const keyBase = (prefix: string, type: string) => `${prefix}:${queueName(type)}:`;

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { MgpuError } from '@mgpu/core';
+import { QueueKeys } from 'bullmq';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { queueKeys } from '../src/job-names.ts';
 import { ended, eventually, fixtureJob, JobClient, TestMachine, TestRedis } from './harness.ts';
 
 let redis: TestRedis;
@@ -97,6 +99,19 @@ test('a request that is not valid is refused with its reasons', async () => {
     code: 'WORKER_REQUEST_INVALID',
     message: expect.stringMatching(/type: .*timeoutMs: /),
   });
+});
+
+test('no job has a name that its queue uses', async () => {
+  const keys = Object.keys(new QueueKeys('prefix').getKeys('queue')).filter(Boolean);
+  expect(queueKeys.toSorted()).toEqual(keys.toSorted());
+  await using client = new JobClient({ redis: redis.url });
+  await expect(client.submit({ type: 'named', id: 'wait', input: {} })).rejects.toMatchObject({
+    code: 'WORKER_REQUEST_INVALID',
+  });
+  const id = await client.submit({ type: 'named', input: {} });
+  expect(await client.get(id)).toMatchObject({ state: 'waiting' });
+  for (const key of keys)
+    await expect(client.get(`named.${key}`), key).rejects.toMatchObject({ code: 'CORE_JOB_UNKNOWN' });
 });
 
 test.each(['fixture.nothing', 'nothing', '', '..', 'fixture.', 'Fixture.1'])('job "%s" is unknown', async (id) => {
