@@ -15,7 +15,8 @@ export interface AuditEntry {
   readonly who: Asker;
   /** `POST /v1/instances/comfyui_gpu0/stop` */
   readonly what: string;
-  /** As it was asked for; secrets are left out. */
+  /** As they came; secrets are left out. */
+  readonly query: unknown;
   readonly body: unknown;
   /** Of the answer. */
   readonly status: number;
@@ -23,7 +24,7 @@ export interface AuditEntry {
 
 /** Days an entry is kept. */
 const keptDays = 90;
-/** Characters of a body. */
+/** Characters of a query or a body. */
 const mostChars = 2_000;
 
 /** Notes who changed what in `audit-YYYY-MM-DD.log`, one JSON object a line. Made with the first entry. */
@@ -35,15 +36,20 @@ export class AuditLog {
     this.#dir = dir;
   }
 
-  note({ who, what, body, status }: AuditEntry): void {
+  note({ who, what, query, body, status }: AuditEntry): void {
     if (this.#dir === undefined) return;
     this.#file ??= createDaemonLog({ dir: this.#dir, name: 'audit', maxDays: keptDays });
-    const text = JSON.stringify(body) ?? '';
-    const shown = text.length > mostChars ? `${text.slice(0, mostChars)}…` : body;
-    this.#file.log.info(what, { ...who, ...(shown === undefined ? {} : { body: shown }), status });
+    this.#file.log.info(what, { ...who, ...shown('query', query), ...shown('body', body), status });
   }
 
   async close(): Promise<void> {
     await this.#file?.close();
   }
+}
+
+/** Nothing where there is nothing. */
+function shown(name: string, value: unknown): Record<string, unknown> {
+  const text = JSON.stringify(value) ?? '';
+  if (text === '' || text === '{}' || text === 'null') return {};
+  return { [name]: text.length > mostChars ? `${text.slice(0, mostChars)}…` : value };
 }

@@ -54,7 +54,11 @@ export class ControlService extends BaseService<ControlOptions> {
     const boundPath = besideOf(socketPath, run.id);
     expectSocketPath(this.id, boundPath);
     await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
-    const server = createControlServer(this.#api, { face: socketFace, mostStreams });
+    const server = createControlServer(this.#api, {
+      face: socketFace,
+      clock: this.context.clock,
+      mostStreams,
+    });
     run.defer(() => closeServer(server, this.context.clock));
     run.defer(() => rm(boundPath, { force: true }));
     await server.listen({ path: boundPath });

@@ -1,4 +1,4 @@
-import { type Clock, coreErrors, deadline, MgpuError, reportError, systemClock, toMgpuError } from '@mgpu/core';
+import { type Clock, coreErrors, deadline, MgpuError, reportError, toMgpuError } from '@mgpu/core';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { endpoints } from './api/endpoints.ts';
 import { envelope } from './contract.ts';
@@ -12,6 +12,7 @@ import {
   RangeOutsideError,
   RequestInvalidError,
   TaskUnknownError,
+  TokenUnusableError,
   TooManyRequestsError,
   TooManyStreamsError,
   TooManyTasksError,
@@ -29,6 +30,7 @@ import { EventStreams } from './streams/event-streams.ts';
 
 export interface ControlServerOptions {
   readonly face: Face;
+  readonly clock: Clock;
   /** Streams open at the same time. */
   readonly mostStreams: number;
 }
@@ -52,6 +54,7 @@ const statusCodes: Readonly<Record<string, number>> = {
   [RangeOutsideError.code]: 416,
   [TooManyRequestsError.code]: 429,
   [TooManyTasksError.code]: 429,
+  [TokenUnusableError.code]: 503,
   [TooManyStreamsError.code]: 503,
   [JobsUnavailableError.code]: 503,
   CORE_UNEXPECTED: 500,
@@ -70,7 +73,10 @@ const idleMs = 30_000;
 const closeMs = 2_000;
 
 /** The daemon's API as a server that listens nowhere yet. Every answer is an envelope but those of probes; errors have kind `Error`. */
-export function createControlServer(api: ControlApi, { face, mostStreams }: ControlServerOptions): FastifyInstance {
+export function createControlServer(
+  api: ControlApi,
+  { face, clock, mostStreams }: ControlServerOptions,
+): FastifyInstance {
   const { control, log, history, tasks, audit } = api;
   // Fastify's own answer while it closes would be no envelope.
   const server = Fastify({
@@ -87,7 +93,7 @@ export function createControlServer(api: ControlApi, { face, mostStreams }: Cont
     },
   });
 
-  const streams = new EventStreams({ clock: systemClock, log, most: mostStreams });
+  const streams = new EventStreams({ clock, log, most: mostStreams });
   // Streams never end by themselves; every other answer is still given before the server closes.
   server.addHook('preClose', async () => {
     streams.end();
@@ -95,10 +101,15 @@ export function createControlServer(api: ControlApi, { face, mostStreams }: Cont
   server.addHook('onResponse', async (request, reply) => {
     const { endpoint } = request.routeOptions.config;
     if (endpoint === undefined || endpoints[endpoint].method === 'GET') return;
-    // What a job is made of belongs to whoever sent it.
-    const body = endpoint === 'submitJob' ? undefined : request.body;
-    const what = `${request.method} ${request.url.slice(0, 500)}`;
-    audit.note({ who: face.whoIs(request), what, body, status: reply.statusCode });
+    const [path = ''] = request.url.split('?', 1);
+    audit.note({
+      who: face.whoIs(request),
+      what: `${request.method} ${path.slice(0, 500)}`,
+      query: request.query,
+      // What a job is made of belongs to whoever sent it.
+      body: endpoint === 'submitJob' ? undefined : request.body,
+      status: reply.statusCode,
+    });
   });
 
   server.setErrorHandler((error, request, reply) => {

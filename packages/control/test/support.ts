@@ -1,17 +1,24 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import {
   ControlApi,
   ControlClient,
   ControlService,
+  type HttpOptions,
+  HttpService,
   type MachineControl,
   type MachineEvent,
   type MachineLogs,
   type MachineStatus,
   type Operation,
+  tokenPath,
 } from '@mgpu/control';
 import {
+  type Clock,
   coreErrors,
   type InstanceStatus,
   type InstanceVerb,
@@ -22,7 +29,8 @@ import {
   JobUnknownError,
   jobStates,
 } from '@mgpu/core';
-import { testContext } from '@mgpu/core/testing';
+import { leasePorts, testContext } from '@mgpu/core/testing';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
 
 export const report = {
   v: 1,
@@ -50,6 +58,7 @@ export class SmallMachine implements MachineControl {
   readonly downs: { force: boolean }[] = [];
   readonly #released = Promise.withResolvers<void>();
   queue: JobQueue = new SmallQueue();
+  instances: readonly InstanceStatus[] = [one];
 
   status(): MachineStatus {
     return {
@@ -59,7 +68,7 @@ export class SmallMachine implements MachineControl {
       daemon: { pid: process.pid, run: 'r', version: '0.0.0', startedAt: new Date(0).toISOString() },
       gpus: [],
       boot: report,
-      instances: [one],
+      instances: this.instances,
       problems: [],
     };
   }
@@ -121,9 +130,7 @@ export class SmallMachine implements MachineControl {
     return this.#released.promise;
   }
 
-  jobs() {
-    return this.queue;
-  }
+  jobs = (): JobQueue => this.queue;
 
   jobTypes() {
     return ['comfyui'];
@@ -191,6 +198,96 @@ export async function startControl(machine = new SmallMachine()) {
       context[Symbol.dispose]();
     },
   };
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  /** The body as JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  readonly json: any;
+}
+
+export interface Ask {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** JSON, or a text as it is. */
+  readonly body?: unknown;
+  /** The token that is shown; null for none. Default: the machine's. */
+  readonly token?: string | null;
+}
+
+/** An HTTP service over a small machine, and what asks it. */
+export async function startHttp(
+  options: HttpOptions = {},
+  { machine = new SmallMachine(), clock }: { machine?: SmallMachine; clock?: Clock } = {},
+) {
+  const context = testContext({ kind: 'http', ...(clock === undefined ? {} : { clock }) });
+  const lease = await leasePorts(1);
+  const api = new ControlApi(machine, { auditDir: context.layout.logs });
+  const service = new HttpService({ port: lease.first, ...options }, api, context);
+  await service.start();
+  const tokenFile = tokenPath(context.layout);
+  const token = existsSync(tokenFile) ? readFileSync(tokenFile, 'utf8').trim() : '';
+  const begin = (path: string, { method = 'GET', headers = {}, body, token: shown = token }: Ask = {}) => {
+    const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+    const sent = httpRequest({
+      host: '127.0.0.1',
+      port: lease.first,
+      method,
+      path,
+      agent: false,
+      headers: {
+        ...(text === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(shown === null ? {} : { authorization: `Bearer ${shown}` }),
+        ...headers,
+      },
+    });
+    sent.end(text);
+    return new Promise<IncomingMessage>((resolve, reject) => sent.once('response', resolve).once('error', reject));
+  };
+  return {
+    machine,
+    service,
+    api,
+    context,
+    port: lease.first,
+    token,
+    tokenFile,
+    /** Resolves with the answer's head. */
+    begin,
+    async ask(path: string, ask?: Ask): Promise<Answer> {
+      const response = await begin(path, ask);
+      const body = await text(response);
+      return {
+        status: response.statusCode ?? 0,
+        headers: response.headers,
+        text: body,
+        get json() {
+          return JSON.parse(body);
+        },
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      await service.stop();
+      await api[Symbol.asyncDispose]();
+      context[Symbol.dispose]();
+      lease[Symbol.dispose]();
+    },
+  };
+}
+
+/** The next so many messages of server-sent events. */
+export async function messagesOf(response: IncomingMessage, count: number) {
+  const messages: { id?: string; data: unknown }[] = [];
+  const bytes = ReadableStream.from<Uint8Array>(response);
+  const parsed = bytes.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+  for await (const { id, data } of parsed) {
+    messages.push({ ...(id === undefined ? {} : { id }), data: JSON.parse(data) });
+    if (messages.length === count) break;
+  }
+  return messages;
 }
 
 /** A program of its own that says when it is ready; killed when disposed. */

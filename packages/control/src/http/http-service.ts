@@ -54,6 +54,7 @@ export class HttpService extends BaseService<OwnHttpConfig> {
         isTrusted: (request) => guard.isTrusted(request),
         whoIs: (request) => ({ face: 'tcp', address: request.ip, fingerprint: guard.whoIs(request) }),
       },
+      clock: context.clock,
       mostStreams: maxStreams,
     });
     await guard.watch(server);
