@@ -59,6 +59,7 @@ export class SmallMachine implements MachineControl {
   readonly #released = Promise.withResolvers<void>();
   queue: JobQueue = new SmallQueue();
   instances: readonly InstanceStatus[] = [one];
+  gpus: MachineStatus['gpus'] = [];
 
   status(): MachineStatus {
     return {
@@ -66,7 +67,7 @@ export class SmallMachine implements MachineControl {
       root: '/nowhere',
       state: 'running',
       daemon: { pid: process.pid, run: 'r', version: '0.0.0', startedAt: new Date(0).toISOString() },
-      gpus: [],
+      gpus: this.gpus,
       boot: report,
       instances: this.instances,
       problems: [],
@@ -278,13 +279,23 @@ export async function startHttp(
   };
 }
 
-/** The next so many messages of server-sent events. */
-export async function messagesOf(response: IncomingMessage, count: number) {
-  const messages: { id?: string; data: unknown }[] = [];
+/** A message of server-sent events. */
+interface Message {
+  readonly id?: string;
+  readonly data: unknown;
+}
+
+export async function* eventsOf(response: IncomingMessage): AsyncGenerator<Message> {
   const bytes = ReadableStream.from<Uint8Array>(response);
   const parsed = bytes.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-  for await (const { id, data } of parsed) {
-    messages.push({ ...(id === undefined ? {} : { id }), data: JSON.parse(data) });
+  for await (const { id, data } of parsed) yield { ...(id === undefined ? {} : { id }), data: JSON.parse(data) };
+}
+
+/** The next so many messages; then the stream is left. */
+export async function messagesOf(response: IncomingMessage, count: number): Promise<Message[]> {
+  const messages: Message[] = [];
+  for await (const message of eventsOf(response)) {
+    messages.push(message);
     if (messages.length === count) break;
   }
   return messages;
