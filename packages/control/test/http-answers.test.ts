@@ -382,6 +382,7 @@ describe("the predecessor's addresses", () => {
     const { small, print } = withLogs(dir.path);
     small.instances = [on(0, { port: 8188, startedAt: new Date(0).toISOString(), pid: 7 }), on(1, { state: 'failed' })];
     print('comfyui_gpu0', 'first\nsecond\n');
+    small.config = () => ({ file: null, config: { services: { ollama: { enabled: false } } } });
     await using http = await startHttp({}, { machine: small });
     const get = async (path: string) => (await http.ask(path)).json;
     expect(await get('/status')).toMatchObject({
@@ -402,6 +403,7 @@ describe("the predecessor's addresses", () => {
           restarts: 0,
         },
         comfyui_gpu1: { status: 'failed', health: 'unhealthy' },
+        ollama: { status: 'not_configured', enabled: false },
       },
     });
     expect(await get('/version')).toEqual({ version: '0.0.0' });

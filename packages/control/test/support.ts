@@ -5,6 +5,7 @@ import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage 
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import {
+  type ConfigReport,
   ControlApi,
   ControlClient,
   ControlService,
@@ -139,7 +140,7 @@ export class SmallMachine implements MachineControl {
 
   artifactsDir = '/nowhere/artifacts';
   incidents = async () => [];
-  config = () => ({ file: null, config: {} });
+  config = (): ConfigReport => ({ file: null, config: {} });
   logs = (): MachineLogs => ({ instances: [], daemon: '/nowhere/logs' });
   operations: readonly Operation[] = [];
   metrics = async () => '';

@@ -1,5 +1,6 @@
 import { type LogRecord, logRecord, type NamedLog, readLogs, selectInstances } from '@mgpu/core';
 import type { FastifyReply } from 'fastify';
+import type { ConfigReport, MachineStatus } from '../contract.ts';
 import { textForm } from '../streams/event-stream.ts';
 import { goneOf } from './gone.ts';
 import { expectInstance } from './instances.ts';
@@ -13,16 +14,17 @@ export function formerRoutes(routing: Routing): void {
 
   answer(routing, 'formerStatus', async () => {
     const status = await control.overview();
-    const services = status.instances.map((each) => {
+    const running = status.instances.map((each) => {
       const { id, kind, gpu, port, endpoint, startedAt } = each;
       const { healthy, status: state, restarts, pid, error } = serviceHealth(each);
+      const installed = !failedToInstall(kind, status);
       return {
         name: id,
         type: kind,
-        status: state,
+        status: installed ? state : 'not_installed',
         enabled: each.desired === 'up',
         health: healthy ? 'healthy' : 'unhealthy',
-        installed: state !== 'blocked' || startedAt !== undefined,
+        installed,
         restarts,
         ...(pid === undefined ? {} : { pid }),
         ...(gpu === undefined ? {} : { gpu }),
@@ -37,7 +39,7 @@ export function formerRoutes(routing: Routing): void {
       machine_id: status.machineId,
       timestamp: new Date().toISOString(),
       uptime: uptimeMs(status),
-      services: Object.fromEntries(services.map((each) => [each.name, each])),
+      services: Object.fromEntries([...notEnabled(control.config()), ...running].map((each) => [each.name, each])),
     };
   });
   answer(routing, 'formerVersion', () => ({ version: control.status().daemon.version }));
@@ -96,6 +98,17 @@ export function formerRoutes(routing: Routing): void {
       machine_id: control.status().machineId,
       timestamp: new Date().toISOString(),
     }));
+}
+
+/** What its install step of the last boot says; what needs none is there. */
+const failedToInstall = (kind: string, { boot }: MachineStatus): boolean =>
+  boot.phases.some(({ nodes }) => nodes.some(({ id, outcome }) => id === `${kind}:install` && outcome === 'failed'));
+
+/** What could be configured, and is not. */
+function notEnabled({ config }: ConfigReport) {
+  const { services = {} } = config as { services?: Readonly<Record<string, { readonly enabled?: boolean }>> };
+  const kinds = Object.entries(services).filter(([, { enabled }]) => enabled === false);
+  return kinds.map(([kind]) => ({ name: kind, type: kind, status: 'not_configured', enabled: false }));
 }
 
 async function lastLines(logs: readonly NamedLog[], last: number, reply: FastifyReply): Promise<LogRecord[]> {
