@@ -95,7 +95,8 @@ describe('the log of the daemon', () => {
     for (let day = 1; day <= 6; day++) {
       vi.setSystemTime(new Date(2026, 0, day, 12));
       log.info(`day ${day}`);
-      await new Promise((resolve) => setImmediate(resolve));
+      // Made in the background: what is not there yet cannot be removed, and no day is over so soon.
+      await expect.poll(() => files(dir)).toContain(`mgpu-2026-01-0${day}.log`);
     }
     await close();
     expect(files(dir).toSorted()).toEqual([4, 5, 6].map((day) => `mgpu-2026-01-0${day}.log`));
