@@ -53,19 +53,22 @@ export class Fleet implements Disposable {
     this.env = { MGPU_BENCH: this.folder };
   }
 
-  /** Small HTTP services. */
-  static async ofServices(count: number): Promise<Fleet> {
+  /** Small HTTP services, and after them one that prints numbered lines, so many a second. */
+  static async ofServices(count: number, { ticker }: { readonly ticker?: number } = {}): Promise<Fleet> {
     const sizes = Array.from({ length: Math.ceil(count / leaseSize) }, (_, n) =>
       Math.min(leaseSize, count - n * leaseSize),
     );
     const leases = await Promise.all(sizes.map((size) => leasePorts(size)));
     const ports = leases.flatMap(({ first, count: size }) => Array.from({ length: size }, (_, n) => first + n));
-    return new Fleet(leases, (stamps) =>
-      ports.map((port, n) => {
+    return new Fleet(leases, (stamps) => [
+      ...ports.map((port, n) => {
         const name = `web-${n}`;
         return { name, port, command: [...interpreter, fixture('web.py'), stamps, name, String(port)] };
       }),
-    );
+      ...(ticker === undefined
+        ? []
+        : [{ name: 'ticker', command: [...interpreter, fixture('ticker.py'), stamps, 'ticker', String(ticker)] }]),
+    ]);
   }
 
   /** One program that prints `lines` lines of 100 bytes. */

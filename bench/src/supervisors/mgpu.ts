@@ -16,6 +16,8 @@ export interface Liveness {
 export interface MgpuOptions {
   /** When a service counts as hung. Default: as an engine does. */
   readonly liveness?: Liveness;
+  /** Where it answers over HTTP. Default: nowhere. */
+  readonly httpPort?: number;
 }
 
 const manifest = createRequire(import.meta.url).resolve('@mgpu/machine/package.json');
@@ -54,7 +56,7 @@ export async function foreground(fleet: Fleet, nodeOptions: readonly string[], o
   };
 }
 
-async function configure({ folder, programs }: Fleet, { liveness }: MgpuOptions) {
+async function configure({ folder, programs }: Fleet, { liveness, httpPort }: MgpuOptions) {
   const kinds = Math.ceil(programs.length / mostGpus);
   const gpus = Math.ceil(programs.length / kinds);
   const block = (share: readonly Program[]) => ({
@@ -69,6 +71,7 @@ async function configure({ folder, programs }: Fleet, { liveness }: MgpuOptions)
     plugins: [plugin],
     services: {
       ...Object.fromEntries(others),
+      ...(httpPort === undefined ? {} : { http: { port: httpPort } }),
       'fleet-a': block(programs.slice(0, gpus)),
       'fleet-b': block(programs.slice(gpus)),
     },

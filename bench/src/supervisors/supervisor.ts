@@ -9,6 +9,8 @@ import type { Fleet } from '../fleet.ts';
 export interface SupervisorOptions {
   /** Whether the programs' output is kept; mgpu always keeps it. */
   readonly logs?: boolean;
+  /** Where it answers over HTTP. Default: nowhere, or by its own rules. */
+  readonly httpPort?: number;
 }
 
 /** One way to run a fleet, at its best settings. */

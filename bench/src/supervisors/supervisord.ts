@@ -16,7 +16,7 @@ export async function supervisord(): Promise<Supervisor | Absent> {
   if (!found) return { name: 'supervisord', why: 'not installed' };
   return {
     name: 'supervisord',
-    async deploy(fleet, { logs = false } = {}): Promise<Deployment> {
+    async deploy(fleet, { logs = false, httpPort } = {}): Promise<Deployment> {
       const output = join(fleet.folder, 'output');
       await mkdir(output);
       const socket = join(fleet.folder, 'supervisor.sock');
@@ -41,6 +41,7 @@ logfile_maxbytes=0
 pidfile=${join(fleet.folder, 'supervisord.pid')}
 [unix_http_server]
 file=${socket}
+${httpPort === undefined ? '' : `[inet_http_server]\nport=127.0.0.1:${httpPort}`}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]

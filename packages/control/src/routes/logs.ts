@@ -1,54 +1,43 @@
 import { type LogRecord, logRecord, type NamedLog, readLogs, type Selectable, selectInstances } from '@mgpu/core';
 import { envelope, type MachineControl } from '../contract.ts';
 import { lineMatcher } from '../logs/line-matcher.ts';
+import { daemonName, LogBroadcasts } from '../logs/log-broadcasts.ts';
 import { LogCursor } from '../logs/log-cursor.ts';
 import { goneOf } from './gone.ts';
 import { type Asked, answer, type Routing } from './route.ts';
 
-/** Among selectors the daemon's own log. */
-const daemonName = 'daemon';
-
-/** Lines of logs as server-sent events, some at a time. */
-export interface LinesEvent {
-  readonly event: 'lines';
-  readonly data: readonly LogRecord[];
-}
-
 /** What instances print, and what the daemon logs. */
 export function logRoutes(routing: Routing): void {
   const { control, face, streams } = routing;
+  const broadcasts = new LogBroadcasts();
 
   answer(routing, 'getLogs', async ({ query, reply }) => {
-    const cursor = LogCursor.from(undefined);
-    const logs = cursor.place(logsNamed(control, query.select));
-    const options = { ...(await filterOf(query)), until: query.until, last: query.lines, signal: goneOf(reply) };
+    const { since, until, lines: last, level } = query;
+    const logs = logsNamed(control, query.select);
+    const place = LogCursor.atEnd(logs);
+    const grep = await matcherOf(query);
     const lines: LogRecord[] = [];
-    for await (const some of readLogs(logs, options)) {
-      cursor.passed(some, daemonName);
+    for await (const some of readLogs(place.before(logs), { since, until, level, grep, last, signal: goneOf(reply) })) {
+      place.pass(some, daemonName);
       lines.push(...some.map(logRecord));
     }
-    return envelope('Logs', { lines, cursor: cursor.word });
+    return envelope('Logs', { lines, cursor: place.word });
   });
 
   answer(routing, 'followLogs', async ({ query, request, reply }) => {
-    const find = () => logsNamed(control, query.select);
-    const filter = await filterOf(query);
+    const { select, since, level, grep, ignoreCase, lines: last } = query;
+    const find = () => logsNamed(control, select);
+    find(); // who is not there is an answer, not a stream
+    const followed = { find, level, grep: await matcherOf(query) };
     const cursor = LogCursor.from(request.headers['last-event-id']);
-    const logs = cursor.place(find());
-    const last = cursor.isNew ? query.lines : undefined;
     const stream = streams.open(reply, () => face.isTrusted(request));
-    await streams.pass(
-      stream,
-      async function* (signal): AsyncGenerator<LinesEvent> {
-        for await (const lines of readLogs(logs, { ...filter, last, follow: true, find, signal })) {
-          cursor.passed(lines, daemonName);
-          if (lines.length > 0) yield { event: 'lines', data: lines.map(logRecord) };
-        }
-      },
-      () => cursor.word,
-    );
+    const key = JSON.stringify([select?.toSorted(), level, grep, ignoreCase]);
+    await streams.whole(stream, () => broadcasts.follow(key, followed, { cursor, since, last }, stream));
   });
 }
+
+const matcherOf = async ({ grep, ignoreCase = false }: Pick<Asked<'followLogs'>['query'], 'grep' | 'ignoreCase'>) =>
+  grep === undefined ? undefined : await lineMatcher(grep, { ignoreCase });
 
 /** The logs that selectors mean. Throws `CORE_SELECTOR_UNKNOWN` and `CORE_GPU_UNKNOWN`. */
 export function logsNamed(control: MachineControl, select: readonly string[] = ['all']): NamedLog[] {
@@ -68,8 +57,4 @@ export function logsNamed(control: MachineControl, select: readonly string[] = [
       return file === undefined ? [] : [{ name: id, file }];
     }),
   ];
-}
-
-async function filterOf({ since, level, grep, ignoreCase = false }: Asked<'followLogs'>['query']) {
-  return { since, level, ...(grep === undefined ? {} : { grep: await lineMatcher(grep, { ignoreCase }) }) };
 }

@@ -46,6 +46,11 @@ export class EventStream implements Reader {
     this.#backlog.look(this);
   }
 
+  /** Nobody reads it any more. */
+  get isClosed(): boolean {
+    return this.#response.destroyed;
+  }
+
   get behindBytes(): number {
     return this.#response.destroyed ? 0 : this.#response.writableLength;
   }

@@ -40,18 +40,24 @@ export class EventStreams {
     return stream;
   }
 
-  /** Sends what somebody else tells, in its turn; ends with it, or when nobody reads any more. What it fails at is the last message. */
+  /** Sends what somebody else tells, in its turn; ends with it, or when nobody reads any more. */
   async pass<T extends { readonly event: string }>(
     stream: EventStream,
     tell: (signal: AbortSignal) => AsyncIterable<T>,
-    idOf?: (event: T) => string | undefined,
   ): Promise<void> {
     const gone = new AbortController();
     stream.onClose(() => gone.abort());
+    await this.whole(stream, async () => {
+      for await (const event of tell(gone.signal)) await stream.sendInTurn(messageOf(event));
+    });
+  }
+
+  /** Ends a stream with the work that fills it; what that fails at is the last message. */
+  async whole(stream: EventStream, work: () => Promise<void>): Promise<void> {
     try {
-      for await (const event of tell(gone.signal)) await stream.sendInTurn(messageOf(event, idOf?.(event)));
+      await work();
     } catch (error) {
-      if (gone.signal.aborted) return;
+      if (stream.isClosed) return;
       if (!(error instanceof MgpuError)) this.#options.log.error('a stream failed', { error });
       const last: ErrorEvent = { event: 'error', error: reportError(error) };
       stream.send(messageOf(last));

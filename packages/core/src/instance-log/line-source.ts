@@ -13,10 +13,23 @@ import { tailStart } from './tail-start.ts';
 
 /** A log by its name. */
 export type NamedLog =
-  /** What an instance prints, `<instance>/logs/output.log`; from a logical offset on (default: from its beginning). */
-  | { readonly name: string; readonly file: string; readonly from?: number | undefined }
-  /** The daemon's own, in files of this folder; from a time on. An offset of its lines is one within their file. */
-  | { readonly name: string; readonly folder: string; readonly from?: number | undefined };
+  /**
+   * What an instance prints, `<instance>/logs/output.log`: from a logical offset on (default: from its beginning), lines that begin
+   * before another (default: no end).
+   */
+  | {
+      readonly name: string;
+      readonly file: string;
+      readonly from?: number | undefined;
+      readonly to?: number | undefined;
+    }
+  /** The daemon's own, in files of this folder: from a time up to another. An offset of its lines is one within their file. */
+  | {
+      readonly name: string;
+      readonly folder: string;
+      readonly from?: number | undefined;
+      readonly to?: number | undefined;
+    };
 
 export interface LineRange extends LineFilter {
   /** Of these the last so many. */
@@ -37,14 +50,15 @@ export async function openLineSource(
 ): Promise<LineSource & Disposable> {
   if ('folder' in log) {
     const { folder } = log;
-    const filter = { level, grep, since: Math.max(since ?? 0, log.from ?? 0), until };
+    const end = Math.min(until ?? Number.POSITIVE_INFINITY, log.to ?? Number.POSITIVE_INFINITY);
+    const filter = { level, grep, since: Math.max(since ?? 0, log.from ?? 0), until: end };
     const from =
       last === undefined ? daemonLogSince(folder, filter.since) : await daemonLogTail(folder, tailOf(last, filter));
     return new SievedFeed(new DaemonFeed(folder, { from, clock }), new LineSieve(log.name, filter));
   }
   const filter = { level, grep, since, until };
   const { file } = log;
-  const to = offsetUntil(file, until);
+  const to = Math.min(offsetUntil(file, until), log.to ?? Number.POSITIVE_INFINITY);
   const floor = log.from ?? logStart(file);
   const begin = since === undefined ? floor : await offsetSince(file, since, floor);
   const from = last === undefined ? begin : await tailFrom(file, { last, floor: begin, to }, filter);
