@@ -38,6 +38,8 @@ export interface LoadReport {
 
 const load: Load = JSON.parse(process.argv[2] ?? '{}');
 const host = '127.0.0.1';
+/** Milliseconds after which a request counts as failed. */
+const patienceMs = 10_000;
 const agent = new Agent({ keepAlive: true, maxSockets: 128 });
 const tookMs: number[] = [];
 let failed = 0;
@@ -45,6 +47,7 @@ let failed = 0;
 function ask({ method, path, headers, body }: Asked, withAgent: Agent | false): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const sent = request({ host, port: load.port, method, path, headers, agent: withAgent }, resolve);
+    if (withAgent) sent.setTimeout(patienceMs, () => sent.destroy(new Error('no answer')));
     sent.on('error', reject).end(body);
   });
 }

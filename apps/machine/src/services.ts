@@ -46,7 +46,8 @@ export const definitions: readonly AnyServiceDefinition[] = /* @__PURE__ */ (() 
   remoteComfyUI,
   a1111,
   ollama,
-  worker,
+  // Jobs in hand may take long to end, and whoever asks over HTTP meanwhile is to hear that the machine stops.
+  defineService({ ...worker, dependsOn: [...(worker.dependsOn ?? []), { on: 'http', when: 'started' }] }),
 ])();
 
 /** What takes an engine's place on simulated GPUs, by kind: a program of Node and its first arguments. */

@@ -51,7 +51,7 @@ test('boots detached, tells its status, runs a workflow through the queue, and s
     expect(each.state, each.id).toBe('completed');
   for (const each of data.instances.filter(({ kind }) => !idle.includes(kind))) {
     expect(each, each.id).toMatchObject({ state: 'running', health: 'ready' });
-    expect(each.pid !== undefined, each.id).toBe(!['watchdog', 'git-access'].includes(each.kind));
+    expect(each.pid !== undefined, each.id).toBe(!['watchdog', 'git-access', 'http'].includes(each.kind));
   }
   expect(data.instances.find(({ id }) => id === 'comfyui_gpu1')).toMatchObject({
     kind: 'comfyui',
@@ -141,7 +141,9 @@ test('starts nothing while it goes down', async () => {
   await run.printed(/step \d+ of 600/);
   const down = box.start(['down']);
   await down.printed(/stopping .*worker_gpu0/);
-  await expect.poll(async () => (await box.mgpu(['status'])).stdout, { timeout: 20_000 }).toContain('· stopping ·');
+  await expect.poll(async () => (await box.mgpu(['status'])).stdout, { timeout: 20_000 }).toMatch(/· stopping$/m);
+  const probes = ['/live', '/ready', '/health'].map((path) => fetch(`http://127.0.0.1:${box.port + 21}${path}`));
+  expect((await Promise.all(probes)).map(({ status }) => status)).toEqual([200, 503, 503]);
   const up = await box.mgpu(['up', '--mock', '1', '--detach']);
   expect(up.code).toBe(1);
   expect(up.stderr).toContain('MACHINE_STOPPING');

@@ -45,6 +45,16 @@ describe('on a machine that runs', () => {
   });
   afterAll(() => box[Symbol.asyncDispose]());
 
+  test('doctor and status see it as it was started, and fit into 80 columns', async () => {
+    const doctor = await mgpu('doctor');
+    expect(doctor.code, doctor.stdout).toBe(0);
+    expect(doctor.stdout).toMatch(/gpu 1 +Simulated GPU/);
+    const { stdout } = await mgpu('status');
+    for (const line of stdout.split('\n'))
+      if (!line.includes(box.root)) expect(line.length, line).toBeLessThanOrEqual(80);
+    expect(stdout).toMatch(/^mgpu 0\.0\.0 · \S+ · 2 simulated GPUs\n {2}\/.*(\n {2}| · )up \d+ s$/m);
+  });
+
   test('what is on a GPU stops and starts by its name, and nothing else does', async () => {
     const before = await runs();
     const stopped = await mgpu('stop gpu:1 --json');

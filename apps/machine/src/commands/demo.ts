@@ -40,7 +40,7 @@ export async function demo(context: CommandContext, { keep }: { keep: boolean })
     const view = new BootView(output);
     machine.subscribe((event) => view.show(event));
     const report = await machine.boot();
-    output.line(`  booted in ${duration(report.totalMs)}\n\n${headline(machine.status())}\n`);
+    output.line(`  booted in ${duration(report.totalMs)}\n\n${headline(machine.status(), output)}\n`);
     expectEngines(machine.status(), output);
     await untilPulled(settings, machine, interrupted);
     const jobs = await Promise.all(demoJobs(gpus).map((job) => runJob(machine, job, context)));

@@ -1,6 +1,6 @@
 import { constants, statSync } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { ControlClient } from '@mgpu/control';
+import { ControlClient, type MachineStatus } from '@mgpu/control';
 import {
   expectPortsFree,
   type Finding,
@@ -29,9 +29,14 @@ type Named = Omit<NamedFinding, 'group'>;
 
 /** Looks for what would keep the machine from working, changing nothing. Exit code 1 when something would. */
 export async function doctor({ output, settings }: CommandContext): Promise<ExitCode> {
-  const loaded = await loadSettings(settings);
+  const configured = await loadSettings(settings);
+  const running = await runningMachine(configured);
+  // One that was started with --mock is looked at as what it is.
+  const simulated = running?.gpus.filter(({ mode }) => mode === 'mock').length ?? 0;
+  const loaded =
+    settings.mock === undefined && simulated > 0 ? await loadSettings({ ...settings, mock: simulated }) : configured;
   const inventory = await findGpus(loaded.config.machine.gpu).catch(asError);
-  const daemonPid = await pidOfDaemon(loaded);
+  const daemonPid = running?.daemon.pid;
   const init: Named[] =
     process.pid === 1 || daemonPid === 1 ? [{ subject: 'init', level: 'warning', message: asInit }] : [];
   const node: Named = {
@@ -91,12 +96,9 @@ async function planFindings(
 }
 
 /** Undefined when nobody is there, or somebody about to end. */
-async function pidOfDaemon({ socketPath }: Settings): Promise<number | undefined> {
+async function runningMachine({ socketPath }: Settings): Promise<MachineStatus | undefined> {
   await using client = new ControlClient({ socketPath });
-  return await client.status().then(
-    ({ daemon }) => daemon.pid,
-    () => undefined,
-  );
+  return await client.status().catch(() => undefined);
 }
 
 /** A machine that runs holds its ports itself. */

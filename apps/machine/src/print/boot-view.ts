@@ -2,7 +2,7 @@ import type { MachineEvent, MachineStatus } from '@mgpu/control';
 import type { BootPhase } from '@mgpu/core';
 import { paint } from './colours.ts';
 import type { Output } from './output.ts';
-import { clip, duration, lineWidth, marks, paragraph } from './text.ts';
+import { clip, duration, facts, lineWidth, marks, paragraph } from './text.ts';
 
 const nameWidth = 20;
 
@@ -50,10 +50,13 @@ function detail({ nodes }: BootPhase): string {
 }
 
 /** One line that says what machine this is, and what it is about when it does not simply run. */
-export function headline({ machineId, gpus, root, daemon, state }: MachineStatus): string {
+export function headline(
+  { machineId, gpus, root, daemon, state }: MachineStatus,
+  { width, more = [] }: { readonly width: number; readonly more?: readonly string[] },
+): string {
   const mode = gpus[0]?.mode;
   const kind = mode === 'mock' ? 'simulated ' : '';
   const what = mode === 'cpu' ? 'no GPU' : `${gpus.length} ${kind}GPU${gpus.length === 1 ? '' : 's'}`;
-  const doing = state === 'running' ? '' : ` · ${paint.yellow(state)}`;
-  return `${paint.bold('mgpu')} ${daemon.version} · ${machineId} · ${what}${doing} · ${root}`;
+  const doing = state === 'running' ? [] : [paint.yellow(state)];
+  return facts([`${paint.bold('mgpu')} ${daemon.version}`, machineId, what, ...doing, root, ...more], width);
 }

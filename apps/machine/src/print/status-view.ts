@@ -36,7 +36,7 @@ export function statusText(status: MachineStatus, options: ViewOptions): string 
   const [done, shown] = [status.instances.filter(isDone), status.instances.filter((each) => !isDone(each))];
   const doneNames = done.map(({ id }) => id).join(', ');
   return [
-    `${headline(status)} · ${up}`,
+    headline(status, { width, more: [up] }),
     gpuTable(status.gpus, options),
     instanceTable(shown, options),
     [...(done.length > 0 ? [paragraph(`${paint.dim('done')}  `, doneNames, width)] : []), ...below].join('\n'),

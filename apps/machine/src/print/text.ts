@@ -60,6 +60,18 @@ export function clipLine(line: string, width: number): string {
   return plain.length <= width ? line : clip(plain, width);
 }
 
+/** Facts on a line, or on more of them where they do not fit; none of them is broken. */
+export function facts(parts: readonly string[], width = lineWidth): string {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const line = lines.at(-1);
+    const longer = `${line} · ${part}`;
+    if (line !== undefined && stripVTControlCharacters(longer).length <= width) lines[lines.length - 1] = longer;
+    else lines.push(lines.length === 0 ? part : `  ${part}`);
+  }
+  return lines.join('\n');
+}
+
 /** The text as a paragraph of lines, those after the first indented like the text after `head`. */
 export function paragraph(head: string, text: string, width = lineWidth): string {
   const indent = ' '.repeat(stripVTControlCharacters(head).length);
