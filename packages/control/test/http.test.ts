@@ -24,6 +24,13 @@ const all = Object.entries(endpoints).map(([id, endpoint]) => ({
   url: pathOf(id as keyof typeof endpoints, filledIn),
 }));
 
+test('the README has all that can be asked, and nothing else', () => {
+  const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8');
+  const told = [...readme.matchAll(/`((?:GET|POST|DELETE) \/\S*?)`/g)].map(([, request = '']) => request);
+  const known = all.map(({ method, path }) => `${method} ${path}`);
+  expect([...new Set(told)].toSorted()).toEqual(known.toSorted());
+});
+
 describe('whoever shows no token', () => {
   test.each([
     ['none', null],
