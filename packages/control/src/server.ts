@@ -115,7 +115,7 @@ export function createControlServer(api: ControlApi, { face, mostStreams }: Cont
     return reply.status(404).send(envelope('Error', reportError(error)));
   });
 
-  const routing = { server, control, face, streams, history, tasks };
+  const routing = { server, control, face, streams, history, tasks, openApi: () => api.openApi() };
   for (const routes of [
     probeRoutes,
     machineRoutes,
