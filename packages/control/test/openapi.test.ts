@@ -2,6 +2,8 @@ import { type IncomingMessage, request } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { ControlApi, envelope } from '@mgpu/control';
 import { Validator } from '@seriousme/openapi-schema-validator';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Endpoint, endpoints } from '../src/api/endpoints.ts';
@@ -119,8 +121,31 @@ test('is served as it is made, once', async () => {
   expect(served.info.version).toBe('mgpu/v1+0.0.0');
 });
 
-async function fetchJson(socketPath: string, path: string): Promise<Document> {
+test('describes tasks as they are', async () => {
+  await using control = await startControl(busyMachine());
+  const { socketPath } = control;
+  const ajv = new Ajv2020({ strict: false, validateSchema: false });
+  addFormats.default(ajv);
+  ajv.addSchema(await fetchJson(socketPath, '/v1/openapi.json'), 'api');
+  const told = async (method: string, path: string, template: string, status: number) => {
+    const answer = await fetchJson<{ data: { id: string; state: string } }>(socketPath, path, method);
+    const place = ['paths', template, method.toLowerCase(), 'responses', `${status}`, 'content', 'application/json'];
+    const at = place.map((key) => encodeURIComponent(key.replaceAll('/', '~1'))).join('/');
+    const validate = ajv.compile({ $ref: `api#/${at}/schema` });
+    validate(answer);
+    expect({ path, errors: validate.errors }).toEqual({ path, errors: null });
+    return answer.data;
+  };
+  const check = '/v1/operations/models.check';
+  const { id, state } = await told('POST', `${check}?wait=10`, check, 200);
+  expect(state).toBe('completed');
+  for (const method of ['GET', 'DELETE']) await told(method, `/v1/tasks/${id}`, '/v1/tasks/{id}', 200);
+  await told('GET', '/v1/tasks', '/v1/tasks', 200);
+  await told('GET', '/v1/operations', '/v1/operations', 200);
+});
+
+async function fetchJson<T = Document>(socketPath: string, path: string, method = 'GET'): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  request({ socketPath, path, agent: false }, resolve).on('error', reject).end();
-  return (await json(await promise)) as Document;
+  request({ socketPath, path, method, agent: false }, resolve).on('error', reject).end();
+  return (await json(await promise)) as T;
 }
