@@ -17,6 +17,7 @@ import {
   systemClock,
 } from '@mgpu/core';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { type EndpointId, endpoints, pathOf } from './api/endpoints.ts';
 import type { Envelope, MachineEvent, MachineStatus } from './contract.ts';
 import { daemonProcess } from './daemon-process.ts';
 import { ConnectionLostError, DaemonNotRunningError, ForbiddenError, NotAnsweringError } from './errors.ts';
@@ -31,7 +32,12 @@ export interface ControlClientOptions {
 // An `import` of node:http reads all its exports, among them the getter of WebSocket, which loads undici: 40 ms of CPU.
 const http = process.getBuiltinModule('node:http');
 
-type Method = 'GET' | 'POST' | 'DELETE';
+/** What is asked for; the rest of a request follows from the endpoint. */
+interface Asked {
+  readonly params?: Readonly<Record<string, string>>;
+  readonly query?: URLSearchParams;
+  readonly body?: unknown;
+}
 
 interface Signalled {
   readonly signal?: AbortSignal;
@@ -54,17 +60,17 @@ export class ControlClient implements JobQueue, AsyncDisposable {
   }
 
   status(options: Signalled = {}): Promise<MachineStatus> {
-    return this.#call<MachineStatus>('GET', '/v1/status', 'asked for its status', undefined, options);
+    return this.#call<MachineStatus>('getStatus', 'asked for its status', {}, options);
   }
 
   /** Starts what is not running; resolves when everything was tried. */
   up(options: Signalled = {}): Promise<BootReport> {
-    return this.#call<BootReport>('POST', '/v1/up', 'starting', {}, { ...options, takesLong: true });
+    return this.#call<BootReport>('up', 'starting', {}, { ...options, takesLong: true });
   }
 
   /** Resolves when every instance is gone. */
   async down({ force = false, ...options }: { force?: boolean } & Signalled = {}): Promise<void> {
-    await this.#call('POST', '/v1/down', 'stopping', { force }, { ...options, takesLong: true });
+    await this.#call('down', 'stopping', { body: { force } }, { ...options, takesLong: true });
   }
 
   /** Resolves when it is ready. */
@@ -98,7 +104,7 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     { force = false, ...options }: { force?: boolean } & Signalled = {},
   ): Promise<readonly InstanceOutcome[]> {
     const doing = `asked to ${verb} ${select.join(', ')}`;
-    return this.#call('POST', `/v1/instances/${verb}`, doing, { select, force }, { ...options, takesLong: true });
+    return this.#call(`${verb}Instances`, doing, { body: { select, force } }, { ...options, takesLong: true });
   }
 
   /**
@@ -113,8 +119,8 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     signal?.addEventListener('abort', callOff);
     if (signal?.aborted) callOff();
     try {
-      const path = `/v1/instances/${encodeURIComponent(id)}/hold`;
-      const response = await this.#request('POST', path, { why }, { signal: over.signal, takesLong: true });
+      const asked = { params: { id }, body: { why } };
+      const response = await this.#request('holdInstance', asked, { signal: over.signal, takesLong: true });
       if (response.statusCode !== 200) this.#unwrap(await text(response), doing);
       response.on('error', () => {}).resume(); // whoever ends it: the hold is over
       return { [Symbol.dispose]: () => void response.destroy() };
@@ -127,16 +133,16 @@ export class ControlClient implements JobQueue, AsyncDisposable {
 
   /** A snapshot, then everything that happens. Ends without an error when the signal fires or the daemon ends. */
   events(options: Signalled = {}): AsyncIterable<MachineEvent> {
-    return this.#stream<MachineEvent>('/v1/events', options);
+    return this.#stream<MachineEvent>('getEvents', {}, options);
   }
 
   async submit(job: JobRequest, options: Signalled = {}): Promise<string> {
-    const { id } = await this.#call<{ id: string }>('POST', '/v1/jobs', 'taking a job', job, options);
+    const { id } = await this.#call<{ id: string }>('submitJob', 'taking a job', { body: job }, options);
     return id;
   }
 
   get(id: string, options: Signalled = {}): Promise<JobStatus> {
-    return this.#call<JobStatus>('GET', `/v1/jobs/${encodeURIComponent(id)}`, 'asked for a job', undefined, options);
+    return this.#call<JobStatus>('getJob', 'asked for a job', { params: { id } }, options);
   }
 
   async list({ types, states, limit }: JobListOptions, options: Signalled = {}): Promise<readonly JobStatus[]> {
@@ -146,17 +152,18 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     for (const type of types) query.append('type', type);
     for (const state of states ?? []) query.append('state', state);
     if (limit !== undefined) query.append('limit', String(limit));
-    return this.#call('GET', `/v1/jobs?${query}`, 'asked for its jobs', undefined, options);
+    return this.#call('listJobs', 'asked for its jobs', { query }, options);
   }
 
   async cancel(id: string, options: Signalled = {}): Promise<void> {
-    await this.#call('DELETE', `/v1/jobs/${encodeURIComponent(id)}`, 'cancelling a job', undefined, options);
+    await this.#call('cancelJob', 'cancelling a job', { params: { id } }, options);
   }
 
   /** From the job's present state to `ended`. Ends without an error when the signal fires. */
   async *watch(id: string, options: Signalled = {}): AsyncGenerator<JobEvent> {
     for await (const event of this.#stream<JobEvent | { event: 'error'; error: ErrorReport }>(
-      `/v1/jobs/${encodeURIComponent(id)}/events`,
+      'watchJob',
+      { params: { id } },
       options,
     )) {
       if (event.event === 'error') throw reviveError(event.error);
@@ -176,30 +183,33 @@ export class ControlClient implements JobQueue, AsyncDisposable {
     await this.close();
   }
 
-  #instance(id: string, verb: string, body: object, options: Signalled): Promise<InstanceStatus> {
-    const path = `/v1/instances/${encodeURIComponent(id)}/${verb}`;
-    return this.#call<InstanceStatus>('POST', path, `asked to ${verb} ${id}`, body, { ...options, takesLong: true });
+  #instance(id: string, verb: InstanceVerb, body: object, options: Signalled): Promise<InstanceStatus> {
+    const asked = { params: { id }, body };
+    return this.#call(`${verb}Instance`, `asked to ${verb} ${id}`, asked, { ...options, takesLong: true });
   }
 
   async #call<D>(
-    method: Method,
-    path: string,
+    endpoint: EndpointId,
     doing: string,
-    body: unknown,
+    asked: Asked,
     options: Signalled & { takesLong?: boolean },
   ): Promise<D> {
     try {
-      const response = await this.#request(method, path, body, options);
+      const response = await this.#request(endpoint, asked, options);
       return this.#unwrap<D>(await text(response), doing);
     } catch (cause) {
       throw this.#failure(cause, doing, options.signal);
     }
   }
 
-  async *#stream<T extends { event: string }>(path: string, { signal }: Signalled): AsyncGenerator<T> {
+  async *#stream<T extends { event: string }>(
+    endpoint: EndpointId,
+    asked: Asked,
+    { signal }: Signalled,
+  ): AsyncGenerator<T> {
     const doing = 'its events were read';
     try {
-      const response = await this.#request('GET', path, undefined, { signal });
+      const response = await this.#request(endpoint, asked, { signal });
       if (response.statusCode !== 200) {
         this.#unwrap(await text(response), doing);
         return;
@@ -214,15 +224,16 @@ export class ControlClient implements JobQueue, AsyncDisposable {
   }
 
   async #request(
-    method: Method,
-    path: string,
-    body: unknown,
+    endpoint: EndpointId,
+    { params, query, body }: Asked,
     { signal, takesLong = false }: { signal?: AbortSignal | undefined; takesLong?: boolean },
   ): Promise<IncomingMessage> {
     expectSocketPath('control', this.#socketPath);
     const ends = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal;
     const answered = new AbortController();
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const { method } = endpoints[endpoint];
+    const path = `${pathOf(endpoint, params)}${query === undefined ? '' : `?${query}`}`;
     const headers = body === undefined ? {} : { 'content-type': 'application/json' };
     const sent = http.request(
       { socketPath: this.#socketPath, method, path, headers: { host: 'mgpu', ...headers }, agent: false, signal: ends },

@@ -18,6 +18,7 @@ export class ControlApi implements AsyncDisposable {
   readonly tasks: TaskList;
   readonly audit: AuditLog;
   readonly #unsubscribe: () => void;
+  #openApi: Promise<string> | undefined;
 
   constructor(control: MachineControl, { log = silentLogger, auditDir }: ControlApiOptions = {}) {
     this.control = control;
@@ -25,6 +26,12 @@ export class ControlApi implements AsyncDisposable {
     this.tasks = new TaskList(control.operations, log);
     this.audit = new AuditLog(auditDir);
     this.#unsubscribe = control.subscribe((event) => this.history.add(event));
+  }
+
+  /** What can be asked, as a document of OpenAPI 3.1. Whoever asks first waits for it to be made; nobody else pays for it. */
+  openApi(): Promise<string> {
+    this.#openApi ??= import('./api/openapi.ts').then(({ openApiText }) => openApiText(this.control));
+    return this.#openApi;
   }
 
   /** Cancels tasks; resolves when they have ended. */

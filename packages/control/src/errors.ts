@@ -120,6 +120,12 @@ export const RangeOutsideError = defineError<{ name: string; bytes: number; rang
   message: ({ name, bytes, range }) => `"${range}" is no range of ${name}, which has ${bytes} bytes`,
 });
 
+export const PreconditionError = defineError<{ name: string }>({
+  code: 'CONTROL_PRECONDITION',
+  message: ({ name }) => `${name} is not what If-Match or If-Unmodified-Since of the request expect`,
+  hint: 'fetch it anew, without them',
+});
+
 export const OperationUnknownError = defineError<{ operation: string; known: readonly string[] }>({
   code: 'CONTROL_OPERATION_UNKNOWN',
   message: ({ operation, known }) =>

@@ -9,6 +9,7 @@ import {
   JobsUnavailableError,
   OperationUnknownError,
   OwnServiceError,
+  PreconditionError,
   RangeOutsideError,
   RequestInvalidError,
   TaskUnknownError,
@@ -50,6 +51,7 @@ const statusCodes: Readonly<Record<string, number>> = {
   [coreErrors.GpuUnknownError.code]: 404,
   [coreErrors.InstanceHeldError.code]: 409,
   [OwnServiceError.code]: 409,
+  [PreconditionError.code]: 412,
   WORKER_REQUEST_TOO_LARGE: 413,
   [RangeOutsideError.code]: 416,
   [TooManyRequestsError.code]: 429,
@@ -126,7 +128,7 @@ export function createControlServer(
     return reply.status(404).send(envelope('Error', reportError(error)));
   });
 
-  const routing = { server, control, face, streams, history, tasks };
+  const routing = { server, control, face, streams, history, tasks, openApi: () => api.openApi() };
   for (const routes of [
     probeRoutes,
     machineRoutes,

@@ -67,6 +67,16 @@ describe('answers', () => {
   });
 });
 
+test('HEAD of a stream is answered as a whole: its connection goes on, and nobody listens', async () => {
+  await using control = await startControl();
+  const socket = connect(control.socketPath);
+  const heard = text(socket);
+  socket.write('HEAD /v1/events HTTP/1.1\r\nhost: mgpu\r\n\r\n');
+  socket.write('GET /v1/boot HTTP/1.1\r\nhost: mgpu\r\nconnection: close\r\n\r\n');
+  expect(await heard).toMatch(/^HTTP\/1.1 200 OK\r\ncontent-type: text\/event-stream.*"kind":"Boot"/s);
+  expect(control.api.history.listening).toBe(0);
+});
+
 describe('the client', () => {
   test('moves single instances, and hears of one that is not there', async () => {
     await using control = await startControl();

@@ -15,15 +15,15 @@ export const mostLines = 5_000;
 const mostWaitSeconds = 3_600;
 
 const name = z.string().min(1).max(200);
-const texts = z
-  .union([z.string().max(200), z.array(z.string().max(200)).max(1_000)])
-  .transform((given) => (typeof given === 'string' ? [given] : given));
+/** What may be given several times in a query is an array, once as well. */
+const several = <T extends z.ZodType>(each: T, most: number) =>
+  z.preprocess((given) => (typeof given === 'string' ? [given] : given), z.array(each).max(most));
+const texts = several(z.string().max(200), 1_000);
 const select = texts
   .optional()
   .describe('Kinds, instances, `gpu:1` or `all`; several are asked for by several `select`');
 const flag = z
-  .enum(['true', 'false'])
-  .transform((text) => text === 'true')
+  .preprocess((text) => (text === 'true' || text === 'false' ? text === 'true' : text), z.boolean())
   .optional();
 const force = z.boolean().default(false).describe('Do not wait for work in hand: kill at once');
 const count = (most: number) => z.coerce.number().int().min(1).max(most);
@@ -43,7 +43,6 @@ const wait = count(mostWaitSeconds)
   .optional()
   .describe('Seconds to wait for the end; what has not ended by then is answered with 202');
 
-const jobState = z.enum(jobStates);
 const byId = z.strictObject({ id: name });
 const byName = z.strictObject({ name });
 const lines = count(mostLines).default(100).describe('The last so many lines of all logs together');
@@ -84,15 +83,11 @@ export const requests = {
   holdInstance: { params: byId, body: z.strictObject({ why: z.string().min(1).max(500) }) },
   getLogs: { query: logQuery },
   followLogs: { query: logQuery.omit({ until: true }) },
-  submitJob: { query: z.strictObject({ wait }), body: jobRequestSchema },
+  submitJob: { query: z.strictObject({ wait }), body: jobRequestSchema.meta({ id: 'JobRequest' }) },
   listJobs: {
     query: z.strictObject({
       type: texts.optional().describe('Types of jobs; default: those that are done here'),
-      state: z
-        .union([jobState, z.array(jobState).max(5)])
-        .transform((given) => (typeof given === 'string' ? [given] : given))
-        .optional()
-        .describe('States; default: all'),
+      state: several(z.enum(jobStates), jobStates.length).optional().describe('States; default: all'),
       limit: count(500).default(50).describe('The newest so many'),
     }),
   },

@@ -3,14 +3,15 @@ import { relative, sep } from 'node:path';
 import { type Artifact, ignore, type JobStatus } from '@mgpu/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { MachineControl } from '../contract.ts';
-import { ArtifactUnknownError, RangeOutsideError } from '../errors.ts';
+import { ArtifactUnknownError, PreconditionError, RangeOutsideError } from '../errors.ts';
 
 /** Milliseconds without a byte after which whoever fetches a file is given up. */
 const stalledMs = 60_000;
 
 /**
  * Sends a file of a job, or the range of it that is asked for (RFC 9110). Only what lies in the folder of artifacts, links resolved, is
- * ever sent: the queue, which says where files are, is shared with others. Throws `CONTROL_ARTIFACT_UNKNOWN` and `CONTROL_RANGE`.
+ * ever sent: the queue, which says where files are, is shared with others. Throws `CONTROL_ARTIFACT_UNKNOWN`,
+ * `CONTROL_PRECONDITION` and `CONTROL_RANGE`.
  */
 export async function sendArtifact(
   job: JobStatus,
@@ -35,6 +36,7 @@ export async function sendArtifact(
     reply.header('content-range', headers['Content-Range']);
     throw new RangeOutsideError({ name, bytes: artifact.bytes, range: String(request.headers.range) });
   }
+  if (sent.statusCode === 412) throw new PreconditionError({ name });
   if (sent.type !== 'file') throw refuse('it is not a file');
   reply.raw.setTimeout(stalledMs, () => reply.raw.destroy());
   return reply

@@ -1,4 +1,4 @@
-import { type LogRecord, logRecord, type NamedLog, readLogs, selectInstances } from '@mgpu/core';
+import { type InstanceStatus, type LogRecord, logRecord, type NamedLog, readLogs, selectInstances } from '@mgpu/core';
 import type { FastifyReply } from 'fastify';
 import type { ConfigReport, MachineStatus } from '../contract.ts';
 import { textForm } from '../streams/event-stream.ts';
@@ -8,28 +8,62 @@ import { logsNamed } from './logs.ts';
 import { serviceHealth, uptimeMs } from './probes.ts';
 import { answer, type Routing } from './route.ts';
 
+/** One of the services of `GET /services`. */
+export interface FormerServiceEntry {
+  readonly name: string;
+  readonly type: string;
+  readonly status: string;
+  readonly gpu?: number;
+  readonly port?: number;
+  readonly endpoint?: string;
+}
+
+/** The same in `GET /status`. */
+export interface FormerService extends FormerServiceEntry {
+  readonly enabled: boolean;
+  /** Left out, as all that follows, for what is not enabled. */
+  readonly health?: 'healthy' | 'unhealthy';
+  readonly installed?: boolean;
+  readonly restarts?: number;
+  readonly pid?: number;
+  /** ISO time. */
+  readonly started_at?: string;
+  /** Milliseconds. */
+  readonly uptime?: number;
+  /** Why it is not well. */
+  readonly message?: string;
+}
+
+/** What `GET /status` says. */
+export interface FormerStatus {
+  readonly version: string;
+  readonly machine_id: string;
+  /** ISO time. */
+  readonly timestamp: string;
+  /** Milliseconds since the daemon was started. */
+  readonly uptime: number;
+  readonly services: Readonly<Record<string, FormerService>>;
+}
+
 /** The addresses that the predecessors had, for what still asks them; answers have their shapes, without an envelope. */
 export function formerRoutes(routing: Routing): void {
   const { control, face, streams } = routing;
 
-  answer(routing, 'formerStatus', async () => {
+  answer(routing, 'formerStatus', async (): Promise<FormerStatus> => {
     const status = await control.overview();
-    const running = status.instances.map((each) => {
-      const { id, kind, gpu, port, endpoint, startedAt } = each;
-      const { healthy, status: state, restarts, pid, error } = serviceHealth(each);
+    const running = status.instances.map((each): FormerService => {
+      const { kind, startedAt } = each;
+      const { healthy, restarts, pid, error } = serviceHealth(each);
       const installed = !failedToInstall(kind, status);
+      const entry = entryOf(each);
       return {
-        name: id,
-        type: kind,
-        status: installed ? state : 'not_installed',
+        ...entry,
+        status: installed ? entry.status : 'not_installed',
         enabled: each.desired === 'up',
         health: healthy ? 'healthy' : 'unhealthy',
         installed,
         restarts,
         ...(pid === undefined ? {} : { pid }),
-        ...(gpu === undefined ? {} : { gpu }),
-        ...(port === undefined ? {} : { port }),
-        ...(endpoint === undefined ? {} : { endpoint }),
         ...(startedAt === undefined ? {} : { started_at: startedAt, uptime: Date.now() - Date.parse(startedAt) }),
         ...(error === undefined ? {} : { message: error }),
       };
@@ -44,14 +78,7 @@ export function formerRoutes(routing: Routing): void {
   });
   answer(routing, 'formerVersion', () => ({ version: control.status().daemon.version }));
   answer(routing, 'formerServices', () => {
-    const services = control.status().instances.map((each) => ({
-      name: each.id,
-      type: each.kind,
-      status: serviceHealth(each).status,
-      ...(each.gpu === undefined ? {} : { gpu: each.gpu }),
-      ...(each.port === undefined ? {} : { port: each.port }),
-      ...(each.endpoint === undefined ? {} : { endpoint: each.endpoint }),
-    }));
+    const services = control.status().instances.map(entryOf);
     return { services, count: services.length };
   });
   answer(routing, 'formerServiceHealth', ({ params: { name }, reply }) => {
@@ -105,10 +132,22 @@ const failedToInstall = (kind: string, { boot }: MachineStatus): boolean =>
   boot.phases.some(({ nodes }) => nodes.some(({ id, outcome }) => id === `${kind}:install` && outcome === 'failed'));
 
 /** What could be configured, and is not. */
-function notEnabled({ config }: ConfigReport) {
+function notEnabled({ config }: ConfigReport): FormerService[] {
   const { services = {} } = config as { services?: Readonly<Record<string, { readonly enabled?: boolean }>> };
   const kinds = Object.entries(services).filter(([, { enabled }]) => enabled === false);
   return kinds.map(([kind]) => ({ name: kind, type: kind, status: 'not_configured', enabled: false }));
+}
+
+function entryOf(instance: InstanceStatus): FormerServiceEntry {
+  const { id, kind, gpu, port, endpoint } = instance;
+  return {
+    name: id,
+    type: kind,
+    status: serviceHealth(instance).status,
+    ...(gpu === undefined ? {} : { gpu }),
+    ...(port === undefined ? {} : { port }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+  };
 }
 
 async function lastLines(logs: readonly NamedLog[], last: number, reply: FastifyReply): Promise<LogRecord[]> {

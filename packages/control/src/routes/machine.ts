@@ -4,17 +4,16 @@ import { answer, type Routing } from './route.ts';
 
 /** The machine as a whole. */
 export function machineRoutes(routing: Routing): void {
-  const { control, face, history, streams } = routing;
+  const { control, face, history, streams, openApi } = routing;
   answer(routing, 'getStatus', async () => envelope('Status', await control.overview()));
   answer(routing, 'getBoot', () => envelope('Boot', control.status().boot));
   answer(routing, 'getConfig', () => envelope('Config', control.config()));
   answer(routing, 'getMetrics', async ({ reply }) =>
     reply.type('text/plain; version=0.0.4; charset=utf-8').send(await control.metrics()),
   );
-  answer(routing, 'getOpenApi', async ({ reply }) => {
-    const { openApiText } = await import('../api/openapi.ts');
-    return reply.type('application/json; charset=utf-8').send(openApiText(control));
-  });
+  answer(routing, 'getOpenApi', async ({ reply }) =>
+    reply.type('application/json; charset=utf-8').send(await openApi()),
+  );
   answer(routing, 'getIncidents', async ({ query: { subject, since = 0, limit } }) => {
     const wanted = (await control.incidents()).filter(
       (each) => (subject === undefined || each.subject === subject) && Date.parse(each.at) >= since,

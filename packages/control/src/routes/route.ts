@@ -44,6 +44,8 @@ export interface Routing {
   readonly streams: EventStreams;
   readonly history: EventHistory;
   readonly tasks: TaskList;
+  /** The API in OpenAPI 3.1, as JSON. */
+  openApi(): Promise<string>;
 }
 
 declare module 'fastify' {

@@ -36,6 +36,8 @@ export class EventStreams {
     const stream = new EventStream(reply.raw, this.#backlog, form);
     this.#open.set(stream, isAllowed);
     stream.onClose(() => this.#open.delete(stream));
+    // Of an answer to HEAD nothing more comes, and what is asked next on its connection waits for its end.
+    if (reply.request.method === 'HEAD') stream.end();
     this.#beating ??= this.#beat();
     return stream;
   }
