@@ -21,7 +21,12 @@ const gpus: GpuSimulationInput = {
 /** Two GPUs that nvidia-smi, simulated, tells all of; ComfyUI takes its time for each step. */
 async function openGpuBox(): Promise<{ box: Box; env: Record<string, string> }> {
   const box = await openBox(
-    () => ({ comfyui: { command: [process.execPath, comfyuiProgram()] }, nginx: { enabled: false } }),
+    () => ({
+      comfyui: { command: [process.execPath, comfyuiProgram()] },
+      // One that may take a further job ahead of time leaves no pause that could be counted.
+      worker: { concurrency: 1 },
+      nginx: { enabled: false },
+    }),
     { gpu: { mode: 'nvidia', count: 2 } },
   );
   mkdirSync(join(box.dir, 'bin'));
