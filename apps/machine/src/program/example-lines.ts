@@ -101,7 +101,7 @@ export const exampleLines: Readonly<Record<string, Examples>> = {
   'config schema': { 'mgpu config schema > mgpu.schema.json': 'for an editor' },
   'config environment': { 'mgpu config environment': 'every variable' },
   token: {
-    'curl -H "Authorization: Bearer $(mgpu token)" http://127.0.0.1:9090/v1/status': 'how the machine is',
+    'mgpu token': 'what follows `Authorization: Bearer` in a request',
     'mgpu token --rotate': 'when somebody knows it who should not',
   },
   completion: {
