@@ -99,6 +99,19 @@ export const NoEngineError = defineError<{ kind: string; name: string; where: st
   hint: ({ kind }) => `enable it (services.${kind}.enabled: true), and see \`mgpu status\``,
 });
 
+export const CommandDiedError = defineError<{ command: string; problem: string; lastLines: readonly string[] }>({
+  code: 'MACHINE_COMMAND_DIED',
+  message: ({ command, problem, lastLines }) =>
+    `mgpu ${command} gave no answer: ${problem}${lastLines.length === 0 ? '' : `: ${lastLines.join(' | ')}`}`,
+  hint: 'run it by hand, and look at the memory and the log of the system',
+});
+
+export const TokenConfiguredError = defineError<{ key: string }>({
+  code: 'MACHINE_TOKEN_CONFIGURED',
+  message: ({ key }) => `${key} is configured: nobody would be asked for a new token`,
+  hint: 'change it where it is configured (the file, or MGPU_HTTP_TOKEN), or leave it out there: then one is made and kept',
+});
+
 export const FileInTheWayError = defineError<{ path: string }>({
   code: 'MACHINE_FILE_IN_THE_WAY',
   message: ({ path }) => `${path} is there already, and is not what would be written`,

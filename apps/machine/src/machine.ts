@@ -51,6 +51,7 @@ import { withGauges } from './machine-gpus.ts';
 import { measureInstances } from './measures.ts';
 import { withNodeSite } from './node-site.ts';
 import { ollamaVariables } from './ollama-variables.ts';
+import { operationsOf } from './operations/operations.ts';
 import { Overview } from './overview.ts';
 import type { Settings } from './settings.ts';
 import { makeSharedDirectories } from './shared-directories.ts';
@@ -77,13 +78,14 @@ export class Machine implements MachineControl, AsyncDisposable {
   readonly #daemonRun = randomUUID();
   readonly #startedAt = new Date().toISOString();
   readonly #trace: BootTrace;
-  readonly operations: readonly Operation[] = [];
+  readonly operations: readonly Operation[];
   readonly #api: ControlApi;
   readonly #control: ControlService;
   readonly #booted = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   readonly #halt = new AbortController();
   readonly #left = new AbortController();
+  readonly #force = new AbortController();
   readonly #overview: Overview;
   #state: MachineStatus['state'] = 'booting';
   #hasRoot = false;
@@ -108,6 +110,10 @@ export class Machine implements MachineControl, AsyncDisposable {
       clock: systemClock,
       stateDir: settings.layout.state,
       depths: () => this.#depths(),
+    });
+    this.operations = operationsOf(() => {
+      if (this.#down) throw new StoppingError({ root: settings.layout.root });
+      return { settings, log, force: this.#force.signal };
     });
     const context = standaloneContext({ kind: 'control', root: settings.layout.root, log });
     this.#api = new ControlApi(this, { log, auditDir: settings.layout.logs });
@@ -182,6 +188,7 @@ export class Machine implements MachineControl, AsyncDisposable {
   }
 
   down({ force }: { force: boolean }): Promise<void> {
+    if (force) this.#force.abort();
     if (force) void this.#orchestrator?.stop({ force }).catch(() => {}); // the stop below reports it
     this.#down ??= this.#stopAll(force);
     return this.#down;
@@ -393,12 +400,14 @@ export class Machine implements MachineControl, AsyncDisposable {
 
   async #leave(): Promise<void> {
     this.#state = 'stopping';
+    const tasks = this.#api.tasks.end();
     const reason = new StartAbortedError({ instance: 'machine' });
     this.#left.abort(reason);
     this.#halt.abort(reason);
     try {
       this.#orchestrator?.leave();
     } finally {
+      await tasks;
       await this.#jobs?.close();
       this.#ended.resolve();
     }
@@ -406,6 +415,8 @@ export class Machine implements MachineControl, AsyncDisposable {
 
   async #stopAll(force: boolean, { isAskedFor }: { isAskedFor: boolean } = { isAskedFor: true }): Promise<void> {
     this.#state = 'stopping';
+    // Those that move instances must not go on while all of them are stopped.
+    const tasks = this.#api.tasks.end();
     this.#halt.abort(new StartAbortedError({ instance: 'machine' }));
     const { layout } = this.#settings;
     try {
@@ -417,6 +428,7 @@ export class Machine implements MachineControl, AsyncDisposable {
       }
       await removeDrafts(layout.run);
     } finally {
+      await tasks;
       await this.#jobs?.close();
       this.#ended.resolve();
     }

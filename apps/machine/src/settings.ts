@@ -41,6 +41,10 @@ export interface Settings extends Location {
   readonly config: MachineConfig;
   readonly definitions: readonly AnyServiceDefinition[];
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Folder that relative paths begin in. */
+  readonly cwd: string;
+  /** Number of simulated GPUs, where the command line asks for them. */
+  readonly mock: number | undefined;
   /** The configuration file that was read. */
   readonly file: string | undefined;
   /** What is done otherwise than configured, for people. */
@@ -75,6 +79,8 @@ export async function loadSettings({
     ...location,
     config: simulated(config, location.layout),
     env,
+    cwd,
+    mock,
     notices: [...notices, ...environmentNotices(env, loaded.definitions)],
   };
 }

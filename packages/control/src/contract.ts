@@ -151,7 +151,10 @@ export interface Operation {
   readonly input: z.ZodObject;
   /** Whether it changes anything. */
   readonly changes: boolean;
-  /** Resolves with the envelope of its answer. Rejects with what it failed at, and with the signal's reason when that fired. */
+  /**
+   * Resolves with the envelope of its answer. Rejects with what it failed at, and when the signal fired with its reason, or with
+   * what could not be put back.
+   */
   run(
     input: Readonly<Record<string, unknown>>,
     options: { readonly signal: AbortSignal; readonly onProgress: (progress: OperationProgress) => void },
@@ -171,6 +174,7 @@ export interface TaskStatus {
   readonly progress?: OperationProgress;
   /** The envelope of its answer, when completed. */
   readonly result?: Envelope;
+  /** Why it failed; of one that was cancelled, what it could not put back. */
   readonly error?: ErrorReport;
   /** ISO time. */
   readonly createdAt: string;

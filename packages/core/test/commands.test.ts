@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram, followCommand, lastLines, listProcesses, runCommand } from '@mgpu/core';
+import { findProgram, followCommand, lastLines, listProcesses, runCommand, streamCommand } from '@mgpu/core';
 import { describe, expect, test } from 'vitest';
 import { eventually, isAlive, killAtEnd, readPid, temporaryFolder } from './support.ts';
 
@@ -56,6 +56,53 @@ describe('a helper program', () => {
     controller.abort();
     expect(await result).toMatchObject({ ok: false, timedOut: false });
     expect(isAlive(escaped)).toBe(true);
+  });
+});
+
+describe('a helper that may take long', () => {
+  const env = process.env;
+
+  test('tells its lines and its messages, and answers with the end of what it printed', async () => {
+    const script =
+      'process.send({ a: 1 }, () => process.disconnect()); console.log("x".repeat(20)); console.error("b")';
+    const lines: string[] = [];
+    const messages: unknown[] = [];
+    const result = await streamCommand(process.execPath, ['-e', script], {
+      env,
+      keptChars: 10,
+      onLine: (line) => lines.push(line),
+      onMessage: (message) => messages.push(message),
+    });
+    expect(result).toMatchObject({ ok: true, stdout: `${'x'.repeat(9)}\n` });
+    expect(lines.toSorted()).toEqual(['b', 'x'.repeat(20)]);
+    expect(messages).toEqual([{ a: 1 }]);
+    const deaf = await streamCommand(process.execPath, ['-p', 'typeof process.send'], { env });
+    expect(deaf.stdout).toBe('undefined\n');
+  });
+
+  test('can be asked to end before it is killed', async () => {
+    const interrupt = new AbortController();
+    const result = await streamCommand(
+      'sh',
+      ['-c', 'trap "echo bye; exit 3" INT; echo up; while :; do sleep 0.01; done'],
+      {
+        env,
+        interrupt: interrupt.signal,
+        onLine: () => interrupt.abort(),
+      },
+    );
+    expect(result).toMatchObject({ ok: false, stdout: 'up\nbye\n', problem: 'it was called off' });
+  });
+
+  test('is killed with what it has started, also in other sessions', async () => {
+    const file = join(temporaryFolder(), 'pid');
+    const signal = new AbortController();
+    const script = `trap "" INT TERM; setsid sh -c 'echo $$ > ${file}.new; mv ${file}.new ${file}; exec sleep 60' & wait`;
+    const result = streamCommand('sh', ['-c', script], { env, signal: signal.signal });
+    const child = killAtEnd(await readPid(file));
+    signal.abort();
+    expect(await result).toMatchObject({ ok: false });
+    await eventually(() => !isAlive(child), 'the end of its child');
   });
 });
 

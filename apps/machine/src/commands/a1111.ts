@@ -56,7 +56,7 @@ export async function a1111Load(
 ): Promise<ExitCode> {
   const { output, interrupted: signal } = context;
   const engines = await enginesOf(context, gpu);
-  output.transient(`loading ${model} on ${engines.map(({ id }) => id).join(', ')}`);
+  output.progress({ text: `loading ${model} on ${engines.map(({ id }) => id).join(', ')}` });
   const loaded = await loadModel(engines, model, { signal });
   const results = loaded.map(({ checkpoint, error }, index) => {
     const instance = engines[index]?.id ?? '';

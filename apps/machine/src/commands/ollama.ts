@@ -50,11 +50,15 @@ export async function ollamaPull(context: CommandContext, model: string): Promis
   await using client = await firstServer(context);
   const { config, layout } = await loadSettings(context.settings);
   const modelsDir = modelsDirOf(config.services.ollama as unknown as OllamaConfig, { layout });
-  const onWait = () => output.line(`another pull into ${modelsDir} is under way: waiting for its end`);
+  const onWait = () => {
+    const text = `another pull into ${modelsDir} is under way: waiting for its end`;
+    output.progress({ text });
+    output.line(text);
+  };
   using _ = await lockPulls(modelsDir, { signal, onWait });
   for await (const { status, total, completed } of client.pull(model, { signal })) {
-    const share = total === undefined || completed === undefined ? '' : ` ${Math.floor((100 * completed) / total)} %`;
-    output.transient(`${status}${share}`);
+    const percent = total && completed !== undefined ? (completed / total) * 100 : undefined;
+    output.progress({ text: status, percent });
   }
   output.data('Pulled', { model });
   output.line(`${model} is there`);

@@ -25,12 +25,12 @@ export class ModelsProgressView {
       this.#output.line(`  ${marks.ok} ${fileSize(received).padStart(9)} ${took.padStart(12)}  ${name}`);
     } else if (state === 'failed')
       this.#running.delete(path); // told at the end
-    else this.#output.transient(`  ${marks.warning} ${name}: ${clip(error?.message ?? '', lineWidth)}`);
+    else this.#show(marks.warning, `${name}: ${error?.message ?? 'waits'}`);
     if (state === 'running') this.#showRunning();
   };
 
   /** A model is read from beginning to end. */
-  readonly reading = (path: string): void => this.#output.transient(`  ${marks.running} reads ${shortPath(path)}`);
+  readonly reading = (path: string): void => this.#show(marks.running, `reads ${shortPath(path)}`);
 
   /** Nothing more comes. */
   end(): void {
@@ -47,13 +47,22 @@ export class ModelsProgressView {
     const received = sum((each) => each.received) ?? 0;
     const total = sum((each) => each.total);
     const rate = all.reduce((fastest, { bytesPerSecond = 0 }) => fastest + bytesPerSecond, 0);
-    const parts = [
-      total ? bar((received / total) * 100) : fileSize(received),
+    const percent = total ? (received / total) * 100 : undefined;
+    const about = [
+      percent === undefined ? fileSize(received) : '',
       rate > 0 ? `${fileSize(Math.round(rate))}/s` : '',
       total && rate > 0 ? duration(((total - received) / rate) * 1_000) : '',
-    ];
+    ].filter(Boolean);
     const [first] = all;
     const name = all.length === 1 && first ? shortPath(first.path) : `${all.length} models`;
-    this.#output.transient(`  ${marks.running} ${parts.filter(Boolean).join('  ')}  ${paint.dim(name)}`);
+    const text = [name, ...about].join(', ');
+    this.#output.progress({ text, percent }, () => {
+      const shown = [...(percent === undefined ? [] : [bar(percent)]), ...about, paint.dim(name)];
+      return `  ${marks.running} ${shown.join('  ')}`;
+    });
+  }
+
+  #show(mark: string, text: string): void {
+    this.#output.progress({ text }, () => `  ${mark} ${clip(text, lineWidth)}`);
   }
 }

@@ -1,10 +1,14 @@
 import { once } from 'node:events';
 import { envelope } from '@mgpu/control';
 import { reportError } from '@mgpu/core';
+import { type CommandProgress, newsChannelOf } from '../command-news.ts';
 import { paint } from './colours.ts';
 import { clipLine, lineWidth } from './text.ts';
 
-/** Where a command's words go: people read standard output and error, programs read one JSON envelope. */
+/**
+ * Where a command's words go: people read standard output and error, programs read one JSON envelope, and what is told beside it over
+ * their channel, if they have one.
+ */
 export interface Output {
   /** True when a person watches. */
   readonly live: boolean;
@@ -18,6 +22,8 @@ export interface Output {
   line(text?: string | (() => string)): void;
   /** A line that the next one replaces; nothing unless a person watches. */
   transient(text: string): void;
+  /** How far the command has come: for people a transient line, which may show it in another way. */
+  progress(progress: CommandProgress, line?: () => string): void;
   /** Something beside the answer that should not be missed, on standard error. */
   notice(text: string): void;
   /** The answer; nothing without `--json`. There is one: a second is a mistake. */
@@ -36,6 +42,8 @@ export function createOutput(json: boolean): Output {
   const { stdout: out, stderr: err } = process;
   const live = !json && out.isTTY === true;
   const erase = live ? '\r\u001B[2K' : '';
+  // A daemon's launcher has a channel, too, and hears of other things there: it asks for no JSON.
+  const news = json ? newsChannelOf(process) : undefined;
   let hasAnswered = false;
   const answer = (kind: string, data: unknown) => {
     if (hasAnswered) throw new Error(`a second answer (${kind}) to one command`);
@@ -48,6 +56,9 @@ export function createOutput(json: boolean): Output {
       isRead = false;
     });
   }
+  const transient = (text: string) => {
+    if (live) out.write(`${erase}${clipLine(text, (out.columns || lineWidth) - 1)}`);
+  };
   return {
     live,
     json,
@@ -58,10 +69,15 @@ export function createOutput(json: boolean): Output {
     line: (text = '') => {
       if (!json) out.write(`${erase}${typeof text === 'string' ? text : text()}\n`);
     },
-    transient: (text) => {
-      if (live) out.write(`${erase}${clipLine(text, (out.columns || lineWidth) - 1)}`);
+    transient,
+    progress: (progress, line = () => progressLine(progress)) => {
+      news?.progress(progress);
+      if (live) transient(line());
     },
-    notice: (text) => void err.write(`${erase}${paint.yellow('!')} ${text}\n`),
+    notice: (text) => {
+      news?.send({ event: 'notice', text });
+      err.write(`${erase}${paint.yellow('!')} ${text}\n`);
+    },
     data: (kind, data) => {
       if (json) answer(kind, data);
     },
@@ -76,12 +92,16 @@ export function createOutput(json: boolean): Output {
     error: (error, more = {}) => {
       const report = reportError(error);
       if (json && !hasAnswered) return answer('Error', { ...report, ...more });
+      news?.send({ event: 'failed', error: report });
       err.write(`${erase}${paint.red('error')} ${report.message} ${paint.dim(`(${report.code})`)}\n`);
       const cure = report.hint ?? report.cause?.hint;
       if (cure) err.write(`${paint.dim('→')} ${cure}\n`);
     },
   };
 }
+
+const progressLine = ({ text, percent }: CommandProgress) =>
+  percent === undefined ? text : `${text} ${Math.floor(percent)} %`;
 
 /** Resolves when more can be written, or never any more. */
 async function room(out: NodeJS.WriteStream): Promise<void> {

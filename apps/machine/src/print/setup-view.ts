@@ -35,14 +35,13 @@ export class SetupView {
       return;
     }
     this.#begin(name);
-    const how = 'percent' in rest && rest.percent !== undefined ? `${bar(rest.percent)}  ` : '';
-    this.#transient(name, `${how}${detail}`);
+    this.#show(name, detail, 'percent' in rest ? rest.percent : undefined);
   }
 
   instance({ instance, state }: RollOutProgress): void {
     if (state === 'moving') {
       this.#begin(instance);
-      this.#transient(instance, 'moves to it');
+      this.#show(instance, 'moves to it');
     } else if (state === 'moved') this.#line(marks.ok, instance);
     else if (state === 'failed') this.#line(marks.error, instance);
     else this.#line(marks.warning, instance, 'is back on the one before');
@@ -63,8 +62,11 @@ export class SetupView {
     this.#output.line(`  ${mark} ${name.padEnd(nameWidth)} ${took.padStart(10)}${about && `  ${paint.dim(about)}`}`);
   }
 
-  #transient(name: string, about: string): void {
-    const head = `  ${marks.running} ${name.padEnd(nameWidth)} `;
-    this.#output.transient(`${head}${paint.dim(clip(about, lineWidth - nameWidth - 6))}`);
+  #show(name: string, detail: string, percent?: number): void {
+    const text = detail === '' ? name : `${name}: ${detail}`;
+    this.#output.progress({ text, percent }, () => {
+      const about = percent === undefined ? detail : `${bar(percent)}  ${detail}`;
+      return `  ${marks.running} ${name.padEnd(nameWidth)} ${paint.dim(clip(about, lineWidth - nameWidth - 6))}`;
+    });
   }
 }

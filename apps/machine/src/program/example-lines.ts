@@ -100,6 +100,10 @@ export const exampleLines: Readonly<Record<string, Examples>> = {
   'config validate': { 'mgpu config validate': 'this file', 'mgpu --config other.yaml config validate': 'another' },
   'config schema': { 'mgpu config schema > mgpu.schema.json': 'for an editor' },
   'config environment': { 'mgpu config environment': 'every variable' },
+  token: {
+    'mgpu token': 'what follows `Authorization: Bearer` in a request',
+    'mgpu token --rotate': 'when somebody knows it who should not',
+  },
   completion: {
     'source <(mgpu completion bash)': 'in ~/.bashrc',
     'source <(mgpu completion zsh)': 'in ~/.zshrc, after compinit',

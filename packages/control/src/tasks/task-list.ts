@@ -3,12 +3,15 @@ import { Emitter, type Logger, problemsOf, redact, reportError } from '@mgpu/cor
 import type { Operation, OperationProgress, TaskEvent, TaskStatus } from '../contract.ts';
 import { OperationUnknownError, RequestInvalidError, TaskUnknownError, TooManyTasksError } from '../errors.ts';
 
-/** Tasks that run at the same time, and that are remembered. */
+/** Tasks that run at the same time, and that are remembered, with about so many bytes of answers. */
 const mostRunning = 8;
 const mostKept = 100;
+const mostKeptBytes = 64 * 1024 * 1024;
 
 interface Task {
   status: TaskStatus;
+  /** Of its answer. */
+  bytes: number;
   readonly cancel: AbortController;
   readonly ended: PromiseWithResolvers<void>;
 }
@@ -43,9 +46,9 @@ export class TaskList {
       input: redact(parsed.data),
       createdAt: new Date().toISOString(),
     };
-    const task: Task = { status, cancel: new AbortController(), ended: Promise.withResolvers() };
+    const task: Task = { status, bytes: 0, cancel: new AbortController(), ended: Promise.withResolvers() };
     this.#tasks.set(status.id, task);
-    this.#forget();
+    this.#forget(task);
     void this.#run(task, operation, parsed.data);
     return status;
   }
@@ -108,10 +111,14 @@ export class TaskList {
     };
     try {
       const result = await operation.run(input, { signal, onProgress });
+      task.bytes = JSON.stringify(result).length;
       this.#change(task, { state: 'completed', result });
+      this.#forget(task);
     } catch (error) {
-      if (signal.aborted) this.#change(task, { state: 'cancelled' });
-      else this.#change(task, { state: 'failed', error: reportError(error) });
+      // Of one that was cancelled it matters what it could not put back.
+      const isWish = signal.aborted && error === signal.reason;
+      const state = signal.aborted ? 'cancelled' : 'failed';
+      this.#change(task, { state, ...(isWish ? {} : { error: reportError(error) }) });
       this.#log.info(`task ${task.status.operation} ${task.status.state}`, { task: task.status.id, error });
     } finally {
       task.ended.resolve();
@@ -130,11 +137,14 @@ export class TaskList {
     return task;
   }
 
-  /** Those that have ended, the oldest first. */
-  #forget(): void {
-    for (const [id, { status }] of this.#tasks) {
-      if (this.#tasks.size <= mostKept) return;
-      if (status.state !== 'running') this.#tasks.delete(id);
+  /** Those that have ended, the oldest first, and never the one that somebody waits for. */
+  #forget(latest: Task): void {
+    let bytes = [...this.#tasks.values()].reduce((sum, each) => sum + each.bytes, 0);
+    for (const [id, task] of this.#tasks) {
+      if (this.#tasks.size <= mostKept && bytes <= mostKeptBytes) return;
+      if (task === latest || task.status.state === 'running') continue;
+      this.#tasks.delete(id);
+      bytes -= task.bytes;
     }
   }
 }
