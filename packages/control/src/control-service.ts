@@ -9,7 +9,7 @@ import {
   socketUrl,
   standaloneContext,
 } from '@mgpu/core';
-import { ControlClient } from './client.ts';
+import { ControlClient } from './client/control-client.ts';
 import type { ControlApi } from './control-api.ts';
 import { daemonProcess } from './daemon-process.ts';
 import { DaemonRunningError } from './errors.ts';

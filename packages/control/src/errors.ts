@@ -1,8 +1,8 @@
 import { defineError } from '@mgpu/core';
 
-export const DaemonNotRunningError = defineError<{ socketPath: string }>({
+export const DaemonNotRunningError = defineError<{ address: string }>({
   code: 'CONTROL_NOT_RUNNING',
-  message: ({ socketPath }) => `no mgpu daemon is running here (nobody listens on ${socketPath})`,
+  message: ({ address }) => `no mgpu daemon is running here (nobody listens on ${address})`,
   hint: 'start it with `mgpu up --detach`, or name the root of a running one with --root',
 });
 
@@ -14,21 +14,21 @@ export const DaemonRunningError = defineError<{ socketPath: string; pid: number 
 });
 
 export const NotAnsweringError = defineError<{
-  socketPath: string;
+  address: string;
   doing: string;
   waitedMs: number;
   pid: number | undefined;
 }>({
   code: 'CONTROL_NOT_ANSWERING',
-  message: ({ socketPath, doing, waitedMs, pid }) =>
-    `the daemon at ${socketPath}${pid === undefined ? '' : ` (process ${pid})`} did not answer within ${waitedMs} ms while ${doing}`,
+  message: ({ address, doing, waitedMs, pid }) =>
+    `the daemon at ${address}${pid === undefined ? '' : ` (process ${pid})`} did not answer within ${waitedMs} ms while ${doing}`,
   hint: ({ pid }) =>
     `look into logs/ under the root; if it stays silent, end ${pid === undefined ? 'its process' : `it with \`kill -9 ${pid}\``} and start it again`,
 });
 
-export const ForbiddenError = defineError<{ socketPath: string; problem: string }>({
+export const ForbiddenError = defineError<{ address: string; problem: string }>({
   code: 'CONTROL_FORBIDDEN',
-  message: ({ socketPath, problem }) => `the daemon at ${socketPath} is closed to this user (${problem})`,
+  message: ({ address, problem }) => `the daemon at ${address} is closed to this user (${problem})`,
   hint: 'be the user that started it, or root',
 });
 
@@ -57,10 +57,10 @@ export const JobsUnavailableError = defineError<{ reason: string }>({
   hint: 'enable services.worker and services.redis, or set services.redis.url',
 });
 
-export const ConnectionLostError = defineError<{ socketPath: string; doing: string }>({
+export const ConnectionLostError = defineError<{ address: string; doing: string }>({
   code: 'CONTROL_CONNECTION_LOST',
   retryable: true,
-  message: ({ socketPath, doing }) => `the daemon at ${socketPath} went away while ${doing}`,
+  message: ({ address, doing }) => `the daemon at ${address} went away while ${doing}`,
   hint: 'look at `mgpu status`, and into logs/ under the root',
 });
 

@@ -1,4 +1,5 @@
-export { ControlClient, type ControlClientOptions } from './client.ts';
+export type { ControlAddress } from './client/connection.ts';
+export { ControlClient, type ControlClientOptions, type LogOptions, type LogPage } from './client/control-client.ts';
 export {
   apiVersion,
   type ConfigReport,
