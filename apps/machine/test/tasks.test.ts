@@ -294,7 +294,7 @@ async function* progressOf(events: AsyncIterable<TaskEvent>) {
   for await (const each of events) if (each.event === 'progress') yield each;
 }
 
-test('ComfyUI and its nodes are changed by tasks; one that moves instances ends when the machine stops', {
+test('nodes are changed by tasks; one that moves instances ends when the machine stops', {
   timeout: 180_000,
 }, async () => {
   await using box = await openFreshBox();
@@ -305,23 +305,15 @@ test('ComfyUI and its nodes are changed by tasks; one that moves instances ends 
   const pack = (name: string, script: object) =>
     commitFiles(join(box.dir, name), { 'simulator.json': JSON.stringify(script), '__init__.py': '' });
   await pack('echo', { nodes: ['EchoPicture'] });
-  await pack('broken', { fails: "ModuleNotFoundError: No module named 'nowhere'" });
 
-  await box.release('0.27.0');
-  const setup = await api.start('comfyui.setup', { update: true });
+  const adding = await api.start('nodes.add', { url: join(box.dir, 'echo') });
   const told: string[] = [];
-  for await (const { progress } of progressOf(api.events(setup.id))) told.push(progress.text);
+  for await (const { progress } of progressOf(api.events(adding.id))) told.push(progress.text);
   expect(told).toEqual(expect.arrayContaining([expect.stringMatching(/^verification: /), 'comfyui_gpu0: moves to it']));
-  const { result } = await api.data<TaskStatus>(api.ask('GET', `tasks/${setup.id}`));
-  expect(result).toMatchObject({ kind: 'ComfyUISetup', data: { changed: true, generation: { version: '0.27.0' } } });
-
-  const added = await api.task('nodes.add', { url: join(box.dir, 'echo') });
-  expect(added).toMatchObject({
+  expect(await api.data<TaskStatus>(api.ask('GET', `tasks/${adding.id}`))).toMatchObject({
     state: 'completed',
     result: { kind: 'NodesReport', data: { nodes: [{ name: 'echo', status: 'done' }] } },
   });
-  const broken = await api.task('nodes.add', { url: join(box.dir, 'broken'), requirements: false });
-  expect(JSON.stringify(broken)).toMatch(/"code":"(NODES|COMFYUI)_\w+"/);
   const { result: list } = await api.task('nodes.ls');
   expect(list?.data).toMatchObject([{ name: 'echo' }]);
 
@@ -331,14 +323,4 @@ test('ComfyUI and its nodes are changed by tasks; one that moves instances ends 
     if (progress.text === 'comfyui_gpu0: moves to it') break;
   expect((await box.mgpu(['down'])).code).toBe(0);
   expect(commandsOf(box)).toEqual([]);
-  // Nothing of it stays half way: the same again does it all.
-  expect((await box.mgpu(['up', '--detach'])).code).toBe(0);
-  const { outdated } = await instancesOf(api);
-  expect(outdated).toEqual([]);
-  expect(await api.task('nodes.update', { names: ['echo'] })).toMatchObject({ state: 'completed' });
 });
-
-async function instancesOf(api: ReturnType<typeof apiOf>) {
-  const all = await api.data<readonly InstanceStatus[]>(api.ask('GET', 'instances?select=comfyui'));
-  return { outdated: all.filter((each) => each.outdated).map(({ id }) => id) };
-}
