@@ -4,7 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { setInterval } from 'node:timers/promises';
 import { type Envelope, type MachineStatus, type TaskEvent, type TaskStatus, tokenPath } from '@mgpu/control';
-import { commandLineOf, type ErrorReport, findProgram, type InstanceStatus, layoutOf, listProcesses } from '@mgpu/core';
+import { commandLineOf, type ErrorReport, findProgram, layoutOf, listProcesses } from '@mgpu/core';
 import { commitFiles, leasePorts } from '@mgpu/core/testing';
 import type { PullReport } from '@mgpu/models';
 import { lockPulls } from '@mgpu/ollama';
