@@ -22,9 +22,18 @@ export interface NewsChannel {
 
 const progressMs = 200;
 
-/** Undefined unless whoever started this process has a channel to it (`process.send`). */
+/** Set for a command that is to tell: other programs have a channel to what they start, too, and do not listen for news. */
+const askedName = 'MGPU_TELLS_NEWS';
+export const askingForNews: Readonly<Record<string, string>> = { [askedName]: 'yes' };
+
+/**
+ * Undefined unless whoever started this process has a channel to it (`process.send`) and listens. Asked once: of what this process
+ * starts nobody hears news, and its environment says so from then on.
+ */
 export function newsChannelOf(process: NodeJS.Process): NewsChannel | undefined {
-  if (process.send === undefined) return undefined;
+  const isAsked = process.env[askedName] !== undefined;
+  delete process.env[askedName];
+  if (process.send === undefined || !isAsked) return undefined;
   let latest: CommandProgress | undefined;
   let isPausing = false;
   const send = (news: CommandNews) => {

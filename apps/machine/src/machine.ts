@@ -89,6 +89,7 @@ export class Machine implements MachineControl, AsyncDisposable {
   readonly #overview: Overview;
   #state: MachineStatus['state'] = 'booting';
   #hasRoot = false;
+  #isOver = false;
   #machineId = '';
   #gpus: readonly Gpu[] = [];
   #problems: ErrorReport[] = [];
@@ -209,7 +210,7 @@ export class Machine implements MachineControl, AsyncDisposable {
   }
 
   async restartInstance(id: string, options: { force: boolean }): Promise<void> {
-    await this.#running().restart(id, options);
+    await this.#movable().restart(id, options);
   }
 
   operate(
@@ -221,12 +222,24 @@ export class Machine implements MachineControl, AsyncDisposable {
   }
 
   async holdInstance(id: string, { why, signal }: { why: string; signal: AbortSignal }): Promise<void> {
-    await this.#running().hold(id, { reason: reportError(new HeldError({ instance: id, why })), signal });
+    await this.#movable().hold(id, { reason: reportError(new HeldError({ instance: id, why })), signal });
   }
 
   #running(): Orchestrator {
-    if (this.#down || !this.#orchestrator) throw new StoppingError({ root: this.#settings.layout.root });
+    if (this.#down) throw new StoppingError({ root: this.#settings.layout.root });
+    return this.#movable();
+  }
+
+  /** Longer than it is running: a task that is called off moves back the instances that it has moved. */
+  #movable(): Orchestrator {
+    if (this.#isOver || !this.#orchestrator) throw new StoppingError({ root: this.#settings.layout.root });
     return this.#orchestrator;
+  }
+
+  /** Whatever a task holds is free again, and none moves instances while all of them are stopped or left. */
+  async #endTasks(): Promise<void> {
+    await this.#api.tasks.end();
+    this.#isOver = true;
   }
 
   jobs(): JobQueue {
@@ -400,14 +413,13 @@ export class Machine implements MachineControl, AsyncDisposable {
 
   async #leave(): Promise<void> {
     this.#state = 'stopping';
-    const tasks = this.#api.tasks.end();
     const reason = new StartAbortedError({ instance: 'machine' });
     this.#left.abort(reason);
     this.#halt.abort(reason);
     try {
+      await this.#endTasks();
       this.#orchestrator?.leave();
     } finally {
-      await tasks;
       await this.#jobs?.close();
       this.#ended.resolve();
     }
@@ -415,11 +427,10 @@ export class Machine implements MachineControl, AsyncDisposable {
 
   async #stopAll(force: boolean, { isAskedFor }: { isAskedFor: boolean } = { isAskedFor: true }): Promise<void> {
     this.#state = 'stopping';
-    // Those that move instances must not go on while all of them are stopped.
-    const tasks = this.#api.tasks.end();
     this.#halt.abort(new StartAbortedError({ instance: 'machine' }));
     const { layout } = this.#settings;
     try {
+      await this.#endTasks();
       if (this.#orchestrator) await this.#orchestrator.stop({ force });
       else if (isAskedFor && this.#hasRoot && this.#survive) {
         // Before anything is planned there is nobody else to end what a daemon before us left.
@@ -428,7 +439,6 @@ export class Machine implements MachineControl, AsyncDisposable {
       }
       await removeDrafts(layout.run);
     } finally {
-      await tasks;
       await this.#jobs?.close();
       this.#ended.resolve();
     }

@@ -1,16 +1,18 @@
+import { type StdioOptions, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { setInterval } from 'node:timers/promises';
 import { type Envelope, type MachineStatus, type TaskEvent, type TaskStatus, tokenPath } from '@mgpu/control';
-import { commandLineOf, type ErrorReport, findProgram, layoutOf, listProcesses } from '@mgpu/core';
+import { commandLineOf, type ErrorReport, findProgram, type InstanceStatus, layoutOf, listProcesses } from '@mgpu/core';
 import { commitFiles, leasePorts } from '@mgpu/core/testing';
 import type { PullReport } from '@mgpu/models';
 import { lockPulls } from '@mgpu/ollama';
 import { expect, onTestFinished, test } from 'vitest';
 import { openFreshBox } from './fresh-box.ts';
-import { type Box, openBox } from './support.ts';
+import { type Box, isAlive, openBox } from './support.ts';
 
 /** The machine's API over TCP, for whoever has its token. */
 function apiOf(box: Box) {
@@ -294,8 +296,8 @@ async function* progressOf(events: AsyncIterable<TaskEvent>) {
   for await (const each of events) if (each.event === 'progress') yield each;
 }
 
-test('nodes are changed by tasks; one that moves instances ends when the machine stops', {
-  timeout: 180_000,
+test('nodes are changed by tasks; one that moves instances moves them back when the machine ends', {
+  timeout: 240_000,
 }, async () => {
   await using box = await openFreshBox();
   await box.release('0.26.0');
@@ -318,9 +320,53 @@ test('nodes are changed by tasks; one that moves instances ends when the machine
   expect(list?.data).toMatchObject([{ name: 'echo' }]);
 
   await pack('echo', { nodes: ['EchoPicture', 'EchoTwice'] });
-  const moving = await api.start('nodes.update', { names: ['echo'] });
-  for await (const { progress } of progressOf(api.events(moving.id)))
-    if (progress.text === 'comfyui_gpu0: moves to it') break;
-  expect((await box.mgpu(['down'])).code).toBe(0);
-  expect(commandsOf(box)).toEqual([]);
+  const offered = async () => {
+    const engines = (await instancesOf(api)).map(async ({ endpoint = '' }) => {
+      const nodes = (await (await fetch(new URL('object_info', endpoint))).json()) as object;
+      return ['EchoPicture', 'EchoTwice'].filter((name) => name in nodes);
+    });
+    return await Promise.all(engines);
+  };
+  const stops: Record<string, (daemon: number) => unknown> = {
+    'it is left running': (daemon) => process.kill(daemon, 'SIGUSR2'),
+    'it is stopped': () => box.mgpu(['down']),
+  };
+  for (const [how, stop] of Object.entries(stops)) {
+    const { daemon } = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+    const moving = await api.start('nodes.update', { names: ['echo'] });
+    const ends: TaskStatus[] = [];
+    for await (const each of api.events(moving.id)) {
+      if (each.event === 'ended') ends.push(each.status);
+      else if (each.progress.text === 'comfyui_gpu0: moves to it') void stop(daemon.pid);
+    }
+    // The instance is moved back before the machine lets go of it.
+    expect(ends, how).toMatchObject([{ state: 'cancelled' }]);
+    expect(ends[0]?.error, how).toBeUndefined();
+    await expect.poll(() => isAlive(daemon.pid), { timeout: 30_000 }).toBe(false);
+    expect(commandsOf(box), how).toEqual([]);
+    expect((await box.mgpu(['up', '--detach'])).code, how).toBe(0);
+    expect((await instancesOf(api)).map(({ outdated }) => outdated)).toEqual([undefined, undefined]);
+    expect(await offered(), how).toEqual([['EchoPicture'], ['EchoPicture']]);
+  }
+});
+
+const instancesOf = (api: ReturnType<typeof apiOf>) =>
+  api.data<readonly InstanceStatus[]>(api.ask('GET', 'instances?select=comfyui'));
+
+test('a command tells over a channel to whoever asks for it alone', async () => {
+  await using box = await openBox();
+  const env = { PATH: process.env.PATH ?? '', HOME: box.dir, MGPU_HTTP_TOKEN: 'x'.repeat(40) };
+  const cli = join(import.meta.dirname, '../bin/mgpu.js');
+  const told = async (more: Readonly<Record<string, string>>) => {
+    const stdio: StdioOptions = ['ignore', 'ignore', 'ignore', 'ipc'];
+    const child = spawn(process.execPath, [cli, '--json', 'token'], { cwd: box.dir, env: { ...env, ...more }, stdio });
+    const messages: unknown[] = [];
+    child.on('message', (message) => messages.push(message));
+    await once(child, 'close');
+    return messages;
+  };
+  expect(await told({})).toEqual([]);
+  expect(await told({ MGPU_TELLS_NEWS: 'yes' })).toEqual([
+    { event: 'notice', text: expect.stringContaining('services.http.token') },
+  ]);
 });

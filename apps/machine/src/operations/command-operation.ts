@@ -19,5 +19,8 @@ export const runnable = (operation: CommandOperation, site: () => CommandSite): 
   summary: operation.summary,
   changes: operation.changes,
   input: operation.input,
-  run: async (input, options) => await runCommand(argumentsOf(commandLineOf(operation), input), site(), options),
+  run: async (input, options) => {
+    const line = commandLineOf(operation);
+    return await runCommand(line.words.join(' '), argumentsOf(line, input), site(), options);
+  },
 });

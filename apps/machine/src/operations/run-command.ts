@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { apiVersion, type Envelope, type Operation } from '@mgpu/control';
 import { type ErrorReport, type Logger, reviveError, streamCommand, systemClock } from '@mgpu/core';
 import { z } from 'zod';
-import type { CommandNews } from '../command-news.ts';
+import { askingForNews, type CommandNews } from '../command-news.ts';
 import { CommandDiedError } from '../errors.ts';
 import type { Settings } from '../settings.ts';
 
@@ -32,6 +32,7 @@ const answerSchema = z.object({ apiVersion: z.literal(apiVersion), kind: z.strin
  * `MACHINE_COMMAND_DIED`, and with the signal's reason.
  */
 export async function runCommand(
+  command: string,
   words: readonly string[],
   { settings, log, force }: CommandSite,
   { signal, onProgress }: Parameters<Operation['run']>[1],
@@ -41,17 +42,18 @@ export async function runCommand(
   using patience = patienceAfter(signal);
   let failure: ErrorReport | undefined;
   const onMessage = (message: unknown) => {
-    const news = message as CommandNews;
-    if (news.event === 'progress') onProgress(plain(news.progress));
-    else if (news.event === 'notice') log.warn(`${words.slice(0, 2).join(' ')}: ${news.text}`);
-    else failure = news.error;
+    // What a plugin sends over the channel is none of ours.
+    const news = message as CommandNews | null;
+    if (news?.event === 'progress') onProgress(plain(news.progress));
+    else if (news?.event === 'notice') log.warn(`${command}: ${news.text}`);
+    else if (news?.event === 'failed') failure = news.error;
   };
-  const { stdout, lastLines, problem } = await streamCommand(
+  const { ok, stdout, lastLines, problem } = await streamCommand(
     process.execPath,
     [program, '--json', ...machine, ...words],
     {
       // Simulated GPUs that the command line asked for are in no file.
-      env: { ...env, ...(mock === undefined ? {} : { TEST_GPUS: String(mock) }) },
+      env: { ...env, ...askingForNews, ...(mock === undefined ? {} : { TEST_GPUS: String(mock) }) },
       cwd,
       interrupt: signal,
       signal: AbortSignal.any([patience.signal, force]),
@@ -62,10 +64,11 @@ export async function runCommand(
   const answer = answerIn(stdout);
   if (answer?.kind === 'Error') failure ??= answer.data as ErrorReport;
   if (failure) throw reviveError(failure);
+  // Called off too late: what was done is done.
+  if (answer && (ok || !signal.aborted)) return answer;
   signal.throwIfAborted();
-  if (answer) return answer;
   throw new CommandDiedError({
-    command: words.join(' '),
+    command,
     problem: stdout.length < mostChars ? (problem ?? 'it said nothing') : `it said more than ${mostChars} characters`,
     lastLines: stdout.length < mostChars ? lastLines.slice(-keptLines).map(stripVTControlCharacters) : [],
   });

@@ -42,8 +42,7 @@ export function createOutput(json: boolean): Output {
   const { stdout: out, stderr: err } = process;
   const live = !json && out.isTTY === true;
   const erase = live ? '\r\u001B[2K' : '';
-  // A daemon's launcher has a channel, too, and hears of other things there: it asks for no JSON.
-  const news = json ? newsChannelOf(process) : undefined;
+  const news = newsChannelOf(process);
   let hasAnswered = false;
   const answer = (kind: string, data: unknown) => {
     if (hasAnswered) throw new Error(`a second answer (${kind}) to one command`);
