@@ -13,8 +13,9 @@ export interface Question {
   readonly body?: unknown;
   /** `null` sends none; default: the machine's. */
   readonly token?: string | null;
-  /** Bytes after which enough is known of an answer without an end. */
+  /** Bytes after which enough is known of an answer without an end; 0: its head is enough. */
   readonly enoughBytes?: number;
+  readonly signal?: AbortSignal;
 }
 
 export interface Heard {
@@ -39,7 +40,7 @@ export class HttpFace implements Disposable {
   }
 
   async ask(question: Question): Promise<Heard> {
-    const { method = 'GET', path, headers = {}, body, token = this.token, enoughBytes } = question;
+    const { method = 'GET', path, headers = {}, body, token = this.token, enoughBytes, signal } = question;
     const { promise, resolve, reject } = Promise.withResolvers<Heard>();
     const payload = typeof body === 'string' || body === undefined ? body : JSON.stringify(body);
     const sent = request(
@@ -49,6 +50,7 @@ export class HttpFace implements Disposable {
         method,
         path,
         agent: this.#agent,
+        ...(signal === undefined ? {} : { signal }),
         headers: {
           ...(token === null ? {} : { authorization: `Bearer ${token}` }),
           ...(payload === undefined
@@ -63,14 +65,16 @@ export class HttpFace implements Disposable {
           const { statusCode: status = 0, headers: heard } = response;
           resolve({ method, path, status, headers: heard, body: bytes, text, json: () => JSON.parse(text) });
         };
-        const isEndless = enoughBytes !== undefined && response.statusCode === 200;
-        if (!isEndless) return void buffer(response).then(told, reject);
+        const isStream = /^text\/(event-stream|plain)/.test(response.headers['content-type'] ?? '');
+        if (enoughBytes === undefined || !isStream || response.statusCode !== 200)
+          return void buffer(response).then(told, reject);
         let bytes = Buffer.alloc(0);
         response.on('data', (chunk: Buffer) => {
           bytes = Buffer.concat([bytes, chunk]);
           if (bytes.length >= enoughBytes) response.destroy();
         });
         response.on('error', () => {}); // we have cut it
+        if (enoughBytes === 0) response.destroy();
         response.once('close', () => told(bytes));
       },
     );

@@ -1,6 +1,7 @@
 import { type Clock, coreErrors, deadline, MgpuError, reportError, toMgpuError } from '@mgpu/core';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { endpoints } from './api/endpoints.ts';
+import { answerBrokenRequest } from './broken-request.ts';
 import { envelope } from './contract.ts';
 import type { ControlApi } from './control-api.ts';
 import {
@@ -19,6 +20,7 @@ import {
   TooManyTasksError,
   UnauthorizedError,
 } from './errors.ts';
+import { readJsonBodies } from './json-body.ts';
 import { formerRoutes } from './routes/former.ts';
 import { instanceRoutes } from './routes/instances.ts';
 import { jobRoutes } from './routes/jobs.ts';
@@ -87,6 +89,7 @@ export function createControlServer(
     requestTimeout: requestMs,
     keepAliveTimeout: idleMs,
     return503OnClosing: false,
+    clientErrorHandler: answerBrokenRequest,
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     routerOptions: { maxParamLength: 500 },
     frameworkErrors: (error, _request, reply) => {
@@ -95,10 +98,16 @@ export function createControlServer(
     },
   });
 
+  readJsonBodies(server);
+
   const streams = new EventStreams({ clock, log, most: mostStreams });
   // Streams never end by themselves; every other answer is still given before the server closes.
   server.addHook('preClose', async () => {
     streams.end();
+  });
+  server.addHook('onRequest', async ({ headers }, reply) => {
+    // Node at times hears nothing more on the connection after a body that came with it, and whoever asks next waits in vain.
+    if (headers.upgrade !== undefined) reply.header('connection', 'close');
   });
   server.addHook('onResponse', async (request, reply) => {
     const { endpoint } = request.routeOptions.config;
@@ -142,11 +151,11 @@ export function createControlServer(
   return server;
 }
 
-/** Fastify's own refusals (no JSON, too large) as ours. */
+/** Fastify's own refusals (no JSON, too large) as ours: what they say is all there is to them. */
 function asRequestError(error: unknown): MgpuError | undefined {
   const { statusCode, message } = error as { statusCode?: number; message?: string };
   if (statusCode === undefined || statusCode >= 500) return undefined;
-  return new RequestInvalidError({ problems: [message ?? 'unreadable'] }, { cause: error });
+  return new RequestInvalidError({ problems: [(message ?? 'unreadable').slice(0, 300)] });
 }
 
 /** Answers under way are given; a client that never finishes its request does not hold us up. */

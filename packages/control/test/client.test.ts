@@ -59,12 +59,48 @@ describe('answers', () => {
     await using control = await startControl();
     const broken = await raw(control.socketPath, 'POST', '/v1/jobs', '{');
     expect(broken.status).toBe(400);
+    expect(JSON.parse(broken.body).data).toMatchObject({ code: 'CONTROL_REQUEST_INVALID', retryable: false });
+    expect(broken.body).not.toContain('CORE_UNEXPECTED');
     // The length is enough: who is refused by it need not send the rest.
     const length = { 'content-length': 17 * 1024 * 1024, connection: 'close' };
     const large = await raw(control.socketPath, 'POST', '/v1/jobs', '{', length);
     expect(large.status).toBe(413);
     expect(await control.client.status()).toMatchObject({ machineId: 'small' });
   });
+});
+
+test('a body that is nested deeper than anybody could write it out again is refused', async () => {
+  await using control = await startControl();
+  const nested = (levels: number) => `{"type":"comfyui","input":${'['.repeat(levels)}${']'.repeat(levels)}}`;
+  expect(await raw(control.socketPath, 'POST', '/v1/jobs', nested(100))).toMatchObject({ status: 201 });
+  const refused = await raw(control.socketPath, 'POST', '/v1/jobs', nested(100_000));
+  expect({ ...refused, body: JSON.parse(refused.body).data.message }).toEqual({
+    status: 400,
+    body: 'the request is not valid: body: it is nested more than 200 levels deep',
+  });
+});
+
+test.each([
+  [400, 'x\r\n\r\n'],
+  [400, 'POST /v1/up HTTP/1.1\r\nhost: mgpu\r\ncontent-length: -1\r\n\r\n'],
+  [431, `GET /v1/status HTTP/1.1\r\nhost: mgpu\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`],
+])(
+  'what is no HTTP, or too much of it, is answered in the envelope by %i, and hung up on',
+  async (status, question) => {
+    await using control = await startControl();
+    const socket = connect(control.socketPath);
+    socket.end(question);
+    const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n');
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} .*\r\nconnection: close`, 's'));
+    expect(JSON.parse(body)).toMatchObject({ kind: 'Error', data: { code: 'CONTROL_REQUEST_INVALID' } });
+  },
+);
+
+test('who asks for another protocol is answered in this one, and hung up on', async () => {
+  await using control = await startControl();
+  const socket = connect(control.socketPath);
+  socket.write('GET /v1/boot HTTP/1.1\r\nhost: mgpu\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n');
+  expect(await text(socket)).toMatch(/^HTTP\/1.1 200 .*\r\nconnection: close.*"kind":"Boot"/s);
 });
 
 test('HEAD of a stream is answered as a whole: its connection goes on, and nobody listens', async () => {

@@ -55,7 +55,8 @@ export function openApiText(control: MachineControl): string {
       description: [
         'Every answer is `{ apiVersion, kind, data }` but those of probes, of files and text, and of the addresses that the',
         'predecessors had. Errors have kind `Error`; their `code` is stable. What is not described in a request is refused.',
-        'Times are UTC in ISO 8601. `HEAD` is answered wherever `GET` is.',
+        'Times are UTC in ISO 8601. `HEAD` is answered wherever `GET` is. What cannot be read as a request at all is refused with',
+        '400, 408, 414 or 431.',
       ].join(' '),
       license: { name: 'MIT', identifier: 'MIT' },
     },

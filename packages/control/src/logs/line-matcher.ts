@@ -9,7 +9,7 @@ export async function lineMatcher(pattern: string, { ignoreCase }: { ignoreCase:
   const { RE2JS } = await import('re2js');
   try {
     return RE2JS.compile(pattern, ignoreCase ? RE2JS.CASE_INSENSITIVE : 0);
-  } catch (cause) {
-    throw new RequestInvalidError({ problems: [`grep: ${(cause as Error).message}`] }, { cause });
+  } catch (error) {
+    throw new RequestInvalidError({ problems: [`grep: ${(error as Error).message}`] });
   }
 }
