@@ -14,6 +14,7 @@ interface Described {
   readonly security: readonly object[];
   readonly parameters?: readonly { readonly name: string; readonly in: string }[];
   readonly requestBody?: { readonly required: boolean };
+  readonly responses: Readonly<Record<string, object>>;
 }
 interface Document {
   readonly info: { readonly version: string };
@@ -101,6 +102,15 @@ test('asks for the token wherever the server does, and names the parameters of e
       named,
     ]);
   }
+});
+
+test('says everywhere what comes while the token cannot be read, beside what else has that status', async () => {
+  const document = await documentOf(busyMachine());
+  const left = everyOperation(document).filter((each) => each.security.length > 0 && !each.responses[503]);
+  expect(left.map(({ operationId }) => operationId)).toEqual([]);
+  const schemas = JSON.stringify(document.paths['/health']?.get?.responses[503]);
+  expect(schemas).toContain('"#/components/schemas/HealthReport"');
+  expect(schemas).toContain('"#/components/schemas/Error"');
 });
 
 test('tells which bodies may be left out', async () => {

@@ -86,6 +86,7 @@ export const answers: Readonly<Record<DescribedId, Answers>> = {
       plain(say.healthReport),
       plain(say.healthReport, { status: 503, summary: 'Something that is wanted is not well' }),
     ],
+    errors: [503],
   },
   getReady: {
     answers: [
@@ -184,9 +185,8 @@ export const answers: Readonly<Record<DescribedId, Answers>> = {
     answers: [
       plain(say.formerMessage),
       plain(say.formerError, { status: 502, summary: 'Some could not be started again' }),
-      plain(say.errorAnswer, { status: 502 }),
     ],
-    errors: [404],
+    errors: [404, 502],
   },
   formerRefreshStatus: { answers: [plain(say.formerRefresh)] },
   formerRefreshStatusPost: { answers: [plain(say.formerRefresh)] },

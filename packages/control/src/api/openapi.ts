@@ -148,12 +148,16 @@ function bodyOf(schema: z.ZodType, schemas: Components): Json {
 function responsesOf(id: DescribedId, schemas: Components): Json {
   const { method, access } = endpoints[id];
   const { answers: own, errors = [] } = answers[id];
-  const common = [400, 403, 429, ...(access === 'open' ? [] : [401]), ...(method === 'GET' ? [] : [413, 415])];
-  const refused = Object.fromEntries(
-    [...common, ...errors].map((status) => [status, { $ref: `#/components/responses/${status}` }]),
-  );
+  // 503 comes wherever a token is looked at: its file cannot be read.
+  const common = [400, 403, 429, ...(access === 'open' ? [] : [401, 503]), ...(method === 'GET' ? [] : [413, 415])];
+  const refusals = new Set([...common, ...errors]);
   const given = Map.groupBy(own, ({ status = 200 }) => status);
-  return { ...refused, ...Object.fromEntries([...given].map(([status, some]) => [status, responseOf(some, schemas)])) };
+  const refused = [...refusals].map((status) => [status, { $ref: `#/components/responses/${status}` }]);
+  const answered = [...given].map(([status, some]) => {
+    const error: Answer = { data: errorAnswer, summary: 'Otherwise an error', headers: errorHeaders[status] ?? {} };
+    return [status, responseOf(refusals.has(status) ? [...some, error] : some, schemas)];
+  });
+  return Object.fromEntries([...refused, ...answered]);
 }
 
 /** All that may be answered with one status code, by media type. */
