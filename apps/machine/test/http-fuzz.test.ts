@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
-import type { MachineStatus } from '@mgpu/control';
+import type { MachineStatus, TaskStatus } from '@mgpu/control';
 import type { JobStatus } from '@mgpu/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ApiContract, type ApiDocument } from './api-contract.ts';
 import { brokenHttp, sendRaw } from './fuzz/broken-http.ts';
 import { Chance } from './fuzz/chance.ts';
-import { Requests, type Shot, wouldStopIt } from './fuzz/requests.ts';
+import { Requests, type Shot, spoiled, wouldStopIt } from './fuzz/requests.ts';
 import { type Heard, HttpFace } from './http-face.ts';
 import { type Box, invertWorkflow, openBox, samplerWorkflow } from './support.ts';
 
@@ -21,6 +21,8 @@ let face: HttpFace;
 let document: ApiDocument;
 let contract: ApiContract;
 let requests: Requests;
+/** Paths of the operations that change something. */
+let changing: ReadonlySet<string>;
 
 beforeAll(async () => {
   box = await openBox(() => ({ http: { requestsPerSecond: 1_000_000 } }));
@@ -41,6 +43,9 @@ beforeAll(async () => {
   const cancelled = await submit('', samplerWorkflow(1_000));
   await face.ask({ method: 'DELETE', path: `/v1/jobs/${cancelled.id}` });
   await face.ask({ path: `/v1/jobs/${cancelled.id}/events` }); // up to its end
+  const operations = (await face.ask({ path: '/v1/operations' })).json<{ data: { name: string; changes: boolean }[] }>()
+    .data;
+  changing = new Set(operations.filter((each) => each.changes).map(({ name }) => `/v1/operations/${name}`));
   const instances = (await status()).instances.map(({ id }) => id);
   const artifact = done.result?.artifacts[0]?.name ?? '';
   requests = new Requests(chance, document, contract.endpoints, { instances, jobs: [done.id, cancelled.id], artifact });
@@ -155,7 +160,7 @@ test('survives whatever somebody with the token sends: answers as described, and
   const { daemon } = await status();
   const hostile = (): Shot => {
     const shot = requests.next();
-    if (!wouldStopIt(shot)) return shot;
+    if (!wouldStopIt(shot)) return changing.has(shot.endpoint.path) ? { ...shot, body: spoiled(shot.body) } : shot;
     const endpoint = contract.endpoint('down');
     return { endpoint, method: 'POST', path: '/v1/down', body: '{"force":"yes"}', isRouted: true, mayBeCut: false };
   };
@@ -165,6 +170,8 @@ test('survives whatever somebody with the token sends: answers as described, and
   expect((await face.ask({ method: 'POST', path: '/v1/jobs', body: largest })).status).toBeLessThan(500);
   const beforeMiB = residentMiB(daemon.pid);
   await fire(Math.ceil(total * 0.5), hostile, () => []);
+  const tasks = (await face.ask({ path: '/v1/tasks' })).json<{ data: TaskStatus[] }>().data;
+  expect(tasks.filter(({ operation }) => changing.has(`/v1/operations/${operation}`))).toEqual([]);
   for (const bytes of brokenHttp(face.token)) {
     const heard = await sendRaw(face.port, bytes);
     expect(heard).not.toMatch(/^HTTP\/1.1 5/m);

@@ -377,3 +377,10 @@ export function wouldStopIt({ path, body }: Shot): boolean {
     /down|restart%?2?f?\/?machine/i.test(path) || (/instances\/(stop|restart)/i.test(path) && text.includes('all"'))
   );
 }
+
+/** With something in it that is refused, where anything could be meant by it: operations bring things from elsewhere. */
+export function spoiled(body: unknown): string {
+  const text = typeof body === 'string' ? body : JSON.stringify(body ?? {});
+  if (text === '' || text === 'null') return '{"nobodyTakesThis":true}';
+  return text.replace(/^(\s*\{\s*)(\}?)/, (_, open, end) => `${open}"nobodyTakesThis":true${end === '' ? ',' : end}`);
+}
