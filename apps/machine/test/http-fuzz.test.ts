@@ -91,7 +91,9 @@ function problemsOf(shot: Shot, heard: Heard): string[] {
   const problems: string[] = [];
   const { operationId: id } = shot.endpoint;
   const isLog = /logs/i.test(heard.path) && heard.status === 200;
-  if (heard.text.includes('CORE_UNEXPECTED')) problems.push('it is unexpected');
+  // What failed behind us may have a cause that is none of ours, but never a refusal.
+  const unexpected = heard.status >= 502 ? '"data":{"code":"CORE_UNEXPECTED"' : 'CORE_UNEXPECTED';
+  if (!isLog && heard.text.includes(unexpected)) problems.push('it is unexpected');
   if (!isLog && isStack.test(heard.text)) problems.push('it shows a stack');
   if (heard.status >= 500 && contract.problems(id, heard).length > 0)
     problems.push('it failed in a way that is not described');

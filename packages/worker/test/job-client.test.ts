@@ -114,6 +114,13 @@ test('no job has a name that its queue uses', async () => {
     await expect(client.get(`named.${key}`), key).rejects.toMatchObject({ code: 'CORE_JOB_UNKNOWN' });
 });
 
+test.each(['7', '007', 'NaN'])('the id "%s", which BullMQ takes for a number, is refused', async (id) => {
+  await using client = new JobClient({ redis: redis.url });
+  await expect(client.submit({ type: 'fixture', id, input: {} })).rejects.toMatchObject({
+    code: 'WORKER_REQUEST_INVALID',
+  });
+});
+
 test.each(['fixture.nothing', 'nothing', '', '..', 'fixture.', 'Fixture.1'])('job "%s" is unknown', async (id) => {
   await using client = new JobClient({ redis: redis.url });
   const unknown = { code: 'CORE_JOB_UNKNOWN' };

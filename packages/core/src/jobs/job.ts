@@ -8,9 +8,10 @@ const jobType = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/);
 export const jobRequestSchema = z.strictObject({
   v: z.literal(1).default(1).describe('Version of the envelope'),
   type: jobType.describe('Job type; the queue is `mgpu-<type>`'),
+  // BullMQ takes no id that it could take for a number, and takes NaN for one.
   id: z
     .string()
-    .regex(/^(?!\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/)
+    .regex(/^(?!(?:\d+|NaN)$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/)
     .optional()
     .describe(
       'Id within its queue: submitting the same again adds nothing, so that it is safe to repeat. Default: a new one',
