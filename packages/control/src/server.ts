@@ -129,7 +129,7 @@ export function createControlServer(
     const status = refused ? (error as { statusCode: number }).statusCode : statusCodeOf(known);
     if (status === 500) log.error(`${request.method} ${request.routeOptions.url} failed`, { error });
     if (status === 401) reply.header('www-authenticate', 'Bearer realm="mgpu"');
-    if (status === 429 || status === 503) reply.header('retry-after', '1');
+    if (known.retryable && (status === 429 || status === 503)) reply.header('retry-after', '1');
     return reply.status(status).send(envelope('Error', reportError(known)));
   });
   server.setNotFoundHandler((request, reply) => {

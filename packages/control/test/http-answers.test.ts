@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { MachineControl, MachineEvent } from '@mgpu/control';
+import { JobsUnavailableError, type MachineControl, type MachineEvent } from '@mgpu/control';
 import { type InstanceStatus, type JobStatus, type LogRecord, mockGpus } from '@mgpu/core';
 import { temporaryFolder } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
@@ -47,7 +47,7 @@ describe('probes', () => {
     const small = new SmallMachine();
     small.instances = [on(0, { state: 'failed', reason: { message: 'it fell over' }, attempt: 3 })];
     await using http = await startHttp({}, { machine: small });
-    const asked = await Promise.all(['/live', '/health', '/ready'].map((path) => http.ask(path)));
+    const asked = await Promise.all(['/live?now=1', '/health', '/ready'].map((path) => http.ask(path)));
     expect(asked.map(({ status }) => status)).toEqual([200, 503, 503]);
     expect(asked[1]?.json.services.comfyui_gpu0).toEqual({
       healthy: false,
@@ -203,6 +203,11 @@ describe('a job', () => {
       await new Promise((resolve) => signal?.addEventListener('abort', resolve));
     };
     expect((await post('/v1/jobs?wait=1')).status).toBe(202);
+    http.machine.jobs = () => {
+      throw new JobsUnavailableError({ reason: 'there is no Redis' });
+    };
+    const refused = await post('/v1/jobs');
+    expect([refused.status, refused.headers['retry-after']]).toEqual([503, undefined]);
   });
 
   const content = Buffer.from('0123456789');
