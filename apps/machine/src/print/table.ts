@@ -1,36 +1,15 @@
-import Table from 'cli-table3';
+import fastStringWidth from 'fast-string-width';
 import { paint } from './colours.ts';
 
-const nothing = '';
-const bare = {
-  top: nothing,
-  'top-mid': nothing,
-  'top-left': nothing,
-  'top-right': nothing,
-  bottom: nothing,
-  'bottom-mid': nothing,
-  'bottom-left': nothing,
-  'bottom-right': nothing,
-  left: nothing,
-  'left-mid': nothing,
-  mid: nothing,
-  'mid-mid': nothing,
-  right: nothing,
-  'right-mid': nothing,
-  middle: '  ',
-};
+const gap = '  ';
 
-/** Columns without lines, as wide as their content. */
+/** Columns without lines, as wide as their content: a cell is one line of text, which may have colours. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const view = new Table({
-    head: head.map((each) => paint.dim(each)),
-    chars: bare,
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  });
-  view.push(...rows.map((row) => [...row]));
-  return view
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
+  const all = [head.map((each) => paint.dim(each)), ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => widthOf(row[column] ?? ''))));
+  const cell = (text: string, column: number) => text + ' '.repeat(Math.max(0, (widths[column] ?? 0) - widthOf(text)));
+  return all.map((row) => row.map(cell).join(gap).trimEnd()).join('\n');
 }
+
+/** In columns of a terminal; colours have none. */
+const widthOf = (text: string): number => fastStringWidth(text);

@@ -4,6 +4,13 @@ import { FileInvalidError, FileVersionError } from '../errors/core-errors.ts';
 import { problemsOf } from '../errors/problems-of.ts';
 import { createBootFile, writeBootFile, writeFileAtomically, writeFileAtomicallySync } from './atomic.ts';
 
+/** What tells whether something is such a document: a schema of zod, or of its small form. */
+export interface DocumentSchema<T> {
+  safeParse(
+    document: unknown,
+  ): { readonly success: true; readonly data: T } | { readonly success: false; readonly error: z.core.$ZodError };
+}
+
 /** A persisted JSON document with a version field `v`. */
 export interface VersionedFile<T> {
   read(): T | undefined;
@@ -28,9 +35,9 @@ export interface BootFile<T> {
 export function versionedFile<T extends object>(
   path: string,
   v: number,
-  schema: z.ZodType<T>,
+  schema: DocumentSchema<T>,
   /** `former` reads the version before, where there is one, and makes the present document of it. */
-  { former }: { readonly former?: z.ZodType<T> } = {},
+  { former }: { readonly former?: DocumentSchema<T> } = {},
 ): VersionedFile<T> {
   const schemas = new Map([[v, schema], ...(former ? [[v - 1, former] as const] : [])]);
   return {
@@ -52,7 +59,7 @@ export function versionedFile<T extends object>(
  * thread would cost more than the writing, and not synced. What a crash of the host has torn is removed and reads as
  * undefined.
  */
-export function bootFile<T extends object>(path: string, v: number, schema: z.ZodType<T>): BootFile<T> {
+export function bootFile<T extends object>(path: string, v: number, schema: DocumentSchema<T>): BootFile<T> {
   const remove = () => rmSync(path, { force: true });
   return {
     read() {
@@ -89,7 +96,7 @@ function parse(text: string, onFailure: (cause: unknown) => void): unknown {
 
 function checked<T>(
   document: unknown,
-  { path, v, schemas }: { path: string; v: number; schemas: ReadonlyMap<number, z.ZodType<T>> },
+  { path, v, schemas }: { path: string; v: number; schemas: ReadonlyMap<number, DocumentSchema<T>> },
 ): T {
   const version = (document as { v?: unknown } | null)?.v;
   if (typeof version === 'number' && version > v) throw new FileVersionError({ path, version, supported: v });
