@@ -190,11 +190,19 @@ describe('the status of a machine', () => {
       expect(wide.screen()).toMatch(/^␛\[\?1049h␛\[\?25l␛\[1;1H/);
       await expect.poll(() => wide.screen().match(/␛\[1;1H/g)?.length, { timeout: 30_000 }).toBeGreaterThan(1);
       expect(wide.screen().match(/GeForce RTX 4090/g)).toHaveLength(2);
-      wide.type('\u0003');
+      wide.type('no such key');
+      wide.type('q');
       expect(await wide.ended).toBe(0);
+      expect(wide.screen()).not.toContain('no such key');
       expect(wide.screen()).toMatch(/␛\[\?25h␛\[\?1049l[^␛]*$/);
     },
   );
+  test.skipIf(!hasScript)('ends at Ctrl-C on a terminal, too', async () => {
+    const watch = onTerminal(box, ['status', '--watch'], { columns: 80, rows: 24 });
+    await expect.poll(watch.screen, { timeout: 30_000 }).toContain('␛[1;1H');
+    watch.type('\u0003');
+    expect(await watch.ended).toBe(0);
+  });
 });
 
 test('without a daemon it tells what one has left running, the last boot, and exit code 3', {

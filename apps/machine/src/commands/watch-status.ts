@@ -1,6 +1,7 @@
 import { type ControlClient, DaemonNotRunningError, envelope, type MachineStatus } from '@mgpu/control';
 import { reportError, systemClock } from '@mgpu/core';
 import { paint } from '../print/colours.ts';
+import { takeKeys } from '../print/keys.ts';
 import { LiveScreen } from '../print/live-screen.ts';
 import type { Output } from '../print/output.ts';
 import { instancesText, statusText, type ViewOptions } from '../print/status-view.ts';
@@ -35,13 +36,14 @@ export interface WatchOptions {
 export async function watchStatus(options: WatchOptions): Promise<ExitCode> {
   const { client, output, interrupted } = options;
   using screen = output.live ? new LiveScreen(process.stdout) : undefined;
+  using _ = screen && takeKeys(process.stdin);
   const events = new Events(client, interrupted);
   let told = '';
   while (!interrupted.aborted) {
     const { answer, text } = await look(options);
     if (interrupted.aborted) break;
     const said = JSON.stringify(envelope(answer.kind, answer.data));
-    if (screen) screen.show(`${text({ width: output.width, now: Date.now() })}\n\n${paint.dim('Ctrl-C ends')}`);
+    if (screen) screen.show(`${text({ width: output.width, now: Date.now() })}\n\n${paint.dim('q or Ctrl-C ends')}`);
     else if (said !== told)
       output.change(answer.kind, answer.data, () => `${text({ width: output.width, now: Date.now() })}\n`);
     told = said;
