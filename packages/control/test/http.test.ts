@@ -84,6 +84,22 @@ describe('the token', () => {
     expect(machine.api.history.listening).toBe(0);
   });
 
+  test('that cannot be read any more ends the streams, and the daemon goes on', async () => {
+    const clock = fakeClock();
+    await using machine = await startHttp({}, { clock });
+    const stream = await machine.begin('/v1/events');
+    chmodSync(machine.tokenFile, 0o644);
+    const ended = once(stream.resume(), 'end');
+    await clock.advance(15_000);
+    await ended;
+    chmodSync(machine.tokenFile, 0o600);
+    const another = await machine.begin('/v1/events');
+    await rotateToken(machine.tokenFile);
+    const endedToo = once(another.resume(), 'end');
+    await clock.advance(15_000);
+    await endedToo; // it is looked at as before
+  });
+
   test.each([['that others can read', (path: string) => chmodSync(path, 0o644), 'others may read it \\(mode 644\\)']])(
     '%s opens nothing',
     async (_, spoil, problem) => {

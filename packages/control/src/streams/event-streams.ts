@@ -73,6 +73,16 @@ export class EventStreams {
     for (const stream of this.#open.keys()) stream.end();
   }
 
+  /** Nobody may while that cannot be told: the token's file may have gone, or become unreadable. */
+  #mayStay(isAllowed: () => boolean): boolean {
+    try {
+      return isAllowed();
+    } catch (error) {
+      this.#options.log.error('streams are ended: it cannot be told who may read them', { error });
+      return false;
+    }
+  }
+
   /** One clock for all: what is due to be dropped or to hear of us may wait for a beat. */
   async #beat(): Promise<void> {
     const { clock } = this.#options;
@@ -80,7 +90,7 @@ export class EventStreams {
     while (this.#open.size > 0 && !signal.aborted) {
       await clock.sleep(beatMs, { signal }).catch(() => {}); // over
       for (const [stream, isAllowed] of this.#open) {
-        if (isAllowed()) stream.beat();
+        if (this.#mayStay(isAllowed)) stream.beat();
         else stream.end();
       }
     }
