@@ -148,6 +148,13 @@ describe('pages of others', () => {
     const { status, headers } = await from('https://monitor.example');
     expect(status).toBe(200);
     expect(headers).toMatchObject({ 'access-control-allow-origin': 'https://monitor.example', vary: 'Origin' });
+    const stream = await machine.begin('/v1/events', { headers: { origin: 'https://monitor.example' } });
+    stream.destroy();
+    expect(stream.headers).toMatchObject({
+      'access-control-allow-origin': 'https://monitor.example',
+      'x-content-type-options': 'nosniff',
+      'content-type': 'text/event-stream',
+    });
     const preflight = await machine.ask('/v1/jobs', {
       method: 'OPTIONS',
       token: null,

@@ -33,6 +33,8 @@ export class EventStreams {
     const { most } = this.#options;
     if (this.#open.size >= most) throw new TooManyStreamsError({ most });
     reply.hijack();
+    // What was said to browsers so far would go with the reply.
+    for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '');
     const stream = new EventStream(reply.raw, this.#backlog, form);
     this.#open.set(stream, isAllowed);
     stream.onClose(() => this.#open.delete(stream));
