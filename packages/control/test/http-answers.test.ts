@@ -81,6 +81,15 @@ describe('events', () => {
   });
 });
 
+test('events that were missed come also where they are more than a reader may be behind', async () => {
+  await using http = await startHttp();
+  const [snapshot] = await messagesOf(await http.begin('/v1/events'), 1);
+  for (let n = 0; n < 900; n++) http.machine.emit(phase(`${n} ${'x'.repeat(3_000)}`));
+  const missed = await http.begin('/v1/events', { headers: { 'last-event-id': snapshot?.id ?? '' } });
+  const names = (await messagesOf(missed, 900)).map(({ data }) => (data as { data: { name: string } }).data.name);
+  expect(names.map((name) => Number(name.split(' ')[0]))).toEqual(Array.from({ length: 900 }, (_, n) => n));
+});
+
 /** A machine with logs of its own in a folder. */
 function withLogs(dir: string) {
   const small = new SmallMachine();
