@@ -158,6 +158,12 @@ describe('logs', () => {
     expect([status, json.data.lines]).toEqual([200, []]);
   });
 
+  test('are not searched with an expression that takes minutes for a line', async () => {
+    await using http = await startHttp();
+    const { status, json } = await http.ask(`/v1/logs?grep=${encodeURIComponent('(\\pL{900}|\\pL{901})[xy]')}`);
+    expect([status, json.data.message]).toEqual([400, expect.stringMatching(/grep: it takes 1\d{3} steps/)]);
+  });
+
   test('are followed, and go on where they were left, also for what was silent', async () => {
     using dir = temporaryFolder('logs-');
     const { small, print } = withLogs(dir.path);
