@@ -192,6 +192,11 @@ describe('limits', () => {
     const streams = [await machine.begin('/v1/events'), await machine.begin('/v1/events')];
     const { status, json } = await machine.ask('/v1/events');
     expect([status, json.data.code]).toEqual([503, 'CONTROL_TOO_MANY_STREAMS']);
+    const submitted: unknown[] = [];
+    machine.machine.queue.submit = async (job) => String(submitted.push(job));
+    const job = { method: 'POST', body: { type: 'comfyui', input: {} }, headers: { accept: 'text/event-stream' } };
+    expect((await machine.ask('/v1/jobs', job)).status).toBe(503);
+    expect(submitted).toEqual([]); // else whoever tries again has two
     for (const each of streams) each.destroy();
   });
 

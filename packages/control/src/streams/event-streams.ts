@@ -30,8 +30,7 @@ export class EventStreams {
 
   /** Makes a stream of an answer; `isAllowed` is asked again while it is open. Throws `CONTROL_TOO_MANY_STREAMS`. */
   open(reply: FastifyReply, isAllowed: () => boolean = () => true, form = eventForm): EventStream {
-    const { most } = this.#options;
-    if (this.#open.size >= most) throw new TooManyStreamsError({ most });
+    this.expectRoom();
     reply.hijack();
     // What was said to browsers so far would go with the reply.
     for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '');
@@ -42,6 +41,12 @@ export class EventStreams {
     if (reply.request.method === 'HEAD') stream.end();
     this.#beating ??= this.#beat();
     return stream;
+  }
+
+  /** For what must not be begun where nobody could be told of it. Throws `CONTROL_TOO_MANY_STREAMS`. */
+  expectRoom(): void {
+    const { most } = this.#options;
+    if (this.#open.size >= most) throw new TooManyStreamsError({ most });
   }
 
   /** Sends what somebody else tells, in its turn; ends with it, or when nobody reads any more. */
