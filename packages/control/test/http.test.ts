@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { chmodSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { ControlApi, http, rotateToken } from '@mgpu/control';
-import { fakeClock, leasePorts, serviceConformance, testContext } from '@mgpu/core/testing';
+import { ControlApi, ensureToken, http, rotateToken } from '@mgpu/control';
+import { fakeClock, leasePorts, serviceConformance, temporaryFolder, testContext } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
 import { endpoints, pathOf } from '../src/api/endpoints.ts';
 import { messagesOf, SmallMachine, startHttp } from './support.ts';
@@ -111,6 +111,15 @@ describe('the token', () => {
       expect((await machine.ask('/live', { token: null })).status).toBe(200);
     },
   );
+
+  test('is made once, and is whole for whoever comes at the same time', async () => {
+    using dir = temporaryFolder('tokens-');
+    for (let round = 0; round < 200; round++) {
+      const path = join(dir.path, String(round), 'http-token');
+      const tokens = await Promise.all(Array.from({ length: 8 }, () => ensureToken(path)));
+      expect(new Set(tokens).size).toBe(1);
+    }
+  });
 
   test('may be given by the configuration', async () => {
     const token = 'a-token-of-the-configuration-itself';
