@@ -447,5 +447,8 @@ describe("the predecessor's addresses", () => {
     expect([one.status, one.json, all.status]).toEqual([200, { message: 'restarted one' }, 202]);
     expect(http.machine.moves).toEqual(['restart', 'restart']);
     expect((await http.ask('/restart/service?service=nobody', { method: 'POST' })).status).toBe(404);
+    http.machine.instances = [{ ...on(0), id: 'http', kind: 'http' }];
+    const own = await http.ask('/restart/service?service=http', { method: 'POST' });
+    expect([own.status, own.json.data.code]).toEqual([409, 'CONTROL_OWN_SERVICE']);
   });
 });

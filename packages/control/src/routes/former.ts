@@ -1,6 +1,7 @@
 import { type InstanceStatus, type LogRecord, logRecord, type NamedLog, readLogs, selectInstances } from '@mgpu/core';
 import type { FastifyReply } from 'fastify';
 import type { ConfigReport, MachineStatus } from '../contract.ts';
+import { OwnServiceError } from '../errors.ts';
 import { textForm } from '../streams/event-stream.ts';
 import { goneOf } from './gone.ts';
 import { expectInstance } from './instances.ts';
@@ -114,6 +115,8 @@ export function formerRoutes(routing: Routing): void {
   answer(routing, 'formerRestartService', async ({ query: { service }, reply }) => {
     const ids = selectInstances([service], control.status()).map(({ id }) => id);
     const others = ids.filter((id) => id !== face.instance);
+    if (face.instance !== undefined && ids.length > 0 && others.length === 0)
+      throw new OwnServiceError({ instance: face.instance, verb: 'restart' });
     const outcomes = await control.operate('restart', others, { force: false });
     const failed = outcomes.filter(({ error }) => error !== undefined);
     if (failed.length === 0) return { message: `restarted ${others.join(', ')}` };
