@@ -1,11 +1,16 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { MachineControl, MachineEvent } from '@mgpu/control';
 import { type InstanceStatus, type JobStatus, type LogRecord, mockGpus } from '@mgpu/core';
 import { temporaryFolder } from '@mgpu/core/testing';
+import type { FastifyReply } from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { goneOf } from '../src/routes/gone.ts';
 import { healthOf, isReady } from '../src/routes/probes.ts';
 import { eventsOf, messagesOf, one, SmallMachine, startHttp } from './support.ts';
 
@@ -88,6 +93,19 @@ test('events that were missed come also where they are more than a reader may be
   const missed = await http.begin('/v1/events', { headers: { 'last-event-id': snapshot?.id ?? '' } });
   const names = (await messagesOf(missed, 900)).map(({ data }) => (data as { data: { name: string } }).data.name);
   expect(names.map((name) => Number(name.split(' ')[0]))).toEqual(Array.from({ length: 900 }, (_, n) => n));
+});
+
+test('who has left before somebody asks whether he is there is gone, too', async () => {
+  const asked = Promise.withResolvers<ServerResponse>();
+  await using server = createServer((_, response) => asked.resolve(response)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n');
+  const raw = await asked.promise;
+  const closed = once(raw, 'close');
+  socket.destroy();
+  await closed;
+  expect(goneOf({ raw } as FastifyReply).aborted).toBe(true);
 });
 
 /** A machine with logs of its own in a folder. */
