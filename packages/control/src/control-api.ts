@@ -1,4 +1,4 @@
-import { type Logger, silentLogger } from '@mgpu/core';
+import { type Clock, type Logger, silentLogger, systemClock } from '@mgpu/core';
 import { AuditLog } from './audit-log.ts';
 import type { MachineControl } from './contract.ts';
 import { EventHistory } from './streams/event-history.ts';
@@ -8,6 +8,7 @@ export interface ControlApiOptions {
   readonly log?: Logger;
   /** Folder of `audit-YYYY-MM-DD.log`: who changed what. Default: nobody notes it. */
   readonly auditDir?: string;
+  readonly clock?: Clock;
 }
 
 /** A machine as it is asked over its faces, the control socket and HTTP, and what they have in common. */
@@ -20,11 +21,11 @@ export class ControlApi implements AsyncDisposable {
   readonly #unsubscribe: () => void;
   #openApi: Promise<string> | undefined;
 
-  constructor(control: MachineControl, { log = silentLogger, auditDir }: ControlApiOptions = {}) {
+  constructor(control: MachineControl, { log = silentLogger, auditDir, clock = systemClock }: ControlApiOptions = {}) {
     this.control = control;
     this.log = log;
     this.tasks = new TaskList(control.operations, log);
-    this.audit = new AuditLog(auditDir);
+    this.audit = new AuditLog(auditDir, clock);
     this.#unsubscribe = control.subscribe((event) => this.history.add(event));
   }
 

@@ -99,7 +99,7 @@ export const UnprotectedError = defineError<{ host: string }>({
 export const TokenUnusableError = defineError<{ source: string; problem: string }>({
   code: 'CONTROL_TOKEN',
   message: ({ source, problem }) => `http: the token in ${source} cannot be used: ${problem}`,
-  hint: '`mgpu token --rotate` makes a new one',
+  hint: '`mgpu token --rotate` makes a new one, and `mgpu start http` starts what did not for want of it',
 });
 
 /** Over HTTP, what would cut off its own answer. */

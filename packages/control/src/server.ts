@@ -73,6 +73,8 @@ const noSchemas = () => () => {
 
 /** Milliseconds within which a request has to be there, and until a connection without one is closed. */
 const requestMs = 30_000;
+/** Milliseconds within which a connection has to say what it is for. */
+const headMs = 10_000;
 const idleMs = 30_000;
 const closeMs = 2_000;
 
@@ -87,6 +89,7 @@ export function createControlServer(
     bodyLimit: maxBodyBytes,
     forceCloseConnections: 'idle',
     requestTimeout: requestMs,
+    http: { headersTimeout: headMs, connectionsCheckingInterval: headMs / 2 },
     keepAliveTimeout: idleMs,
     return503OnClosing: false,
     clientErrorHandler: answerBrokenRequest,

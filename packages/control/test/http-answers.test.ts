@@ -1,11 +1,16 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { JobsUnavailableError, type MachineControl, type MachineEvent } from '@mgpu/control';
 import { type InstanceStatus, type JobStatus, type LogRecord, mockGpus } from '@mgpu/core';
 import { temporaryFolder } from '@mgpu/core/testing';
+import type { FastifyReply } from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { goneOf } from '../src/routes/gone.ts';
 import { healthOf, isReady } from '../src/routes/probes.ts';
 import { eventsOf, messagesOf, one, SmallMachine, startHttp } from './support.ts';
 
@@ -81,6 +86,28 @@ describe('events', () => {
   });
 });
 
+test('events that were missed come also where they are more than a reader may be behind', async () => {
+  await using http = await startHttp();
+  const [snapshot] = await messagesOf(await http.begin('/v1/events'), 1);
+  for (let n = 0; n < 900; n++) http.machine.emit(phase(`${n} ${'x'.repeat(3_000)}`));
+  const missed = await http.begin('/v1/events', { headers: { 'last-event-id': snapshot?.id ?? '' } });
+  const names = (await messagesOf(missed, 900)).map(({ data }) => (data as { data: { name: string } }).data.name);
+  expect(names.map((name) => Number(name.split(' ')[0]))).toEqual(Array.from({ length: 900 }, (_, n) => n));
+});
+
+test('who has left before somebody asks whether he is there is gone, too', async () => {
+  const asked = Promise.withResolvers<ServerResponse>();
+  await using server = createServer((_, response) => asked.resolve(response)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n');
+  const raw = await asked.promise;
+  const closed = once(raw, 'close');
+  socket.destroy();
+  await closed;
+  expect(goneOf({ raw } as FastifyReply).aborted).toBe(true);
+});
+
 /** A machine with logs of its own in a folder. */
 function withLogs(dir: string) {
   const small = new SmallMachine();
@@ -147,6 +174,44 @@ describe('logs', () => {
     await using http = await startHttp({}, { machine: small });
     const { status, json } = await http.ask(`/v1/logs?grep=${encodeURIComponent('^(a+)+$')}`);
     expect([status, json.data.lines]).toEqual([200, []]);
+  });
+
+  test('are not searched with an expression that takes minutes for a line', async () => {
+    await using http = await startHttp();
+    const { status, json } = await http.ask(`/v1/logs?grep=${encodeURIComponent('(\\pL{900}|\\pL{901})[xy]')}`);
+    expect([status, json.data.message]).toEqual([400, expect.stringMatching(/grep: it takes 1\d{3} steps/)]);
+  });
+
+  test('are cut at a size, not at a number of lines alone', async () => {
+    using dir = temporaryFolder('logs-');
+    const { small, print } = withLogs(dir.path);
+    for (let n = 0; n < 200; n++) print('comfyui_gpu0', `${String(n).padStart(4, '0')}${'x'.repeat(60_000)}\n`);
+    await using http = await startHttp({}, { machine: small });
+    const { text, json } = await http.ask('/v1/logs?lines=5000');
+    const { lines } = json.data;
+    expect(lines.length).toBeGreaterThan(100);
+    expect(text.length).toBeLessThan(9 * 1024 * 1024);
+    expect(lines.at(-1).text).toMatch(/^0199/); // the last ones
+  });
+
+  test('have a line whole that was under way when somebody came', async () => {
+    using dir = temporaryFolder('logs-');
+    const { small, print } = withLogs(dir.path);
+    print('comfyui_gpu0', 'first\nhalf of ');
+    await using http = await startHttp({}, { machine: small });
+    const follow = await http.begin('/v1/logs/events?select=comfyui_gpu0&lines=1');
+    const seen: LogRecord[] = [];
+    for await (const { data } of eventsOf(follow)) {
+      seen.push(...(data as { data: LogRecord[] }).data);
+      if (seen.length === 1) print('comfyui_gpu0', 'a line\n');
+      if (seen.some(({ text, partial }) => text.includes('a line') && !partial)) break;
+    }
+    expect(seen.filter(({ partial }) => !partial).map(({ text, offset }) => [text, offset])).toEqual([
+      ['first', 0],
+      ['half of a line', 6],
+    ]);
+    const { cursor } = (await http.ask('/v1/logs?select=comfyui_gpu0')).json.data;
+    expect(JSON.parse(Buffer.from(cursor, 'base64url').toString())).toEqual({ comfyui_gpu0: 21 });
   });
 
   test('are followed, and go on where they were left, also for what was silent', async () => {
@@ -362,6 +427,7 @@ describe('an operation', () => {
     const broken = await start('test.broken', { name: 'x' }, '?wait=5');
     expect([broken.status, broken.json.data]).toMatchObject([200, { state: 'failed', error: { message: 'it broke' } }]);
     const { data } = (await http.ask('/v1/tasks')).json;
+    for (const each of data) expect(each).not.toHaveProperty('result'); // each may be large
     expect(data.map((each: { operation: string }) => each.operation)).toEqual(['test.broken', 'test.slow']);
   });
 
@@ -437,5 +503,8 @@ describe("the predecessor's addresses", () => {
     expect([one.status, one.json, all.status]).toEqual([200, { message: 'restarted one' }, 202]);
     expect(http.machine.moves).toEqual(['restart', 'restart']);
     expect((await http.ask('/restart/service?service=nobody', { method: 'POST' })).status).toBe(404);
+    http.machine.instances = [{ ...on(0), id: 'http', kind: 'http' }];
+    const own = await http.ask('/restart/service?service=http', { method: 'POST' });
+    expect([own.status, own.json.data.code]).toEqual([409, 'CONTROL_OWN_SERVICE']);
   });
 });

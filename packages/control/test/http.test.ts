@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { chmodSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { ControlApi, http, rotateToken } from '@mgpu/control';
-import { fakeClock, leasePorts, serviceConformance, testContext } from '@mgpu/core/testing';
+import { text } from 'node:stream/consumers';
+import { ControlApi, ensureToken, http, rotateToken } from '@mgpu/control';
+import { fakeClock, leasePorts, serviceConformance, temporaryFolder, testContext } from '@mgpu/core/testing';
 import { describe, expect, test } from 'vitest';
 import { endpoints, pathOf } from '../src/api/endpoints.ts';
 import { messagesOf, SmallMachine, startHttp } from './support.ts';
@@ -84,6 +85,22 @@ describe('the token', () => {
     expect(machine.api.history.listening).toBe(0);
   });
 
+  test('that cannot be read any more ends the streams, and the daemon goes on', async () => {
+    const clock = fakeClock();
+    await using machine = await startHttp({}, { clock });
+    const stream = await machine.begin('/v1/events');
+    chmodSync(machine.tokenFile, 0o644);
+    const ended = once(stream.resume(), 'end');
+    await clock.advance(15_000);
+    await ended;
+    chmodSync(machine.tokenFile, 0o600);
+    const another = await machine.begin('/v1/events');
+    await rotateToken(machine.tokenFile);
+    const endedToo = once(another.resume(), 'end');
+    await clock.advance(15_000);
+    await endedToo; // it is looked at as before
+  });
+
   test.each([['that others can read', (path: string) => chmodSync(path, 0o644), 'others may read it \\(mode 644\\)']])(
     '%s opens nothing',
     async (_, spoil, problem) => {
@@ -95,6 +112,15 @@ describe('the token', () => {
       expect((await machine.ask('/live', { token: null })).status).toBe(200);
     },
   );
+
+  test('is made once, and is whole for whoever comes at the same time', async () => {
+    using dir = temporaryFolder('tokens-');
+    for (let round = 0; round < 200; round++) {
+      const path = join(dir.path, String(round), 'http-token');
+      const tokens = await Promise.all(Array.from({ length: 8 }, () => ensureToken(path)));
+      expect(new Set(tokens).size).toBe(1);
+    }
+  });
 
   test('may be given by the configuration', async () => {
     const token = 'a-token-of-the-configuration-itself';
@@ -132,6 +158,13 @@ describe('pages of others', () => {
     const { status, headers } = await from('https://monitor.example');
     expect(status).toBe(200);
     expect(headers).toMatchObject({ 'access-control-allow-origin': 'https://monitor.example', vary: 'Origin' });
+    const stream = await machine.begin('/v1/events', { headers: { origin: 'https://monitor.example' } });
+    stream.destroy();
+    expect(stream.headers).toMatchObject({
+      'access-control-allow-origin': 'https://monitor.example',
+      'x-content-type-options': 'nosniff',
+      'content-type': 'text/event-stream',
+    });
     const preflight = await machine.ask('/v1/jobs', {
       method: 'OPTIONS',
       token: null,
@@ -154,14 +187,22 @@ describe('pages of others', () => {
   });
 });
 
+test('whoever names no host is no browser: a probe that speaks HTTP/1.0', async () => {
+  await using machine = await startHttp();
+  const socket = connect(machine.port, '127.0.0.1');
+  socket.end('GET /live HTTP/1.0\r\n\r\n');
+  expect(await text(socket)).toMatch(/^HTTP\/1\.[01] 200 [\s\S]*\{"live":true\}$/);
+});
+
 describe('limits', () => {
   test('on requests of one address', async () => {
     await using machine = await startHttp({ requestsPerSecond: 3 });
-    const asked = await Promise.all(Array.from({ length: 10 }, () => machine.ask('/live')));
+    const asked = await Promise.all(Array.from({ length: 10 }, () => machine.ask('/v1/status')));
     const refused = asked.filter(({ status }) => status === 429);
     expect(refused.length).toBeGreaterThanOrEqual(4); // two seconds may have begun
     expect(refused[0]?.json.data).toMatchObject({ code: 'CONTROL_TOO_MANY_REQUESTS', retryable: true });
     expect(refused[0]?.headers['retry-after']).toBe('1');
+    expect((await machine.ask('/live', { token: null })).status).toBe(200); // whoever else asks much
   });
 
   test('on streams', async () => {
@@ -169,6 +210,11 @@ describe('limits', () => {
     const streams = [await machine.begin('/v1/events'), await machine.begin('/v1/events')];
     const { status, json } = await machine.ask('/v1/events');
     expect([status, json.data.code]).toEqual([503, 'CONTROL_TOO_MANY_STREAMS']);
+    const submitted: unknown[] = [];
+    machine.machine.queue.submit = async (job) => String(submitted.push(job));
+    const job = { method: 'POST', body: { type: 'comfyui', input: {} }, headers: { accept: 'text/event-stream' } };
+    expect((await machine.ask('/v1/jobs', job)).status).toBe(503);
+    expect(submitted).toEqual([]); // else whoever tries again has two
     for (const each of streams) each.destroy();
   });
 
@@ -298,6 +344,22 @@ describe('the way over HTTP', () => {
     ]);
     expect(text).not.toContain(machine.token);
     expect(text).not.toContain('hunter2');
+    await machine[Symbol.asyncDispose]();
+  });
+
+  test('notes no more of strangers than fits, whatever they send', async () => {
+    const machine = await startHttp();
+    for (let n = 0; n < 50; n++) await machine.ask(`/v1/down?x=${'y'.repeat(1_000)}`, { method: 'POST', token: null });
+    await machine.ask('/v1/instances/one/start', { method: 'POST' });
+    await machine.service.stop();
+    await machine.api[Symbol.asyncDispose]();
+    const [file = ''] = readdirSync(machine.context.layout.logs).filter((name) => name.startsWith('audit-'));
+    const lines = readFileSync(join(machine.context.layout.logs, file), 'utf8').trim().split('\n');
+    const messages = lines.map((line) => JSON.parse(line).message);
+    expect(messages.filter((each) => each === 'POST /v1/down').length).toBeLessThanOrEqual(40); // of two minutes
+    expect(messages).toContain('POST /v1/instances/one/start');
+    expect(messages.at(-1)).toMatch(/^\d+ more requests were refused within a minute$/);
+    expect(lines.join('').length).toBeLessThan(10_000);
     await machine[Symbol.asyncDispose]();
   });
 });

@@ -77,7 +77,7 @@ export type { LineMatcher, NamedLine } from './instance-log/line-sieve.ts';
 export type { NamedLog } from './instance-log/line-source.ts';
 export { type LogLimits, logLimits } from './instance-log/log-limits.ts';
 export { type LogRecord, logRecord } from './instance-log/log-record.ts';
-export { logEnd } from './instance-log/log-source.ts';
+export { lastLineEnd, logEnd } from './instance-log/log-source.ts';
 export { printable } from './instance-log/printable.ts';
 export { type LogLine, LogReader, type ReadLogOptions, readLog, readLogBatches } from './instance-log/read-log.ts';
 export { type ReadLogsOptions, readLogs } from './instance-log/read-logs.ts';

@@ -1,10 +1,12 @@
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { endpoints } from '../api/endpoints.ts';
+import { type EndpointId, endpoints } from '../api/endpoints.ts';
 import { ForeignRequestError, TooManyRequestsError, UnauthorizedError } from '../errors.ts';
 import type { OwnHttpConfig } from './config.ts';
 import type { TokenSource } from './token.ts';
+
+const probes: ReadonlySet<string> = new Set<EndpointId>(['getLive', 'getReady', 'getHealth']);
 
 /** Keeps out who must not come in over TCP: before anything of a request but its head is read. */
 export class Guard {
@@ -25,14 +27,15 @@ export class Guard {
     await server.register(rateLimit, { global: false });
     const count = server.createRateLimit({ max: most, timeWindow: 1_000 });
     server.addHook('onRequest', async (request, reply) => {
-      const rate = await count(request);
-      if (!rate.isAllowed && rate.isExceeded) throw new TooManyRequestsError({ most });
       reply.headers(securityHeaders);
-      this.#expectOwnHost(request.headers.host ?? '');
+      const { endpoint } = request.routeOptions.config;
+      // Nobody on this host is to keep probes from their answer by asking much himself.
+      const rate = endpoint !== undefined && probes.has(endpoint) ? undefined : await count(request);
+      if (rate?.isAllowed === false && rate.isExceeded) throw new TooManyRequestsError({ most });
+      this.#expectOwnHost(request.headers.host);
       const origin = this.#expectKnownOrigin(request);
       if (origin !== undefined) reply.headers({ ...corsHeaders, 'access-control-allow-origin': origin });
       if (request.method === 'OPTIONS' && origin !== undefined) return reply.status(204).send();
-      const { endpoint } = request.routeOptions.config;
       if (endpoint === undefined || endpoints[endpoint].access !== 'open') this.#expectTrusted(request);
       return undefined;
     });
@@ -48,6 +51,15 @@ export class Guard {
     return given === undefined ? undefined : this.#token?.check(given);
   }
 
+  /** The same for a record, also while it cannot be told. */
+  fingerprint(request: FastifyRequest): string | undefined {
+    try {
+      return this.whoIs(request);
+    } catch {
+      return undefined;
+    }
+  }
+
   #expectTrusted(request: FastifyRequest): void {
     if (this.isTrusted(request)) return;
     const { authorization } = request.headers;
@@ -55,7 +67,8 @@ export class Guard {
   }
 
   /** A page that gives its own name our address (DNS rebinding) says that name; an address cannot be given away. */
-  #expectOwnHost(host: string): void {
+  #expectOwnHost(host: string | undefined): void {
+    if (host === undefined) return; // HTTP/1.0, as simple probes speak it; every browser says one
     const name = nameIn(host);
     if (this.#names.has(name) || isIP(name) !== 0) return;
     throw new ForeignRequestError({ header: 'Host', value: host.slice(0, 253), key: 'services.http.hosts' });

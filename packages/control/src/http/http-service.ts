@@ -52,7 +52,7 @@ export class HttpService extends BaseService<OwnHttpConfig> {
         name: 'tcp',
         instance: id,
         isTrusted: (request) => guard.isTrusted(request),
-        whoIs: (request) => ({ face: 'tcp', address: request.ip, fingerprint: guard.whoIs(request) }),
+        whoIs: (request) => ({ face: 'tcp', address: request.ip, fingerprint: guard.fingerprint(request) }),
       },
       clock: context.clock,
       mostStreams: maxStreams,

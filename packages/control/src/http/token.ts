@@ -1,6 +1,6 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { link, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ignore, type Layout, writeFileAtomically } from '@mgpu/core';
 import { TokenUnusableError } from '../errors.ts';
@@ -29,7 +29,12 @@ export const tokenPath = ({ state }: Pick<Layout, 'state'>): string => join(stat
 /** The token in its file of mode 0600; one is made where there is none. Throws `CONTROL_TOKEN`. */
 export async function ensureToken(path: string): Promise<string> {
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, `${newToken()}\n`, { flag: 'wx', mode: 0o600 }).catch(ignore('EEXIST'));
+  // Whole from its first moment on: the daemon and `mgpu token` may come at the same time.
+  const draft = `${path}.${randomUUID()}`;
+  await writeFile(draft, `${newToken()}\n`, { flag: 'wx', mode: 0o600 });
+  await link(draft, path)
+    .catch(ignore('EEXIST'))
+    .finally(() => rm(draft, { force: true }));
   return readToken(path);
 }
 

@@ -52,12 +52,11 @@ export class LogBroadcasts {
     stream.onClose(() => gone.abort());
     using _ = broadcast.keep(() => this.#running.delete(key));
     await catchUp(broadcast, followed, from, { stream, signal: gone.signal });
-    // Nothing was read since: from here on none is missed.
-    await broadcast.pass(stream, gone.signal);
+    await broadcast.passed(gone.signal);
   }
 }
 
-/** Sends what is before the place where the broadcast is, wherever that gets to meanwhile. */
+/** Sends what is before the place where the broadcast is, wherever that gets to meanwhile, and joins it there. */
 async function catchUp(
   broadcast: LogBroadcast,
   { find, level, grep }: Followed,
@@ -80,6 +79,8 @@ async function catchUp(
     }
     passed = target;
   }
+  // Nothing waits between the last look at how far it is and this: no line is missed, and none comes twice.
+  broadcast.join(stream, signal);
 }
 
 /** One reading of what is written from now on. Begins at once; goes on while somebody keeps it. */
@@ -111,16 +112,18 @@ class LogBroadcast {
     };
   }
 
-  /** Resolves when the signal fires. Rejects with what the reading failed at. */
-  async pass(stream: EventStream, signal: AbortSignal): Promise<void> {
+  /** Sends it what comes, until the signal fires. */
+  join(stream: EventStream, signal: AbortSignal): void {
+    if (signal.aborted) return;
     this.#followers.add(stream);
-    try {
-      await abortable(this.#reading, signal).catch((error: unknown) => {
-        if (!signal.aborted) throw error;
-      });
-    } finally {
-      this.#followers.delete(stream);
-    }
+    signal.addEventListener('abort', () => this.#followers.delete(stream), { once: true });
+  }
+
+  /** Resolves when the signal fires. Rejects with what the reading failed at. */
+  async passed(signal: AbortSignal): Promise<void> {
+    await abortable(this.#reading, signal).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
   }
 
   async #read({ find, level, grep }: Followed, logs: readonly NamedLog[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { logEnd, type NamedLine, type NamedLog } from '@mgpu/core';
+import { lastLineEnd, type NamedLine, type NamedLog } from '@mgpu/core';
 import { z } from 'zod';
 
 const form = z.record(z.string().max(200), z.number().int().nonnegative());
@@ -20,9 +20,9 @@ export class LogCursor {
     return positions && new LogCursor(Object.entries(positions));
   }
 
-  /** At the present end of each. */
+  /** At the present end of each; a line that has no end yet is still to come. */
   static atEnd(logs: readonly NamedLog[]): LogCursor {
-    return new LogCursor(logs.map((log) => [log.name, 'file' in log ? logEnd(log.file).offset : Date.now()]));
+    return new LogCursor(logs.map((log) => [log.name, 'file' in log ? lastLineEnd(log.file) : Date.now()]));
   }
 
   /** Of lines that are given out, in the order of their log. */

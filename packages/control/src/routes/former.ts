@@ -1,10 +1,11 @@
 import { type InstanceStatus, type LogRecord, logRecord, type NamedLog, readLogs, selectInstances } from '@mgpu/core';
 import type { FastifyReply } from 'fastify';
 import type { ConfigReport, MachineStatus } from '../contract.ts';
+import { OwnServiceError } from '../errors.ts';
 import { textForm } from '../streams/event-stream.ts';
 import { goneOf } from './gone.ts';
 import { expectInstance } from './instances.ts';
-import { logsNamed } from './logs.ts';
+import { logsNamed, mostChars } from './logs.ts';
 import { serviceHealth, uptimeMs } from './probes.ts';
 import { answer, type Routing } from './route.ts';
 
@@ -97,11 +98,12 @@ export function formerRoutes(routing: Routing): void {
   answer(routing, 'formerComfyUILogs', async ({ query: { gpu, lines }, request, reply }) => {
     const logs = logsNamed(control, [`comfyui_gpu${gpu}`]);
     const stream = streams.open(reply, () => face.isTrusted(request), textForm);
-    for await (const some of readLogs(logs, { last: lines, follow: true, signal: goneOf(reply) })) {
-      const text = some.filter(({ isPartial }) => !isPartial).map((line) => `${logRecord(line).text}\n`);
-      await stream.sendInTurn(text.join(''));
-    }
-    stream.end();
+    await streams.whole(stream, async () => {
+      for await (const some of readLogs(logs, { last: lines, follow: true, signal: goneOf(reply) })) {
+        const text = some.filter(({ isPartial }) => !isPartial).map((line) => `${logRecord(line).text}\n`);
+        await stream.sendInTurn(text.join(''));
+      }
+    });
   });
 
   answer(routing, 'formerRestartMachine', ({ reply }) => {
@@ -114,6 +116,8 @@ export function formerRoutes(routing: Routing): void {
   answer(routing, 'formerRestartService', async ({ query: { service }, reply }) => {
     const ids = selectInstances([service], control.status()).map(({ id }) => id);
     const others = ids.filter((id) => id !== face.instance);
+    if (face.instance !== undefined && ids.length > 0 && others.length === 0)
+      throw new OwnServiceError({ instance: face.instance, verb: 'restart' });
     const outcomes = await control.operate('restart', others, { force: false });
     const failed = outcomes.filter(({ error }) => error !== undefined);
     if (failed.length === 0) return { message: `restarted ${others.join(', ')}` };
@@ -152,6 +156,7 @@ function entryOf(instance: InstanceStatus): FormerServiceEntry {
 
 async function lastLines(logs: readonly NamedLog[], last: number, reply: FastifyReply): Promise<LogRecord[]> {
   const lines: LogRecord[] = [];
-  for await (const some of readLogs(logs, { last, signal: goneOf(reply) })) lines.push(...some.map(logRecord));
+  for await (const some of readLogs(logs, { last, lastChars: mostChars, signal: goneOf(reply) }))
+    lines.push(...some.map(logRecord));
   return lines;
 }

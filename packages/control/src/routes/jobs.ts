@@ -11,6 +11,7 @@ export function jobRoutes(routing: Routing): void {
   answer(routing, 'submitJob', async ({ query, body, request, reply }) => {
     const jobs = control.jobs();
     const isStreamed = wantsStream(request);
+    if (isStreamed) streams.expectRoom(); // 503 says that nothing was done
     const id = await jobs.submit(body);
     const location = `/v1/jobs/${encodeURIComponent(id)}`;
     reply.header('location', location);

@@ -6,6 +6,9 @@ import { LogCursor } from '../logs/log-cursor.ts';
 import { goneOf } from './gone.ts';
 import { type Asked, answer, type Routing } from './route.ts';
 
+/** Characters of an answer, about; of more than that the last. */
+export const mostChars = 8 * 1024 * 1024;
+
 /** What instances print, and what the daemon logs. */
 export function logRoutes(routing: Routing): void {
   const { control, face, streams } = routing;
@@ -17,7 +20,8 @@ export function logRoutes(routing: Routing): void {
     const place = LogCursor.atEnd(logs);
     const grep = await matcherOf(query);
     const lines: LogRecord[] = [];
-    for await (const some of readLogs(place.before(logs), { since, until, level, grep, last, signal: goneOf(reply) })) {
+    const range = { since, until, last, lastChars: mostChars };
+    for await (const some of readLogs(logs, { ...range, level, grep, signal: goneOf(reply) })) {
       place.pass(some, daemonName);
       lines.push(...some.map(logRecord));
     }

@@ -29,12 +29,18 @@ export function machineRoutes(routing: Routing): void {
     else await isOver;
     return reply.status(face.name === 'tcp' ? 202 : 200).send(envelope('Down', {}));
   });
-  answer(routing, 'getEvents', ({ request, reply }) => {
+  answer(routing, 'getEvents', async ({ request, reply }) => {
     const stream = streams.open(reply, () => face.isTrusted(request));
-    const last = request.headers['last-event-id'];
-    const missed = typeof last === 'string' ? history.after(last) : undefined;
-    for (const message of missed ?? [messageOf({ event: 'snapshot', data: control.status() } as const, history.lastId)])
-      stream.send(message);
+    let last = String(request.headers['last-event-id']);
+    let missed = history.after(last);
+    // In their turn: all at once they may be more than a reader may be behind.
+    while (missed !== undefined && missed.length > 0 && !stream.isClosed) {
+      last = history.lastId;
+      for (const message of missed) await stream.sendInTurn(message);
+      missed = history.after(last);
+    }
+    if (missed === undefined)
+      stream.send(messageOf({ event: 'snapshot', data: control.status() } as const, history.lastId));
     stream.onClose(history.listen((message) => stream.send(message)));
   });
 }

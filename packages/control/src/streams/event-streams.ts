@@ -30,9 +30,10 @@ export class EventStreams {
 
   /** Makes a stream of an answer; `isAllowed` is asked again while it is open. Throws `CONTROL_TOO_MANY_STREAMS`. */
   open(reply: FastifyReply, isAllowed: () => boolean = () => true, form = eventForm): EventStream {
-    const { most } = this.#options;
-    if (this.#open.size >= most) throw new TooManyStreamsError({ most });
+    this.expectRoom();
     reply.hijack();
+    // What was said to browsers so far would go with the reply.
+    for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '');
     const stream = new EventStream(reply.raw, this.#backlog, form);
     this.#open.set(stream, isAllowed);
     stream.onClose(() => this.#open.delete(stream));
@@ -40,6 +41,12 @@ export class EventStreams {
     if (reply.request.method === 'HEAD') stream.end();
     this.#beating ??= this.#beat();
     return stream;
+  }
+
+  /** For what must not be begun where nobody could be told of it. Throws `CONTROL_TOO_MANY_STREAMS`. */
+  expectRoom(): void {
+    const { most } = this.#options;
+    if (this.#open.size >= most) throw new TooManyStreamsError({ most });
   }
 
   /** Sends what somebody else tells, in its turn; ends with it, or when nobody reads any more. */
@@ -73,6 +80,16 @@ export class EventStreams {
     for (const stream of this.#open.keys()) stream.end();
   }
 
+  /** Nobody may while that cannot be told: the token's file may have gone, or become unreadable. */
+  #mayStay(isAllowed: () => boolean): boolean {
+    try {
+      return isAllowed();
+    } catch (error) {
+      this.#options.log.error('streams are ended: it cannot be told who may read them', { error });
+      return false;
+    }
+  }
+
   /** One clock for all: what is due to be dropped or to hear of us may wait for a beat. */
   async #beat(): Promise<void> {
     const { clock } = this.#options;
@@ -80,7 +97,7 @@ export class EventStreams {
     while (this.#open.size > 0 && !signal.aborted) {
       await clock.sleep(beatMs, { signal }).catch(() => {}); // over
       for (const [stream, isAllowed] of this.#open) {
-        if (isAllowed()) stream.beat();
+        if (this.#mayStay(isAllowed)) stream.beat();
         else stream.end();
       }
     }

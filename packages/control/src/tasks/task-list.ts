@@ -53,9 +53,9 @@ export class TaskList {
     return status;
   }
 
-  /** The newest first. */
+  /** The newest first, without their answers. */
   list(): readonly TaskStatus[] {
-    return [...this.#tasks.values()].map(({ status }) => status).toReversed();
+    return [...this.#tasks.values()].map(({ status: { result: _, ...rest } }) => rest).toReversed();
   }
 
   /** Throws `CONTROL_TASK_UNKNOWN`. */

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream';
 import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { type Journal, journalOf, liveFrom, markOf } from './journal.ts';
+import { maxLineBytes } from './line-splitter.ts';
 import { type Archive, archivesOf, openIfThere } from './log-files.ts';
 
 /** The next bytes of the stream, or a range of it that is not there any more. */
@@ -78,6 +79,17 @@ export function logEnd(file: string): { offset: number; writtenAt: number | unde
   }
 }
 
+/** The logical offset behind the last line that has an end; one of more than 64 KiB is split, and has one. */
+export function lastLineEnd(file: string): number {
+  for (;;) {
+    const journal = journalOf(file).read();
+    using view = View.open(file, journal);
+    if (!view) return liveFrom(journal);
+    const { end, rest } = view;
+    if (view.isUncut) return Math.max(end - rest, liveFrom(journal));
+  }
+}
+
 /** The first logical offset that can still be read. */
 export function logStart(file: string): number {
   const [oldest] = archivesOf(file);
@@ -125,6 +137,15 @@ class View implements Disposable {
   /** The logical offset behind its last byte. */
   get end(): number {
     return Math.min(this.#base + fstatSync(this.#fd).size, this.#limit);
+  }
+
+  /** Bytes behind the last newline, where there is one within the length of a line. */
+  get rest(): number {
+    const length = Math.min(maxLineBytes, this.end - this.#base);
+    const buffer = Buffer.alloc(Math.max(0, length));
+    const read = readSync(this.#fd, buffer, 0, buffer.length, this.end - this.#base - buffer.length);
+    const newline = buffer.lastIndexOf(10, Math.max(0, read - 1));
+    return newline < 0 && length === maxLineBytes ? 0 : read - newline - 1;
   }
 
   get writtenAt(): number {

@@ -6,6 +6,8 @@ import { LogMerge } from './log-merge.ts';
 export interface ReadLogsOptions extends LineRange {
   /** The last so many of all lines that are wanted, and what follows. */
   readonly last?: number | undefined;
+  /** Characters that those may have together; the first of them are left out beyond it. Default: any number. */
+  readonly lastChars?: number | undefined;
   /** Goes on with what is written from now on, until the signal fires. Not with `until`. Default false. */
   readonly follow?: boolean | undefined;
   /** What there is now, asked about every second while logs are followed: those that are new join. */
@@ -42,7 +44,7 @@ export async function* readLogs(
   {
     await using past = new LogMerge({ follow: false, clock, signal });
     opened.into(past);
-    yield* last === undefined ? past.lines() : lastOf(past.lines(), last);
+    yield* last === undefined ? past.lines() : lastOf(past.lines(), last, options.lastChars);
   }
   if (!options.follow || signal?.aborted) return;
   await using present = new LogMerge({ follow: true, clock, signal });
@@ -99,12 +101,24 @@ class OpenLogs implements Disposable {
   }
 }
 
-async function* lastOf(lines: AsyncIterable<readonly NamedLine[]>, count: number): AsyncGenerator<NamedLine[], void> {
+async function* lastOf(
+  lines: AsyncIterable<readonly NamedLine[]>,
+  count: number,
+  mostChars = Number.POSITIVE_INFINITY,
+): AsyncGenerator<NamedLine[], void> {
   let kept: NamedLine[] = [];
-  const tail = () => kept.slice(Math.max(0, kept.length - count));
+  let chars = 0;
+  const cut = () => {
+    let first = Math.max(0, kept.length - count);
+    chars = kept.slice(first).reduce((sum, { text }) => sum + text.length, 0);
+    while (chars > mostChars) chars -= kept[first++]?.text.length ?? 0;
+    kept = kept.slice(first);
+  };
   for await (const some of lines) {
     kept.push(...some);
-    if (kept.length > 2 * count) kept = tail();
+    chars += some.reduce((sum, { text }) => sum + text.length, 0);
+    if (kept.length > 2 * count || chars > 2 * mostChars) cut();
   }
-  yield tail();
+  cut();
+  yield kept;
 }
