@@ -92,7 +92,7 @@ test('the compose file runs what is configured, with the GPUs and without', asyn
   const compose = parse((await filesOf(box, ['docker']))['compose.yaml'] ?? '');
   const { mgpu } = compose.services;
   expect(mgpu.deploy.resources.reservations.devices[0]).toMatchObject({ driver: 'nvidia', capabilities: ['gpu'] });
-  expect(mgpu.ports).toEqual([`127.0.0.1:${box.port + 10}:${box.port + 10}`]);
+  expect(mgpu.ports).toEqual([box.port + 21, box.port + 10].map((port) => `127.0.0.1:${port}:${port}`));
   expect(compose.configs.mgpu.file).toBe(join(box.dir, 'mgpu.config.yaml'));
   await using simulated = await openBox(undefined, { gpu: { mode: 'mock', count: 1 } });
   expect(parse((await filesOf(simulated, ['docker']))['compose.yaml'] ?? '').services.mgpu.deploy).toBeUndefined();

@@ -42,7 +42,7 @@ RUN npm ci --no-audit --no-fund && npm run build \\
   && mkdir /packages && npm pack --workspace packages --workspace apps --pack-destination /packages \\
   && npm install --global --prefix ${prefix} --omit=dev --no-audit --no-fund /packages/*.tgz`;
 
-const dockerfile = ({ checkout, port, version }: Installation) => `# syntax=docker/dockerfile:1
+const dockerfile = ({ checkout, ports, version }: Installation) => `# syntax=docker/dockerfile:1
 # Written by \`mgpu export docker\`. Arguments: --build-arg NAME=value.
 #
 # With torch, CUDA comes from the wheels and the driver from the host, through the NVIDIA Container Toolkit: the base needs
@@ -81,14 +81,14 @@ USER \${MGPU_UID}:\${MGPU_GID}
 WORKDIR ${root}
 # Models, environments and outputs outlive the container.
 VOLUME ["${root}"]
-${port === undefined ? '' : `EXPOSE ${port}\n`}STOPSIGNAL SIGTERM
+${ports.length === 0 ? '' : `EXPOSE ${ports.join(' ')}\n`}STOPSIGNAL SIGTERM
 # Exit code 0 as soon as the daemon answers; a boot that failed ends the container.
 HEALTHCHECK --interval=30s --timeout=15s --start-period=60s --retries=3 CMD ["mgpu", "status"]
 ENTRYPOINT ["tini", "--", "mgpu"]
 CMD ["up"]
 `;
 
-function compose({ checkout, config, port, stopSeconds, usesGpus, version }: Installation, folder: string): string {
+function compose({ checkout, config, ports, stopSeconds, usesGpus, version }: Installation, folder: string): string {
   const target = `/etc/mgpu/mgpu.config${config === undefined ? '.yaml' : extname(config)}`;
   const gpus = { driver: 'nvidia', count: 'all', capabilities: ['gpu'] };
   const mgpu = {
@@ -101,7 +101,7 @@ function compose({ checkout, config, port, stopSeconds, usesGpus, version }: Ins
     configs: [{ source: 'mgpu', target }],
     // Values as they are: a password may have a dollar sign in it.
     env_file: [{ path: './mgpu.env', required: false, format: 'raw' }],
-    ports: port === undefined ? [] : [`127.0.0.1:${port}:${port}`],
+    ports: ports.map((port) => `127.0.0.1:${port}:${port}`),
     volumes: ['workspace:/workspace'],
     // Workers of torch hand tensors to each other there; Docker's default is 64 MB.
     shm_size: '8gb',
@@ -121,8 +121,10 @@ const composeHead = `# Written by \`mgpu export docker\`. Needs Docker Compose 2
 # into mgpu.env beside this file.
 `;
 
-/** In a container loopback is the container's own: nginx has to be reached from outside of it. */
-const defaultConfig = `# SERVER_CREDS in mgpu.env says who may come in: nginx does not listen beyond loopback without.
+/** In a container loopback is the container's own: both have to be reached from outside of it. */
+const defaultConfig = `# SERVER_CREDS in mgpu.env says who may come in: nginx does not listen beyond loopback without. The HTTP API asks for the
+# token that "docker compose exec mgpu mgpu token" prints.
 services:
+  http: { host: 0.0.0.0 }
   nginx: { host: 0.0.0.0 }
 `;

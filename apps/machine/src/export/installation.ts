@@ -23,8 +23,8 @@ export interface Installation {
   readonly path: string;
   readonly home: string;
   readonly user: string;
-  /** Port of nginx; undefined without it. */
-  readonly port: number | undefined;
+  /** Ports that whoever is elsewhere asks: of the HTTP API and of nginx, as far as they are enabled. */
+  readonly ports: readonly number[];
   readonly usesGpus: boolean;
   /** Seconds that a stop may take: jobs in hand, then engines. */
   readonly stopSeconds: number;
@@ -38,7 +38,7 @@ const killMs = 20_000;
 export function installationOf({ config, env, file, layout }: Settings, cwd: string): Installation {
   const own = dirname(fileURLToPath(import.meta.resolve('@mgpu/machine/package.json')));
   const folder = file === undefined ? cwd : dirname(file);
-  const { nginx, worker } = config.services;
+  const { http, nginx, worker } = config.services;
   const { homedir, username } = userInfo();
   const drainMs = worker?.enabled ? Number(worker.drainMs) : 0;
   const graceMs = Object.values(config.services).map((each) => (each.enabled ? Number(each.graceMs ?? 0) : 0));
@@ -54,7 +54,7 @@ export function installationOf({ config, env, file, layout }: Settings, cwd: str
     path: lastingPath(env.PATH ?? ''),
     home: env.HOME ?? homedir,
     user: username,
-    port: nginx?.enabled ? Number(nginx.port) : undefined,
+    ports: [http, nginx].flatMap((each) => (each?.enabled ? [Number(each.port)] : [])),
     usesGpus: config.machine.gpu.mode === 'auto' || config.machine.gpu.mode === 'nvidia',
     stopSeconds: Math.ceil((drainMs + Math.max(engineStopMs, ...graceMs.map((ms) => ms + killMs))) / 1_000),
   };
