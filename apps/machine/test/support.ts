@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ControlClient, type Envelope, socketPathOf } from '@mgpu/control';
+import { ControlClient, type Envelope, type MachineStatus, socketPathOf } from '@mgpu/control';
 import { layoutOf } from '@mgpu/core';
 import { leasePorts } from '@mgpu/core/testing';
 import { servicesOnPorts } from '@mgpu/machine';
@@ -92,6 +92,12 @@ export async function openBox(
   );
   await box.writeConfig({ machine: { root, ...machine }, services: merged, plugins });
   return box;
+}
+
+/** What `mgpu status --json` has as its data, without the start of one more program. Throws where no daemon answers. */
+export async function statusOf({ root }: Box): Promise<MachineStatus> {
+  await using client = new ControlClient({ socketPath: socketPathOf(layoutOf(root)) });
+  return await client.status();
 }
 
 /** What `mgpu down --force` does, where there is anything it could find, and without the start of one more program. */
