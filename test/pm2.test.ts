@@ -1,9 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MachineStatus } from '@mgpu/control';
 import { runCommand } from '@mgpu/core';
 import { expect, test } from 'vitest';
-import { type Box, isAlive, oneSimulatedGpu, openBox } from '../apps/machine/test/support.ts';
+import { type Box, isAlive, oneSimulatedGpu, openBox, statusOf } from '../apps/machine/test/support.ts';
 import { pm2Program } from '../bench/src/supervisors/pm2-program.ts';
 
 const program = await pm2Program();
@@ -31,15 +30,14 @@ function pm2In(box: Box) {
 
 /** When a daemon other than that one has everything ready. */
 async function ready(box: Box, formerDaemon?: number) {
-  const status = async () => (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
   await expect
     .poll(async () => {
-      const { daemon, instances } = await status();
-      if (daemon === undefined || daemon.pid === formerDaemon) return undefined;
+      const { daemon, instances } = await statusOf(box);
+      if (daemon.pid === formerDaemon) return undefined;
       return instances.find(({ id }) => id === 'worker_gpu0')?.health;
     })
     .toBe('ready');
-  const { daemon, instances } = await status();
+  const { daemon, instances } = await statusOf(box);
   const pids = Object.fromEntries(instances.flatMap(({ id, pid }) => (pid === undefined ? [] : [[id, pid]])));
   return { daemon: daemon.pid, pids, outdated: instances.filter(({ outdated }) => outdated).map(({ id }) => id) };
 }

@@ -1,12 +1,12 @@
 import { mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ControlClient, type MachineStatus, socketPathOf } from '@mgpu/control';
+import { ControlClient, socketPathOf } from '@mgpu/control';
 import { type JobEvent, layoutOf } from '@mgpu/core';
 import { commitFiles, torchWheels, writeWheels } from '@mgpu/core/testing';
 import { a1111Checkout } from '@mgpu/simulator';
 import { decode } from 'fast-png';
 import { expect, test } from 'vitest';
-import { openBox } from './support.ts';
+import { openBox, statusOf } from './support.ts';
 
 /** Repositories that the program's launcher wants beside its own. */
 const helpers = [
@@ -30,7 +30,7 @@ test('on simulated GPUs Automatic1111 is simulated, takes jobs and is reached th
   });
   expect(up).toMatchObject({ code: 0, stderr: '' });
   expect(up.stdout).toMatch(/✔ A1111 .*\n/);
-  const { instances } = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const { instances } = await statusOf(box);
   const own = instances.filter(({ kind }) => kind === 'a1111');
   expect(own.map(({ id, port, health }) => [id, port, health])).toEqual([
     ['a1111_gpu0', box.port + 22, 'ready'],
@@ -144,7 +144,7 @@ test('it is installed and updated by a command; what runs keeps its own until it
 
   expect((await box.mgpu(['up', '--detach'])).code).toBe(0);
   const folder = async () => {
-    const { instances } = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+    const { instances } = await statusOf(box);
     return readlink(`/proc/${instances.find(({ id }) => id === 'a1111_gpu0')?.pid}/cwd`);
   };
   const two = (await release()).slice(0, 7);

@@ -1,14 +1,13 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MachineStatus } from '@mgpu/control';
 import type { JobStatus } from '@mgpu/core';
 import { decode } from 'fast-png';
 import { expect, test } from 'vitest';
 import { openFreshBox } from './fresh-box.ts';
-import { type Box, invertWorkflow, openBox } from './support.ts';
+import { type Box, invertWorkflow, openBox, statusOf } from './support.ts';
 
 const versions = async (box: Box) => {
-  const { instances } = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const { instances } = await statusOf(box);
   const engines = instances.filter(({ kind }) => kind === 'comfyui');
   return Promise.all(
     engines.map(async ({ endpoint = '' }) => {

@@ -1,9 +1,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MachineStatus } from '@mgpu/control';
 import type { InstanceStatus, JobStatus } from '@mgpu/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Box, invertWorkflow, oneSimulatedGpu, openBox, samplerWorkflow, startRedis } from './support.ts';
+import {
+  type Box,
+  invertWorkflow,
+  oneSimulatedGpu,
+  openBox,
+  samplerWorkflow,
+  startRedis,
+  statusOf,
+} from './support.ts';
 
 const slowSteps = { MGPU_SIM: JSON.stringify({ stepMs: 100 }) };
 
@@ -12,7 +19,7 @@ const openBoxOnRedis = () =>
   openBox((port) => ({ redis: { url: `redis://127.0.0.1:${port + 30}` }, nginx: { enabled: false } }), oneSimulatedGpu);
 
 async function instance(box: Box, id: string): Promise<InstanceStatus | undefined> {
-  return (await box.mgpu(['status', '--json'])).json<MachineStatus>().data.instances.find((each) => each.id === id);
+  return (await statusOf(box)).instances.find((each) => each.id === id);
 }
 
 // They wait more than they work: for what takes a daemon, a worker or a client seconds to notice.

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { MachineStatus } from '@mgpu/control';
 import { expect, test } from 'vitest';
-import { type Box, oneSimulatedGpu, openBox } from './support.ts';
+import { type Box, oneSimulatedGpu, openBox, statusOf } from './support.ts';
 
 const namespace = ['--pid', '--fork', '--mount-proc', '--kill-child'];
 const isPermitted = spawnSync('unshare', [...namespace, 'true']).status === 0;
@@ -46,11 +46,10 @@ const zombiesOf = (pid: number) =>
   childrenOf({ pid }).filter((child) => / Z /.test(readFileSync(`/proc/${child}/stat`, 'utf8')));
 
 async function ready(box: Box): Promise<MachineStatus> {
-  const status = async () => (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
   await expect
-    .poll(async () => (await status()).instances?.find(({ id }) => id === 'worker_gpu0')?.health)
+    .poll(async () => (await statusOf(box)).instances.find(({ id }) => id === 'worker_gpu0')?.health)
     .toBe('ready');
-  return status();
+  return statusOf(box);
 }
 
 /** Leaves an orphan in the namespace that ends by itself. */

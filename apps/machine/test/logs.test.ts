@@ -3,9 +3,8 @@ import { once } from 'node:events';
 import { appendFileSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { MachineStatus } from '@mgpu/control';
 import { describe, expect, test } from 'vitest';
-import { type Box, isAlive, openBox } from './support.ts';
+import { type Box, isAlive, openBox, statusOf } from './support.ts';
 
 const cli = join(import.meta.dirname, '../bin/mgpu.js');
 const hasTerminal = spawnSync('script', ['--version']).status === 0;
@@ -182,7 +181,7 @@ test('logs are followed through restarts of an instance and of the daemon: no li
   await box.mgpu(['up', '--mock', '1', '--detach']);
   const following = box.start(['logs', 'comfyui', 'daemon', '-f', '-n', 'all', '--json']);
   expect((await box.mgpu(['restart', 'comfyui_gpu0'])).code).toBe(0);
-  const { daemon } = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const { daemon } = await statusOf(box);
   process.kill(daemon.pid, 'SIGKILL');
   await expect.poll(() => isAlive(daemon.pid)).toBe(false);
   expect((await box.mgpu(['up', '--mock', '1', '--detach'])).code).toBe(0);

@@ -6,7 +6,7 @@ import type { BootReport, JobStatus } from '@mgpu/core';
 import { loadSettings, Machine } from '@mgpu/machine';
 import { decode } from 'fast-png';
 import { expect, test } from 'vitest';
-import { invertWorkflow, isAlive, openBox, samplerWorkflow } from './support.ts';
+import { invertWorkflow, isAlive, openBox, samplerWorkflow, statusOf } from './support.ts';
 
 /** The first pixel, and whether all are the same. */
 function pixels(path: string) {
@@ -99,12 +99,12 @@ test('boots detached, tells its status, runs a workflow through the queue, and s
 test('is left alone by a second daemon, which names the first', async () => {
   await using box = await openBox();
   await box.mgpu(['up', '--mock', '1', '--detach']);
-  const first = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const first = await statusOf(box);
   const second = await box.mgpu(['up', '--mock', '1']);
   expect(second.code).toBe(1);
   expect(second.stderr).toContain('CONTROL_ALREADY_RUNNING');
   expect(second.stderr).toContain(String(first.daemon.pid));
-  const after = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const after = await statusOf(box);
   expect(after.instances.map(({ pid }) => pid)).toEqual(first.instances.map(({ pid }) => pid));
   expect(await readdir(join(box.root, 'state', 'boots'))).toEqual([`${first.daemon.run}.json`]);
 });
@@ -121,7 +121,7 @@ test('asked to come up twice, even at the same moment, comes up once', async () 
   const again = await box.mgpu(['up', '--mock', '2', '--detach']);
   expect(again.code).toBe(0);
   expect(again.stderr).toContain('it runs with other GPUs than asked for');
-  const after = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const after = await statusOf(box);
   expect(after.instances.map(({ pid }) => pid)).toEqual(before?.instances.map(({ pid }) => pid));
 });
 

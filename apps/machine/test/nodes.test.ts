@@ -1,16 +1,16 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ControlClient, type MachineStatus, socketPathOf } from '@mgpu/control';
+import { ControlClient, socketPathOf } from '@mgpu/control';
 import { type ErrorReport, type InstanceStatus, type JobStatus, layoutOf, linkTree } from '@mgpu/core';
 import { commitFiles, writeWheels } from '@mgpu/core/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FreshBox, openFreshBox } from './fresh-box.ts';
-import { type Box, invertWorkflow } from './support.ts';
+import { type Box, invertWorkflow, statusOf } from './support.ts';
 
 /** What the nodes of each instance are, of those that a test made up. */
 async function offered(box: Box, name: string): Promise<boolean[]> {
-  const { instances } = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const { instances } = await statusOf(box);
   return Promise.all(
     instances
       .filter(({ kind }) => kind === 'comfyui')

@@ -1,14 +1,13 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { MachineStatus } from '@mgpu/control';
 import { expect, test } from 'vitest';
-import { type Box, openBox } from './support.ts';
+import { type Box, openBox, statusOf } from './support.ts';
 
 const pauseBefore = (phase: string) => ({ DEBUG_HOOK_BEFORE: phase });
 
 async function statesOf(box: Box): Promise<Record<string, string>> {
-  const { instances } = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const { instances } = await statusOf(box);
   return Object.fromEntries(instances.map(({ id, state }) => [id, state]));
 }
 

@@ -4,13 +4,15 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ControlClient, type Envelope, socketPathOf } from '@mgpu/control';
+import { ControlClient, type Envelope, type MachineStatus, socketPathOf } from '@mgpu/control';
 import { layoutOf } from '@mgpu/core';
 import { leasePorts } from '@mgpu/core/testing';
 import { servicesOnPorts } from '@mgpu/machine';
 import { stringify } from 'yaml';
 
 const cli = join(import.meta.dirname, '../bin/mgpu.js');
+/** Compiled once for all boxes: each would compile its workers and engines anew in a root of its own. */
+const compiled = join(import.meta.dirname, '../../../node_modules/.cache/mgpu/compiled');
 
 export interface Ended {
   readonly code: number | null;
@@ -44,7 +46,7 @@ type Services = Record<string, Record<string, unknown>>;
 /** `machine:` of a box whose simulated GPU is in the configuration, not on the command line. */
 export const oneSimulatedGpu = { gpu: { mode: 'mock', count: 1 } };
 
-/** Ports of its own, an empty home, nothing of this environment but the path. */
+/** Ports of its own, an empty home, nothing of this environment but the path, and what Node has compiled before. */
 export async function openBox(
   services: (port: number, dir: string) => Services = () => ({}),
   machine: object = {},
@@ -60,7 +62,8 @@ export async function openBox(
     root,
     port: ports.first,
     start(args, env = {}) {
-      const each = run(args, dir, { PATH: process.env.PATH ?? '', HOME: dir, ...env });
+      const own = { PATH: process.env.PATH ?? '', HOME: dir, NODE_COMPILE_CACHE: compiled };
+      const each = run(args, dir, { ...own, ...env });
       running.add(each);
       void each.ended.then(() => running.delete(each));
       return each;
@@ -89,6 +92,12 @@ export async function openBox(
   );
   await box.writeConfig({ machine: { root, ...machine }, services: merged, plugins });
   return box;
+}
+
+/** What `mgpu status --json` has as its data, without the start of one more program. Throws where no daemon answers. */
+export async function statusOf({ root }: Box): Promise<MachineStatus> {
+  await using client = new ControlClient({ socketPath: socketPathOf(layoutOf(root)) });
+  return await client.status();
 }
 
 /** What `mgpu down --force` does, where there is anything it could find, and without the start of one more program. */

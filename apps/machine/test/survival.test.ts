@@ -4,9 +4,7 @@ import { join } from 'node:path';
 import type { MachineStatus } from '@mgpu/control';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { type Box, isAlive, openBox } from './support.ts';
-
-const statusOf = async (box: Box) => (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+import { type Box, isAlive, openBox, statusOf } from './support.ts';
 
 const pidsOf = ({ instances }: MachineStatus) =>
   Object.fromEntries(instances.flatMap(({ id, pid }) => (pid === undefined ? [] : [[id, pid]])));

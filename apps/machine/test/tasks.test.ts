@@ -5,14 +5,14 @@ import { readFileSync, statSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { setInterval } from 'node:timers/promises';
-import { type Envelope, type MachineStatus, type TaskEvent, type TaskStatus, tokenPath } from '@mgpu/control';
+import { type Envelope, type TaskEvent, type TaskStatus, tokenPath } from '@mgpu/control';
 import { commandLineOf, type ErrorReport, findProgram, type InstanceStatus, layoutOf, listProcesses } from '@mgpu/core';
 import { commitFiles, leasePorts } from '@mgpu/core/testing';
 import type { PullReport } from '@mgpu/models';
 import { lockPulls } from '@mgpu/ollama';
 import { expect, onTestFinished, test } from 'vitest';
 import { openFreshBox } from './fresh-box.ts';
-import { type Box, isAlive, openBox } from './support.ts';
+import { type Box, isAlive, openBox, statusOf } from './support.ts';
 
 /** The machine's API over TCP, for whoever has its token. */
 function apiOf(box: Box) {
@@ -287,7 +287,7 @@ test('eight run at a time; the token is renewed under the running machine', asyn
   if ((await findProgram(['setpriv'], process.env)) === undefined) return;
   await api.start('ollama.pull', { model: 'model-0' });
   await expect.poll(() => commandsOf(box).length).toBe(1);
-  const { daemon } = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+  const { daemon } = await statusOf(box);
   process.kill(daemon.pid, 'SIGKILL');
   await expect.poll(() => commandsOf(box)).toEqual([]);
 });
@@ -332,7 +332,7 @@ test('nodes are changed by tasks; one that moves instances moves them back when 
     'it is stopped': () => box.mgpu(['down']),
   };
   for (const [how, stop] of Object.entries(stops)) {
-    const { daemon } = (await box.mgpu(['status', '--json'])).json<MachineStatus>().data;
+    const { daemon } = await statusOf(box);
     const moving = await api.start('nodes.update', { names: ['echo'] });
     const ends: TaskStatus[] = [];
     for await (const each of api.events(moving.id)) {

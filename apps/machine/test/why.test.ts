@@ -1,8 +1,7 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MachineStatus } from '@mgpu/control';
 import { expect, test } from 'vitest';
-import { type Box, openBox } from './support.ts';
+import { type Box, openBox, statusOf } from './support.ts';
 
 interface Why {
   readonly incidents: readonly { cause: { code: string }; actions: readonly { what: string }[] }[];
@@ -16,8 +15,8 @@ test('tells what went wrong and what was done about it, with a daemon and withou
   expect((await box.mgpu(['why', 'comfyui_gpu0'])).stdout).toMatch(
     /^nothing is known to have gone wrong with comfyui_gpu0\nnow: comfyui_gpu0 is running, ready for /,
   );
-  const { data } = (await box.mgpu(['status', '--json'])).json<MachineStatus>();
-  const pid = data.instances.find(({ id }) => id === 'comfyui_gpu0')?.pid ?? 0;
+  const { instances } = await statusOf(box);
+  const pid = instances.find(({ id }) => id === 'comfyui_gpu0')?.pid ?? 0;
   expect(pid).toBeGreaterThan(1);
   process.kill(pid, 'SIGKILL');
   await expect

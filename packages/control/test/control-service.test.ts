@@ -57,7 +57,7 @@ describe('the socket', () => {
     using folder = temporaryFolder();
     using context = testContext({ kind: 'control' });
     const socketPath = join(folder.path, 'mgpu.sock');
-    for (let round = 0; round < 24; round++) {
+    for (let round = 0; round < 12; round++) {
       if (round % 6 > 0) await leaveDeadSocket(socketPath);
       const services = Array.from(
         { length: 6 },

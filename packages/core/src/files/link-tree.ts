@@ -21,7 +21,7 @@ const width = 64;
 export async function linkTree(
   from: string,
   to: string,
-  { links = () => true, without = new Set(), signal }: LinkTreeOptions = {},
+  { links, without = new Set(), signal }: LinkTreeOptions = {},
 ): Promise<void> {
   const folders: string[] = [''];
   for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
@@ -53,13 +53,12 @@ export async function linkTree(
 async function place(
   entry: Dirent,
   path: string,
-  { from, to, links }: { from: string; to: string; links: (path: string, bytes: number) => boolean },
+  { from, to, links }: { from: string; to: string; links: LinkTreeOptions['links'] },
 ): Promise<void> {
   const [source, target] = [join(from, path), join(to, path)];
   if (entry.isSymbolicLink()) return symlink(await readlink(source), target);
   if (!entry.isFile()) return; // a socket or a pipe of something that runs
-  const { size } = await stat(source);
-  if (links(path, size)) {
+  if (links === undefined || links(path, (await stat(source)).size)) {
     const isLinked = await link(source, target).then(
       () => true,
       (error: NodeJS.ErrnoException) => {
