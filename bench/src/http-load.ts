@@ -46,8 +46,10 @@ let failed = 0;
 
 function ask({ method, path, headers, body }: Asked, withAgent: Agent | false): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const sent = request({ host, port: load.port, method, path, headers, agent: withAgent }, resolve);
-    if (withAgent) sent.setTimeout(patienceMs, () => sent.destroy(new Error('no answer')));
+    const options = { host, port: load.port, method, path, headers, agent: withAgent };
+    // The wait for a connection counts as well.
+    const signal = withAgent ? AbortSignal.timeout(patienceMs) : undefined;
+    const sent = request({ ...options, ...(signal && { signal }) }, resolve);
     sent.on('error', reject).end(body);
   });
 }
@@ -83,13 +85,14 @@ class Follower {
 
 let isOver = false;
 const followers: Follower[] = [];
-for (const { count, ...asked } of load.followers) {
-  for (let n = 0; n < count; n++) {
+const begun = load.followers.flatMap(({ count, ...asked }) =>
+  Array.from({ length: count }, async () => {
     const follower = new Follower();
     followers.push(follower);
     await follower.begin(asked);
-  }
-}
+  }),
+);
+await Promise.all(begun);
 const readNothing = load.followers.at(-1);
 const stalled = await Promise.all(
   Array.from({ length: readNothing ? load.stalled : 0 }, async () => {

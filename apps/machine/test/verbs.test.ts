@@ -52,7 +52,7 @@ describe('on a machine that runs', () => {
     const { stdout } = await mgpu('status');
     for (const line of stdout.split('\n'))
       if (!line.includes(box.root)) expect(line.length, line).toBeLessThanOrEqual(80);
-    expect(stdout).toMatch(/^mgpu 0\.0\.0 · \S+ · 2 simulated GPUs\n {2}\/.*(\n {2}| · )up \d+ s$/m);
+    expect(stdout).toMatch(/^mgpu 0\.0\.0 · \S+ · 2 simulated GPUs(\n {2}| · )\/.*(\n {2}| · )up \d+ s$/m);
   });
 
   test('what is on a GPU stops and starts by its name, and nothing else does', async () => {

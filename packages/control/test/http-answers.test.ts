@@ -214,6 +214,34 @@ describe('logs', () => {
     expect(JSON.parse(Buffer.from(cursor, 'base64url').toString())).toEqual({ comfyui_gpu0: 21 });
   });
 
+  test('come to many who begin at once beside a program that prints: each gets every line, once', async () => {
+    using dir = temporaryFolder('logs-');
+    const { small, print } = withLogs(dir.path);
+    let printed = 0;
+    print('comfyui_gpu0', `tick ${printed++}\n`);
+    await using http = await startHttp({}, { machine: small });
+    const most = 400;
+    const follow = async () => {
+      const response = await http.begin('/v1/logs/events?select=comfyui_gpu0&lines=1');
+      const numbers: number[] = [];
+      for await (const { data } of eventsOf(response)) {
+        const { data: lines } = data as { data: LogRecord[] };
+        numbers.push(...lines.filter(({ partial }) => !partial).map(({ text }) => Number(text.slice(5))));
+        if ((numbers.at(-1) ?? 0) >= most) return numbers;
+      }
+      throw new Error('it ended');
+    };
+    const followers = Array.from({ length: 40 }, follow);
+    let isOver = false;
+    const all = Promise.all(followers).finally(() => (isOver = true));
+    while (!isOver) {
+      if (printed <= most) print('comfyui_gpu0', `tick ${printed++}\n`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    for (const numbers of await all)
+      expect(numbers).toEqual(Array.from(numbers, (_, index) => (numbers[0] ?? 0) + index));
+  });
+
   test('are followed, and go on where they were left, also for what was silent', async () => {
     using dir = temporaryFolder('logs-');
     const { small, print } = withLogs(dir.path);

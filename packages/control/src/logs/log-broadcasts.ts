@@ -56,7 +56,7 @@ export class LogBroadcasts {
   }
 }
 
-/** Sends what is before the place where the broadcast is, wherever that gets to meanwhile, and joins it there. */
+/** Sends what is before the place where the broadcast is, then what came meanwhile, and joins it: no line is missed or comes twice. */
 async function catchUp(
   broadcast: LogBroadcast,
   { find, level, grep }: Followed,
@@ -65,9 +65,10 @@ async function catchUp(
 ): Promise<void> {
   const filter = { level, grep, since, signal };
   let passed = cursor;
-  for (let moves = -1; moves !== broadcast.moves && !signal.aborted; ) {
-    moves = broadcast.moves;
-    const target = broadcast.cursor.copy();
+  while (!signal.aborted) {
+    const target = broadcast.cursor;
+    using meanwhile = new Waiting(broadcast);
+    using _ = broadcast.join(meanwhile);
     // Whoever comes for the first time has passed whatever is there but the last lines, which come at once.
     const place = passed?.copy() ?? target.copy();
     const reading = passed
@@ -77,18 +78,61 @@ async function catchUp(
       place.pass(lines, daemonName);
       if (lines.length > 0) await stream.sendInTurn(messageOf(linesEvent(lines), place.word));
     }
-    passed = target;
+    for (let message = meanwhile.next(); message !== undefined; message = meanwhile.next())
+      await stream.sendInTurn(message);
+    passed = meanwhile.leftAt;
+    if (passed) continue; // he is so slow that the rest has to be read once more
+    if (signal.aborted) return;
+    const leave = broadcast.join(stream);
+    signal.addEventListener('abort', () => leave[Symbol.dispose](), { once: true });
+    return;
   }
-  // Nothing waits between the last look at how far it is and this: no line is missed, and none comes twice.
-  broadcast.join(stream, signal);
+}
+
+/** Who gets messages. */
+interface Receiver {
+  send(message: string): void;
+}
+
+/** Characters that are kept for a reader who has not caught up. */
+const mostWaitingChars = 1024 * 1024;
+
+/** What came while somebody was catching up, up to the first that does not fit. */
+class Waiting implements Receiver, Disposable {
+  readonly #broadcast: LogBroadcast;
+  readonly #messages: string[] = [];
+  #chars = 0;
+  /** Where the broadcast was before the first that does not fit. */
+  leftAt: LogCursor | undefined;
+
+  constructor(broadcast: LogBroadcast) {
+    this.#broadcast = broadcast;
+  }
+
+  send(message: string): void {
+    if (this.leftAt === undefined && this.#chars + message.length > mostWaitingChars)
+      this.leftAt = this.#broadcast.cursor;
+    if (this.leftAt !== undefined) return;
+    this.#messages.push(message);
+    this.#chars += message.length;
+  }
+
+  next(): string | undefined {
+    const message = this.#messages.shift();
+    this.#chars -= message?.length ?? 0;
+    return message;
+  }
+
+  [Symbol.dispose](): void {
+    this.#messages.length = 0;
+  }
 }
 
 /** One reading of what is written from now on. Begins at once; goes on while somebody keeps it. */
 class LogBroadcast {
-  readonly cursor: LogCursor;
-  /** Changes with the cursor. */
-  moves = 0;
-  readonly #followers = new Set<EventStream>();
+  /** Where it is: after what its receivers have got. */
+  cursor: LogCursor;
+  readonly #receivers = new Set<Receiver>();
   readonly #over = new AbortController();
   readonly #reading: Promise<void>;
   #keepers = 0;
@@ -112,11 +156,10 @@ class LogBroadcast {
     };
   }
 
-  /** Sends it what comes, until the signal fires. */
-  join(stream: EventStream, signal: AbortSignal): void {
-    if (signal.aborted) return;
-    this.#followers.add(stream);
-    signal.addEventListener('abort', () => this.#followers.delete(stream), { once: true });
+  /** Sends it what comes, until it leaves. */
+  join(receiver: Receiver): Disposable {
+    this.#receivers.add(receiver);
+    return { [Symbol.dispose]: () => void this.#receivers.delete(receiver) };
   }
 
   /** Resolves when the signal fires. Rejects with what the reading failed at. */
@@ -131,10 +174,11 @@ class LogBroadcast {
     const options = { level, grep, find, follow: true, signal };
     for await (const lines of readLogs(this.cursor.after(logs), options)) {
       if (lines.length === 0) continue;
-      this.cursor.pass(lines, daemonName);
-      this.moves += 1;
-      const message = messageOf(linesEvent(lines), this.cursor.word);
-      for (const each of this.#followers) each.send(message);
+      const after = this.cursor.copy();
+      after.pass(lines, daemonName);
+      const message = messageOf(linesEvent(lines), after.word);
+      for (const each of this.#receivers) each.send(message);
+      this.cursor = after;
     }
   }
 }
