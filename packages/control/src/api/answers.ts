@@ -186,7 +186,7 @@ export const answers: Readonly<Record<DescribedId, Answers>> = {
       plain(say.formerMessage),
       plain(say.formerError, { status: 502, summary: 'Some could not be started again' }),
     ],
-    errors: [404, 502],
+    errors: [404, 409, 502],
   },
   formerRefreshStatus: { answers: [plain(say.formerRefresh)] },
   formerRefreshStatusPost: { answers: [plain(say.formerRefresh)] },
