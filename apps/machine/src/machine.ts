@@ -189,8 +189,10 @@ export class Machine implements MachineControl, AsyncDisposable {
   }
 
   down({ force }: { force: boolean }): Promise<void> {
-    if (force) this.#force.abort();
-    if (force) void this.#orchestrator?.stop({ force }).catch(() => {}); // the stop below reports it
+    if (force) {
+      this.#force.abort();
+      void this.#orchestrator?.stop({ force }).catch(() => {}); // the stop below reports it
+    }
     this.#down ??= this.#stopAll(force);
     return this.#down;
   }

@@ -103,7 +103,7 @@ export function createControlServer(
 
   readJsonBodies(server);
 
-  const streams = new EventStreams({ clock, log, most: mostStreams });
+  const streams = new EventStreams({ clock, log, most: mostStreams, isAllowed: (request) => face.isTrusted(request) });
   // Streams never end by themselves; every other answer is still given before the server closes.
   server.addHook('preClose', async () => {
     streams.end();

@@ -1,10 +1,9 @@
-import { type InstanceStatus, type LogRecord, logRecord, type NamedLog, readLogs, selectInstances } from '@mgpu/core';
+import { type InstanceStatus, type LogRecord, logRecord, type NamedLog, readLogs } from '@mgpu/core';
 import type { FastifyReply } from 'fastify';
 import type { ConfigReport, MachineStatus } from '../contract.ts';
-import { OwnServiceError } from '../errors.ts';
 import { textForm } from '../streams/event-stream.ts';
 import { goneOf } from './gone.ts';
-import { expectInstance } from './instances.ts';
+import { expectInstance, idsToMove } from './instances.ts';
 import { logsNamed, mostChars } from './logs.ts';
 import { serviceHealth, uptimeMs } from './probes.ts';
 import { answer, type Routing } from './route.ts';
@@ -48,7 +47,7 @@ export interface FormerStatus {
 
 /** The addresses that the predecessors had, for what still asks them; answers have their shapes, without an envelope. */
 export function formerRoutes(routing: Routing): void {
-  const { control, face, streams } = routing;
+  const { control, streams } = routing;
 
   answer(routing, 'formerStatus', async (): Promise<FormerStatus> => {
     const status = await control.overview();
@@ -95,9 +94,9 @@ export function formerRoutes(routing: Routing): void {
     const logs = (await lastLines(logsNamed(control), limit, reply)).toReversed();
     return { logs, count: logs.length };
   });
-  answer(routing, 'formerComfyUILogs', async ({ query: { gpu, lines }, request, reply }) => {
+  answer(routing, 'formerComfyUILogs', async ({ query: { gpu, lines }, reply }) => {
     const logs = logsNamed(control, [`comfyui_gpu${gpu}`]);
-    const stream = streams.open(reply, () => face.isTrusted(request), textForm);
+    const stream = streams.open(reply, textForm);
     await streams.whole(stream, async () => {
       for await (const some of readLogs(logs, { last: lines, follow: true, signal: goneOf(reply) })) {
         const text = some.filter(({ isPartial }) => !isPartial).map((line) => `${logRecord(line).text}\n`);
@@ -108,16 +107,12 @@ export function formerRoutes(routing: Routing): void {
 
   answer(routing, 'formerRestartMachine', ({ reply }) => {
     const { instances } = control.status();
-    const ids = selectInstances(['all'], control.status()).map(({ id }) => id);
-    const others = ids.filter((id) => id !== face.instance);
+    const others = idsToMove(routing, 'restart', ['all']);
     control.operate('restart', others, { force: false }).catch(() => {}); // told by the state of each
     return reply.status(202).send({ message: `restarting ${others.length} of ${instances.length} services` });
   });
   answer(routing, 'formerRestartService', async ({ query: { service }, reply }) => {
-    const ids = selectInstances([service], control.status()).map(({ id }) => id);
-    const others = ids.filter((id) => id !== face.instance);
-    if (face.instance !== undefined && ids.length > 0 && others.length === 0)
-      throw new OwnServiceError({ instance: face.instance, verb: 'restart' });
+    const others = idsToMove(routing, 'restart', [service]);
     const outcomes = await control.operate('restart', others, { force: false });
     const failed = outcomes.filter(({ error }) => error !== undefined);
     if (failed.length === 0) return { message: `restarted ${others.join(', ')}` };

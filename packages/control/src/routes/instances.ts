@@ -3,15 +3,12 @@ import { envelope } from '../contract.ts';
 import { OwnServiceError } from '../errors.ts';
 import { messageOf } from '../streams/event-stream.ts';
 import { goneOf } from './gone.ts';
-import { answer, type Routing } from './route.ts';
+import { answer, type Face, type Routing } from './route.ts';
 
 /** Single instances, and many at once. */
 export function instanceRoutes(routing: Routing): void {
   const { control, face, streams } = routing;
   const instanceAnswer = (id: string) => envelope('Instance', expectInstance(control.status().instances, id));
-  const expectOther = (id: string, verb: InstanceVerb) => {
-    if (id === face.instance && verb !== 'start') throw new OwnServiceError({ instance: id, verb });
-  };
 
   answer(routing, 'listInstances', ({ query: { select } }) => {
     const status = control.status();
@@ -23,12 +20,12 @@ export function instanceRoutes(routing: Routing): void {
     return instanceAnswer(id);
   });
   answer(routing, 'stopInstance', async ({ params: { id }, body }) => {
-    expectOther(id, 'stop');
+    expectOther(face, id, 'stop');
     await control.stopInstance(id, body);
     return instanceAnswer(id);
   });
   answer(routing, 'restartInstance', async ({ params: { id }, body }) => {
-    expectOther(id, 'restart');
+    expectOther(face, id, 'restart');
     await control.restartInstance(id, body);
     return instanceAnswer(id);
   });
@@ -36,10 +33,7 @@ export function instanceRoutes(routing: Routing): void {
   const many = { startInstances: 'start', stopInstances: 'stop', restartInstances: 'restart' } as const;
   for (const [id, verb] of Object.entries(many) as [keyof typeof many, InstanceVerb][]) {
     answer(routing, id, async ({ body: { select, force }, reply }) => {
-      if (face.instance !== undefined && select.includes(face.instance)) expectOther(face.instance, verb);
-      const ids = selectInstances(select, control.status()).map((each) => each.id);
-      const others = ids.filter((each) => verb === 'start' || each !== face.instance);
-      const outcomes = await control.operate(verb, others, { force });
+      const outcomes = await control.operate(verb, idsToMove(routing, verb, select), { force });
       const isPartly = outcomes.some(({ error }) => error !== undefined);
       return reply.status(isPartly ? 207 : 200).send(envelope('Instances', outcomes));
     });
@@ -50,6 +44,25 @@ export function instanceRoutes(routing: Routing): void {
     await control.holdInstance(id, { why, signal: goneOf(reply) });
     streams.open(reply).send(messageOf({ event: 'held' }));
   });
+}
+
+/** A face is not moved by what came over it. Throws `CONTROL_OWN_SERVICE`. */
+function expectOther(face: Face, id: string, verb: InstanceVerb): void {
+  if (id === face.instance && verb !== 'start') throw new OwnServiceError({ instance: id, verb });
+}
+
+/**
+ * Those that selectors name; where they name the face itself only among others, without it. Throws `CONTROL_OWN_SERVICE`,
+ * `CORE_SELECTOR_UNKNOWN` and `CORE_GPU_UNKNOWN`.
+ */
+export function idsToMove(
+  { control, face }: Pick<Routing, 'control' | 'face'>,
+  verb: InstanceVerb,
+  select: readonly string[],
+): readonly string[] {
+  for (const each of select) expectOther(face, each, verb);
+  const ids = selectInstances(select, control.status()).map(({ id }) => id);
+  return ids.filter((id) => verb === 'start' || id !== face.instance);
 }
 
 /** Throws `CORE_SERVICE_UNKNOWN`. */

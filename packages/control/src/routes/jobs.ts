@@ -6,7 +6,7 @@ import { waitForEnd, wantsStream } from './waiting.ts';
 
 /** The queue, and what its jobs have made. */
 export function jobRoutes(routing: Routing): void {
-  const { control, face, streams } = routing;
+  const { control, streams } = routing;
 
   answer(routing, 'submitJob', async ({ query, body, request, reply }) => {
     const jobs = control.jobs();
@@ -16,7 +16,7 @@ export function jobRoutes(routing: Routing): void {
     const location = `/v1/jobs/${encodeURIComponent(id)}`;
     reply.header('location', location);
     if (isStreamed) {
-      const stream = streams.open(reply, () => face.isTrusted(request));
+      const stream = streams.open(reply);
       const submitted = { event: 'submitted', id } as const;
       return await streams.pass(stream, async function* (signal): AsyncGenerator<JobEvent | typeof submitted> {
         yield submitted;
@@ -37,10 +37,10 @@ export function jobRoutes(routing: Routing): void {
     await control.jobs().cancel(id);
     return envelope('JobCancelled', { id });
   });
-  answer(routing, 'watchJob', async ({ params: { id }, request, reply }) => {
+  answer(routing, 'watchJob', async ({ params: { id }, reply }) => {
     const jobs = control.jobs();
     await jobs.get(id); // an unknown job is an answer, not a stream
-    const stream = streams.open(reply, () => face.isTrusted(request));
+    const stream = streams.open(reply);
     await streams.pass(stream, (signal) => jobs.watch(id, { signal }));
   });
   answer(routing, 'getArtifact', async ({ params, request, reply }) => {

@@ -11,7 +11,7 @@ export const mostChars = 8 * 1024 * 1024;
 
 /** What instances print, and what the daemon logs. */
 export function logRoutes(routing: Routing): void {
-  const { control, face, streams } = routing;
+  const { control, streams } = routing;
   const broadcasts = new LogBroadcasts();
 
   answer(routing, 'getLogs', async ({ query, reply }) => {
@@ -34,7 +34,7 @@ export function logRoutes(routing: Routing): void {
     find(); // who is not there is an answer, not a stream
     const followed = { find, level, grep: await matcherOf(query) };
     const cursor = LogCursor.from(request.headers['last-event-id']);
-    const stream = streams.open(reply, () => face.isTrusted(request));
+    const stream = streams.open(reply);
     const key = JSON.stringify([select?.toSorted(), level, grep, ignoreCase]);
     await streams.whole(stream, () => broadcasts.follow(key, followed, { cursor, since, last }, stream));
   });

@@ -5,7 +5,7 @@ import { waitForEnd } from './waiting.ts';
 
 /** Operations, and the tasks they run as. */
 export function operationRoutes(routing: Routing): void {
-  const { control, face, streams, tasks } = routing;
+  const { control, streams, tasks } = routing;
 
   answer(routing, 'listOperations', () =>
     envelope(
@@ -30,9 +30,9 @@ export function operationRoutes(routing: Routing): void {
   answer(routing, 'listTasks', () => envelope('Tasks', tasks.list()));
   answer(routing, 'getTask', ({ params: { id } }) => envelope('Task', tasks.get(id)));
   answer(routing, 'cancelTask', async ({ params: { id } }) => envelope('Task', await tasks.cancel(id)));
-  answer(routing, 'watchTask', async ({ params: { id }, request, reply }) => {
+  answer(routing, 'watchTask', async ({ params: { id }, reply }) => {
     tasks.get(id); // an unknown task is an answer, not a stream
-    const stream = streams.open(reply, () => face.isTrusted(request));
+    const stream = streams.open(reply);
     await streams.pass(stream, (signal) => tasks.watch(id, { signal }));
   });
 }

@@ -1,5 +1,5 @@
 import { type Clock, type ErrorReport, type Logger, MgpuError, reportError } from '@mgpu/core';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { TooManyStreamsError } from '../errors.ts';
 import { Backlog } from './backlog.ts';
 import { EventStream, eventForm, messageOf } from './event-stream.ts';
@@ -12,6 +12,8 @@ const beatMs = 15_000;
 export interface EventStreamsOptions {
   readonly clock: Clock;
   readonly log: Logger;
+  /** Asked again while a stream is open. */
+  readonly isAllowed: (request: FastifyRequest) => boolean;
   /** Streams open at the same time. */
   readonly most: number;
 }
@@ -19,7 +21,7 @@ export interface EventStreamsOptions {
 /** The open streams of a server: counted, kept alive, and ended with it. */
 export class EventStreams {
   readonly #options: EventStreamsOptions;
-  readonly #open = new Map<EventStream, () => boolean>();
+  readonly #open = new Map<EventStream, FastifyRequest>();
   readonly #backlog = new Backlog(maxAllBehindBytes);
   readonly #over = new AbortController();
   #beating: Promise<void> | undefined;
@@ -28,14 +30,14 @@ export class EventStreams {
     this.#options = options;
   }
 
-  /** Makes a stream of an answer; `isAllowed` is asked again while it is open. Throws `CONTROL_TOO_MANY_STREAMS`. */
-  open(reply: FastifyReply, isAllowed: () => boolean = () => true, form = eventForm): EventStream {
+  /** Makes a stream of an answer. Throws `CONTROL_TOO_MANY_STREAMS`. */
+  open(reply: FastifyReply, form = eventForm): EventStream {
     this.expectRoom();
     reply.hijack();
     // What was said to browsers so far would go with the reply.
     for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '');
     const stream = new EventStream(reply.raw, this.#backlog, form);
-    this.#open.set(stream, isAllowed);
+    this.#open.set(stream, reply.request);
     stream.onClose(() => this.#open.delete(stream));
     // Of an answer to HEAD nothing more comes, and what is asked next on its connection waits for its end.
     if (reply.request.method === 'HEAD') stream.end();
@@ -81,9 +83,9 @@ export class EventStreams {
   }
 
   /** Nobody may while that cannot be told: the token's file may have gone, or become unreadable. */
-  #mayStay(isAllowed: () => boolean): boolean {
+  #mayStay(request: FastifyRequest): boolean {
     try {
-      return isAllowed();
+      return this.#options.isAllowed(request);
     } catch (error) {
       this.#options.log.error('streams are ended: it cannot be told who may read them', { error });
       return false;
@@ -96,8 +98,8 @@ export class EventStreams {
     const { signal } = this.#over;
     while (this.#open.size > 0 && !signal.aborted) {
       await clock.sleep(beatMs, { signal }).catch(() => {}); // over
-      for (const [stream, isAllowed] of this.#open) {
-        if (this.#mayStay(isAllowed)) stream.beat();
+      for (const [stream, request] of this.#open) {
+        if (this.#mayStay(request)) stream.beat();
         else stream.end();
       }
     }
